@@ -13,7 +13,7 @@ from projects import write
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["READING", "in_tree"]
+__all__ = ["READING", "SELF_BUILT", "in_tree"]
 
 BACKEND = """\
 import base64, hashlib, io, os, pathlib, sys, tarfile, zipfile
@@ -106,6 +106,18 @@ def build_wheel(directory, settings=None, metadata_directory=None):
             archive.writestr(zipfile.ZipInfo(name), content)
     return f"{stem}-py3-none-any.whl"
 """
+
+SELF_BUILT = """
+[project]
+name = "demo"
+version = "1.2.3"
+
+[build-system]
+requires = []
+build-backend = "own"
+backend-path = ["backend"]
+"""
+"""The pyproject.toml of a package with that backend in its tree, in `backend/own.py`."""
 
 
 def in_tree(

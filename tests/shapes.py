@@ -10,14 +10,13 @@ import re
 from textwrap import dedent
 from typing import TYPE_CHECKING, NamedTuple
 
-from projects import HATCHLING, git, repository
+from projects import git, repository
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Shape", "crab", "flow", "observer", "steward"]
 
-__all__ = ["Shape", "crab", "flow", "observer", "steward"]
+__all__ = ["Shape", "flow", "steward"]
 
 MARKER = re.compile(r"<<([a-z_]+)>>")
 
@@ -55,72 +54,6 @@ class Shape(NamedTuple):
 
 
 # --- two tracks in lockstep
-
-
-def _observer(name: str, path: str, track: str, *needs: str) -> dict[str, str]:
-    """A package whose version is in `version.py`, in a namespace; `path` is that of its directory."""
-    module = name.removeprefix("observer-").replace("-", "_")
-    listed = "".join(f'  "{need}",\n' for need in needs)
-    return {
-        f"{path}/pyproject.toml": (
-            f'{HATCHLING}\n[project]\nname = "{name}"\ndynamic = ["version"]\ndescription = "Part of Observer"\n'
-            'authors = [\n  { name = "Observer Authors", email = "authors@example.invalid" },\n]\n'
-            f"dependencies = [\n{listed}]\n\n"
-            f'[tool.hatch.version]\npath = "src/observer/{module}/version.py"\n\n'
-            '[tool.hatch.build.targets.wheel]\npackages = ["src/observer"]\n'
-        ),
-        f"{path}/src/observer/{module}/version.py": f'# Copyright\n\n__version__ = "<<{track}>>"\n',
-        f"{path}/src/observer/{module}/__init__.py": '"""Since 1.45.0.dev, 0.66b0.dev."""\n',
-    }
-
-
-def observer() -> Shape:
-    """Two tracks in lockstep, spelled oddly: stable `1.45.0.dev`, the rest `0.66b0.dev`.
-
-    Modeled on the two repositories of a telemetry standard for Python: hatchling packages with `version.py`, which
-    pin each other with spaces; a template that is called `<REPLACE ME>`; packages that an older tool's list leaves
-    out.
-    """
-    stable, beta = "1.45.0.dev", "0.66b0.dev"
-    files = {
-        "pyproject.toml": """\
-            [tool.relnox]
-            exclude = ["instrumentation/observer-inst-azure"]
-            versions = "independent"
-            dependents = "none"
-
-            [tool.relnox.dependency-updates]
-            observer-exporter-prom = "observer-semconv"
-            observer-propagator-b3 = "observer-api"
-
-            [tool.relnox.groups]
-            stable = { packages = ["observer-api", "observer-sdk"], kind = "fixed" }
-            beta = { packages = ["observer-semconv", "observer-inst*"], kind = "fixed" }
-            """,
-        "eachdist.ini": f"[stable]\nversion={stable}\n\n[prerelease]\nversion={beta}\n",
-        "_template/pyproject.toml": (
-            f'{HATCHLING}\n[project]\nname = "<REPLACE ME>"\ndynamic = ["version"]\n'
-            f'dependencies = [\n  "observer-inst == {beta}",\n]\n'
-        ),
-        "_template/version.py": f'__version__ = "{beta}"\n',
-    }
-    inst = "instrumentation/observer-inst"
-    pins = ["observer-api == <<stable>>", "observer-semconv == <<beta>>", "observer-propagator-b3 == <<stable>>"]
-    files |= _observer("observer-api", "observer-api", "stable", "typing-extensions >= 4.5.0")
-    files |= _observer("observer-sdk", "observer-sdk", "stable", *pins)
-    files |= _observer("observer-semconv", "observer-semconv", "beta", pins[0])
-    files |= _observer("observer-inst", inst, "beta", "observer-api ~= 1.4", pins[1], "packaging >= 18.0")
-    files |= _observer(
-        "observer-inst-wsgi",
-        f"{inst}-wsgi",
-        "beta",
-        "observer-inst == <<beta>>",
-        "observer-semconv == <<beta>> ; python_version >= '3.9'",
-        "observer-elsewhere == 0.65b0",
-    )
-    excluded = _observer("observer-inst-azure", f"{inst}-azure", "beta", f"observer-inst == {beta}")
-    files |= {name: text.replace("<<beta>>", "2.0b0") for name, text in excluded.items()}
-    return Shape(files, {"stable": stable, "beta": beta})
 
 
 # --- tiers and date stamps
@@ -337,71 +270,6 @@ requires-dist = [{ name = "steward-core", editable = "packages/core" }]
 
 
 # --- maturin
-
-
-def crab() -> Shape:
-    """maturin: one package states its version twice, one in Cargo.toml alone, one has that of the Cargo workspace.
-
-    Modeled on a linter, on a validation core (indented keys, single quotes), and on crates that share one
-    version.
-    """
-    build = '[build-system]\nrequires = ["maturin>=1,<2"]\nbuild-backend = "maturin"\n\n'
-    authors = "authors = [\n    {name = 'A', email = 'a@example.invalid'}\n]\n"
-    files = {
-        "pyproject.toml": '[tool.relnox]\npackages = ["python/*"]\nversions = "independent"\n',
-        "Cargo.toml": (
-            '[workspace]\nmembers = ["python/*", "crates/*"]\n\n[workspace.package]\nedition = "2021"\n'
-            'rust-version = "1.80.0"  # version = "0.3.0"\nversion = "<<crates>>"  # all crates\n\n'
-            '[workspace.dependencies]\nserde = { version = "0.3.0" }\n'
-            'crab-util = { path = "crates/crab-util" }\n'
-        ),
-        "crates/crab-util/Cargo.toml": "[package]\nname = 'crab-util'\nversion = { workspace = true }\n",
-        "python/ferro/pyproject.toml": (
-            f'{build}[project]\nname = "ferro"\ndescription = "A linter, 0.9.0"\nversion = "<<ferro>>"\n\n'
-            '[project.urls]\nversion = "https://example.invalid/0.9.0"\n\n[tool.maturin]\nbindings = "bin"\n'
-        ),
-        "python/ferro/Cargo.toml": (
-            '[package]\nname = "ferro"\nversion = "<<ferro_crate>>"\nedition.workspace = true\n\n'
-            '[dependencies]\nclap = { version = "0.9.0", features = ["derive"] }\nregex = "0.9.0"\n\n'
-            '[package.metadata.dist]\nversion = "0.9.0"\n'
-        ),
-        "python/ferro/src/main.rs": 'fn main() { println!("{}", env!("CARGO_PKG_VERSION")); } // 0.9.0\n',
-        "python/ferro/python/ferro/__init__.py": "from ._ferro import __version__\n",
-        "python/crab/pyproject.toml": (
-            f"{build}[project]\nname = 'crab_core'\n{authors}dynamic = [\n    'license',\n    'version'\n]\n\n"
-            "[tool.maturin]\nmodule-name = 'crab_core._crab_core'\n"
-        ),
-        "python/crab/Cargo.toml": (
-            "[package]\n  name = 'crab-core'\n  edition = '2021'\n  version = '<<core>>'\n  license = 'MIT'\n\n"
-            "[dependencies]\n  pyo3 = { version = '0.26', features = ['abi3'] }\n  smallvec = '2.41.5'\n\n"
-            "  [dependencies.jiter]\n    version = '2.41.5'\n"
-        ),
-        "python/plugin/pyproject.toml": (
-            f"{build}[project]\nname = 'crab-plugin'\n{authors}dynamic = ['version']\n"
-            "dependencies = ['crab-core>=2.41.5,<2.42', 'ferro==<<ferro>>']\n"
-        ),
-        "python/plugin/Cargo.toml": '[package]\nname = "crab-plugin"\nversion.workspace = true\n',
-        "Cargo.lock": (
-            "version = 4\n"
-            + _locked_crate("crab-core", "<<core>>", "smallvec")
-            + _locked_crate("crab-plugin", "<<crates>>", "crab-util")
-            + _locked_crate("crab-util", "<<crates>>")
-            + _locked_crate("ferro", "<<ferro_crate>>", "regex")
-            + _locked_crate("regex", "0.9.0", source="registry+https://example.invalid/index")
-            + _locked_crate("smallvec", "2.41.5", source="registry+https://example.invalid/index")
-        ),
-    }
-    values = {"core": "2.41.5", "crates": "0.3.0", "ferro": "0.9.0", "ferro_crate": "0.9.0"}
-    return Shape(files, values, ("ferro-v0.9.0", "crab-core-v2.41.5", "crab-plugin-v0.3.0"))
-
-
-def _locked_crate(name: str, version: str, *needs: str, source: str = "") -> str:
-    lines = [f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n']
-    if source:
-        lines.append(f'source = "{source}"\nchecksum = "{"0" * 64}"\n')
-    if needs:
-        lines.append("dependencies = [\n{}]\n".format("".join(f' "{need}",\n' for need in needs)))
-    return "".join(lines)
 
 
 # --- versions from the tags of many namespaces

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import running
 import yaml
-from backends import READING
+from backends import READING, SELF_BUILT
 from fake_forge import GitHubServer, remote_on_forge
 from local_runner import ACTIONS
 from projects import commit_all, git, remote_of, repository, write
@@ -24,16 +24,7 @@ from relnox.ci import github
 pytestmark = [pytest.mark.heavy, pytest.mark.network]
 
 CHECKOUT = Path(__file__).parents[2]
-PROJECT = """
-[project]
-name = "demo"
-version = "1.2.3"
-
-[build-system]
-requires = []
-build-backend = "own"
-backend-path = ["backend"]
-
+SETTINGS = """
 [tool.relnox]
 branch = "main"
 targets = { final = "house" }
@@ -59,7 +50,7 @@ def test_what_is_locked_is_enough_to_publish_tag_and_call_a_forge(
     root = tmp_path / "project"
     forge = GitHubServer(remote_of(root))
     with Trusting() as index:
-        write(root, {**FILES, "pyproject.toml": PROJECT + index.settings(production=True)})
+        write(root, {**FILES, "pyproject.toml": SELF_BUILT + SETTINGS + index.settings(production=True)})
         repository(root)
         running.run_in_process(root, "ci", code=0)
         commit_all(root, "Workflows")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import node_programs
 import pytest
-from backends import READING
+from backends import READING, SELF_BUILT
 from fake_forge import GitLabServer, forge_server
 from local_runner import LocalRunner
 from package_index import PackageIndex
@@ -30,16 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.heavy, pytest.mark.network]
 
-PYPROJECT = """
-[project]
-name = "demo"
-version = "1.2.3"
-
-[build-system]
-requires = []
-build-backend = "own"
-backend-path = ["backend"]
-
+SETTINGS = """
 [tool.relnox]
 branch = "main"
 targets = {{ final = "house" }}
@@ -77,7 +68,8 @@ class Pipeline:
         self.directory = directory
         self.program = program
         files = {
-            "pyproject.toml": PYPROJECT.format(index=index, workflows=json.dumps(["release", *workflows])),
+            "pyproject.toml": SELF_BUILT
+            + SETTINGS.format(index=index, workflows=json.dumps(["release", *workflows])),
             "backend/own.py": READING,
             "demo.py": "",
             "noxfile.py": NOXFILE,

@@ -24,9 +24,9 @@ import acts
 import packed
 import pytest
 import running
-from accounts import Accounts, Token
+from accounts import Accounts
 from package_index import FILE, PackageIndex, Rule, serving
-from projects import repository, write
+from projects import write
 from releases import Package, SimulatedClock, made_wheel, project_of, publish, publish_to, release
 from states import STATES, World
 from trusting import GITLAB_VARIABLE, REQUEST_TOKEN, identity, trusting
@@ -239,21 +239,6 @@ def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> RunResult:
         return publish_to(here.root, index.upload_url, index.simple_url)
 
 
-@failure
-def index_only_in_pypirc(here: Here) -> RunResult:
-    pypirc(here, f"[company]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n")
-    release(here.root, [ONE])
-    return running.run_in_process(here.root, "publish", "--index", "company")
-
-
-@failure
-def pypirc_has_another_index_of_that_name(here: Here) -> RunResult:
-    here.patch.delenv("RELNOX_OWN_TOKEN")
-    words = f"[own]\nrepository = https://company.example.invalid/\npassword = {TOKEN}\n"
-    pypirc(here, f"[distutils]\nindex-servers = own\n{words}")
-    return sent(here)
-
-
 def pypirc(here: Here, text: str) -> None:
     """Write the user's `.pypirc`."""
     write(here.root.parent, {"home/.pypirc": text})
@@ -306,43 +291,7 @@ def upload_job_in_a_reusable_workflow(here: Here) -> RunResult:
         return minted(here, index)
 
 
-@failure
-def no_such_publisher(here: Here) -> RunResult:
-    with index_that_mints(here) as index:
-        index.errors = ["invalid-publisher"]
-        return minted(here, index)
-
-
 # --- names and requirements
-
-
-@failure
-def project_is_archived(here: Here) -> RunResult:
-    release(here.root, [ONE])
-    with here.index() as index:
-        index.set_status("demo", "archived", "its successor is called demo-2")
-        return publish(here.root, index)
-
-
-@failure
-def name_belongs_to_another_account(here: Here) -> RunResult:
-    release(here.root, [ONE])
-    write(here.root, {".gitignore": "dist/\n"})
-    repository(here.root)
-    tokens = [Token(secret=TOKEN, user="anna"), Token(secret="of-otto", user="otto")]
-    with here.index(accounts=Accounts(tokens=tokens)) as index:
-        index.add(made_wheel(here.beside, "demo", version="0.1"), owner="otto")
-        return publish(here.root, index)
-
-
-@failure
-def needs_a_package_that_is_private(here: Here) -> RunResult:
-    dist = here.root / "dist"
-    made = made_wheel(dist, "secret"), made_wheel(dist, "demo", requires=["secret"])
-    project_of(here.root, *made, needs={"demo": ["secret"]})
-    with (here.root / "secret" / "pyproject.toml").open("a", encoding="utf-8") as file:
-        file.write('classifiers = ["Private :: Do Not Upload"]\n')
-    return running.run_in_process(here.root, "verify-install", "--from", "dist")
 
 
 @failure
@@ -358,14 +307,6 @@ def requirement_not_available(here: Here) -> RunResult:
 
 
 # --- what does not build, what does not import
-
-
-@failure
-def backend_is_not_installed(here: Here) -> RunResult:
-    system = '[build-system]\nrequires = []\nbuild-backend = "setuptools_of_old.build_meta"\n'
-    text = f'[project]\nname = "demo"\nversion = "1.0"\n{system}'
-    repository(write(here.root, {"pyproject.toml": text, ".gitignore": "dist/\n"}))
-    return running.run_in_process(here.root, "build-all")
 
 
 # --- what is said

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import copy_of, endless, everything, git, is_released, pair, remote_of, repository, write
+from projects import copy_of, everything, git, is_released, pair, remote_of, repository, write
 from running import run
 from stops import start
-from warm import all_end, wait_for
+from warm import wait_for
 
 from relnox.executor.signals import Interruption, handle_signals
 
@@ -154,24 +153,6 @@ def test_a_signal_after_the_last_step_is_reported_to_the_outer_run() -> None:
 
     with pytest.raises(Interruption, match="SIGINT"):
         chain_of_two()
-
-
-@pytest.mark.parametrize(("number", "code"), CODES)
-def test_a_build_ends_at_once_and_leaves_nothing(tmp_path: Path, number: int, code: int) -> None:
-    root = endless(tmp_path / "endless")
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    running = start(root, "-m", "relnox", "build-all", TMPDIR=str(scratch))
-    workers = [int(pid) for pid in wait_for(root / "at-work").split()]
-    assert len(list((root / "dist").rglob("endless-1.0.tar.gz"))) == 1  # half of it, aside
-    began = time.monotonic()
-    running.process.send_signal(number)
-    ended, output = running.ended()
-    assert ended == code, output
-    assert time.monotonic() - began < 5
-    assert list((root / "dist").iterdir()) == []
-    assert list(scratch.iterdir()) == []
-    assert all_end(workers)
 
 
 AT_AN_IMPORT = """\

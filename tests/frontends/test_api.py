@@ -131,12 +131,6 @@ def test_what_is_wrong_is_an_exception_with_a_code(
     assert error.value.code == code
 
 
-def test_a_directory_without_a_project_is_an_exception(tmp_path: Path) -> None:
-    with pytest.raises(Blocked) as error:
-        Workspace.open(tmp_path / "missing")
-    assert error.value.code == "project-not-found"
-
-
 def test_a_production_index_needs_the_option_yes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # At a terminal, too: Python code is never asked a question.
     monkeypatch.setattr(Stream, "isatty", lambda _: True)

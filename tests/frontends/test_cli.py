@@ -228,16 +228,6 @@ def test_a_project_is_found_from_below_and_from_elsewhere(shared: Path, tmp_path
 # exit codes and the report
 
 
-def test_exit_code_2_for_a_failure(workspace: Path) -> None:
-    hook = workspace.parent / "acme.git" / "hooks" / "pre-receive"
-    hook.write_text("#!/bin/sh\necho closed for today >&2\nexit 1\n", encoding="utf-8")
-    hook.chmod(0o755)
-
-    done = relnox(workspace, "bump", "--part", "minor", "--commit", "--tag", "--push", code=2)
-
-    assert "closed for today" in done.err
-
-
 def test_report_contains_steps_and_results(workspace: Path, tmp_path: Path) -> None:
     report, plan = tmp_path / "report.json", tmp_path / "plan.json"
     files = ("--report", str(report), "--plan", str(plan))
@@ -255,29 +245,11 @@ def test_report_contains_steps_and_results(workspace: Path, tmp_path: Path) -> N
     assert document["tables"][0]["rows"][0] == ["acme-agents", "2.0.0", "2.1.0", "--part minor"]
 
 
-def test_report_of_a_task_without_steps(shared: Path, tmp_path: Path) -> None:
-    report = tmp_path / "report.json"
-
-    relnox(shared, "status", "--report", str(report), code=0)
-    document = json.loads(report.read_bytes())
-    assert (document["task"], document["exit_code"], document["steps"]) == ("status", 0, [])
-    assert [row[0] for row in document["tables"][0]["rows"]][:2] == ["acme-agents", "acme-core"]
-
-
 @pytest.mark.parametrize("option", ["--plan", "--report"])
 def test_a_file_that_cannot_be_written_is_an_error(shared: Path, tmp_path: Path, option: str) -> None:
     done = relnox(shared, "status", option, str(tmp_path / "nowhere" / "file.json"), code=1)
 
     assert done.err.startswith(f"error: the {option[2:]} cannot be written to ")
-
-
-def test_publishing_to_production_needs_the_option_yes(project: Path) -> None:
-    done = relnox(project, "publish", RELNOX_YES="1", code=1)
-
-    assert done.err == (
-        "error: RELNOX_YES is set, but --yes can be set on the command line only [command-line-only]\n"
-        "fix: unset RELNOX_YES\n"
-    )
 
 
 # where values come from

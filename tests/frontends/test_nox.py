@@ -337,18 +337,6 @@ def test_no_session_replaces_another(project: Path, text: str) -> None:
     assert 'names={"publish": "release-publish"})\n' in done.stderr
 
 
-def test_errors_are_printed_without_a_traceback(project: Path) -> None:
-    noxfile(project, "from relnox.sessions import build_all, publish\n")
-
-    done = nox(project, "-s", "publish", "--", "--index", "embedded", code=1)
-
-    assert re.search(
-        r"^error: .*dist/manifest\.json.* \[[a-z-]+\]\nfix: nox -s build-all\n", done.stderr, re.MULTILINE
-    )
-    assert "Session publish aborted: publish: exit code 1, see above" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -188,13 +188,6 @@ def test_a_tag_is_released_with_notes_and_files(world: World) -> None:
     world.is_released()
 
 
-def test_a_dry_run_changes_nothing(world: World) -> None:
-    ran = world.run("--dry-run")
-    assert "publish release demo 1.1.0 of tag v1.1.0" in ran.out + ran.err
-    assert "+- Something new" in ran.out
-    assert (world.forge.changes, world.forge.releases) == (0, [])
-
-
 def test_all_files_are_attached_and_sha256sum_accepts_them(world: World, tmp_path: Path) -> None:
     world.settings('forge-release.assets = "all"')
     world.run()
@@ -530,15 +523,6 @@ def test_the_release_is_found_among_many(github: World) -> None:
     assert github.forge.changes == changes
 
 
-def test_a_limit_on_bursts_is_waited_for(world: World, clock: SimulatedClock) -> None:
-    limit = Reply(403, {"message": "You have exceeded a secondary rate limit."}, {"Retry-After": "45"})
-    world.forge.fail("POST /releases/1/assets|PUT /packages", limit, times=2)
-    before = clock.monotonic()
-    world.run()
-    world.is_released()
-    assert clock.monotonic() - before >= 90
-
-
 def test_another_file_of_a_draft_is_replaced_and_that_of_a_public_release_is_not(github: World) -> None:
     draft = github.forge.release("v1.1.0", OWN_DRAFT, draft=True)
     draft.assets.append(Asset(99, "SHA256SUMS", b"other"))
@@ -559,11 +543,6 @@ def test_archives_to_attach_are_compared_first(world: World) -> None:
     assert "[archive-changed]" in world.run("--assets", "all", code=4).err
     assert world.forge.changes == 0
     world.run()
-
-
-def test_a_tag_on_another_commit_of_the_remote_blocks(world: World) -> None:
-    git(world.root, "push", "--quiet", "--force", "origin", "v1.0.0:refs/tags/v1.1.0")
-    assert "[tag-exists]" in world.run(code=4).err
 
 
 def test_gitlab_has_no_drafts(gitlab: World) -> None:

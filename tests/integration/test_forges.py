@@ -13,7 +13,7 @@ from projects import git, remote_of, repository, single
 
 from relnox.errors import Blocked, Failed, TryLater
 from relnox.forges import forge_of
-from relnox.system import retries, secrets
+from relnox.system import retries
 from relnox.system.run_scope import current_scope
 
 if TYPE_CHECKING:
@@ -271,11 +271,6 @@ def test_a_token_that_no_header_can_hold(server: ForgeServer, token: str) -> Non
         forge_of(server.remote, server.environment | {"RELNOX_FORGE_TOKEN": token})
     assert caught.value.code == "forge-token-missing"
     assert token not in f"{caught.value} {caught.value.fix}"
-
-
-def test_the_token_is_a_secret(forge: Forge, server: ForgeServer) -> None:
-    assert secrets.mask_secrets(f"token: {server.token}") == "token: ****"
-    assert find(forge) is None
 
 
 # --- addresses

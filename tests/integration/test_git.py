@@ -131,10 +131,6 @@ def test_ignored_files(root: Path) -> None:
     assert checkout(root).filter_ignored(files) == {"dist/a.whl", "x.log", "line\nbreak.log"}
 
 
-def test_outside_git_there_is_no_checkout(tmp_path: Path) -> None:
-    assert find_repository(tmp_path) is None
-
-
 def test_inside_a_bare_repository_there_is_no_checkout(root: Path) -> None:
     assert find_repository(remote_of(root)) is None
 
@@ -281,14 +277,6 @@ def test_messages_of_tags_may_have_any_characters(root: Path) -> None:
     git(root, "tag", "-a", "v2.0.0", "-m", "two")
     messages = {tag.name: tag.message for tag in checkout(root).tag_messages()}
     assert messages == {"v1.0.0": message.replace("\r", "\n"), "v2.0.0": "two"}
-
-
-@pytest.mark.parametrize("name", ["--upload-pack=x", "-d", "a b", "x..y", "@{1}", "x.lock", "v1^{}"])
-def test_an_invalid_tag_name_creates_no_tag(root: Path, name: str) -> None:
-    here = checkout(root)
-    with pytest.raises(Failed, match="git tag"):
-        commits.create_tag(here, tag(name), here.head() or "")
-    assert here.tags() == {}
 
 
 def test_shell_syntax_in_a_tag_name_is_not_executed(root: Path) -> None:

@@ -293,16 +293,3 @@ def test_hostile_output_of_a_build_is_shown_and_inert(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert r"\x1b[2J" in done.err
     assert r"\x3a:set-env name=PATH,file=a::data" in done.err
-
-
-def test_hostile_errors_in_the_python_api_are_inert(tmp_path: Path) -> None:
-    root = single(tmp_path / "demo")
-    for text in TEXTS[::10]:
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            code = main(["status", "--project", str(root), "--package", text.replace("\0", "")])
-            assert main([text, "--project", str(root)]) in (0, 1)
-        assert code in (0, 1)
-        for printed in (out.getvalue(), err.getvalue()):
-            assert_inert(printed, text)
-            assert names_in(printed) == [], text

@@ -543,21 +543,13 @@ B = ("--package", "b", *MINOR)
 @pytest.mark.parametrize(
     ("settings", "options", "expected"),
     [
-        ("", B, Released("1.0.0 1.1.0 1.0.0", "b-v1.1.0")),
         (group("fixed"), B, Released("1.1.0 1.1.0 1.0.1", "a-v1.1.0 b-v1.1.0 c-v1.0.1")),
-        (group("linked"), B, Released("1.0.0 1.1.0 1.0.0", "b-v1.1.0")),
-        (group("linked"), ("--all", *MINOR), Released("1.1.0 1.1.0 1.1.0", "a-v1.1.0 b-v1.1.0 c-v1.1.0")),
         (SHARED + group("fixed"), B, Released("1.1.0 1.1.0 1.0.1", "both-v1.1.0 c-v1.0.1")),
         # What follows a package of its group is in the group: all three move as one.
         (
             group("fixed", "b", "c"),
             ("--package", "a", *MINOR),
             Released("1.1.0 1.0.1 1.0.1", "a-v1.1.0 b-v1.0.1 c-v1.0.1"),
-        ),
-        (
-            group("linked", "b", "c"),
-            ("--package", "a", *MINOR),
-            Released("1.1.0 1.0.0 1.0.1", "a-v1.1.0 c-v1.0.1"),
         ),
         # One group of all: no setting but the form makes it one tag.
         ('tag-format = "v{version}"\n' + group("fixed", "*"), B, Released("1.1.0 1.1.0 1.1.0", "v1.1.0")),
@@ -566,7 +558,6 @@ B = ("--package", "b", *MINOR)
             B,
             Released("1.1.0 1.1.0 1.0.1", "a/v1.1.0 b/v1.1.0 c/v1.0.1"),
         ),
-        ('dependents = "none"\n' + group("fixed"), B, Released("1.1.0 1.1.0 1.0.0", "a-v1.1.0 b-v1.1.0")),
     ],
 )
 def test_a_group_is_bumped_and_tagged(

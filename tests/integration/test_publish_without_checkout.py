@@ -10,23 +10,13 @@ from pathlib import Path
 
 import pytest
 import running
-from backends import READING
+from backends import READING, SELF_BUILT
 from package_index import PackageIndex
 from projects import git, repository, write
 
 from relnox.cli import main
 from relnox.source.git import Git
 
-PROJECT = """
-[project]
-name = "demo"
-version = "1.2.3"
-
-[build-system]
-requires = []
-build-backend = "own"
-backend-path = ["backend"]
-"""
 HOUSE = """
 [tool.relnox.indexes.house]
 upload = "{upload}"
@@ -43,7 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tagged release that was built, with an index of its own that no server listens for yet."""
     root = tmp_path_factory.mktemp("built") / "project"
     files = {
-        "pyproject.toml": PROJECT
+        "pyproject.toml": SELF_BUILT
         + HOUSE.format(upload="http://127.0.0.1:9/", simple="http://127.0.0.1:9/simple/"),
         "backend/own.py": READING,
         "demo.py": "",

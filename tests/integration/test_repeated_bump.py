@@ -384,20 +384,6 @@ def test_what_the_remote_lost_is_pushed_again(two: Path, bump: Bump, lost: str) 
     assert on_remote(two) == [commit, commit]
 
 
-def test_a_tag_that_was_moved_on_the_remote_is_an_error(two: Path, bump: Bump) -> None:
-    assert bump(two, *PUSHED).code == 0
-    git(two, "push", "--quiet", "--force", "origin", "HEAD^:refs/tags/v2.1.0")
-    said = run_blocked_bump(bump, two, *PUSHED, code=4)
-    assert "tag v2.1.0 already exists on origin" in said
-
-
-@pytest.mark.parametrize("switch", [("--detach",), ("--create", "feature")])
-def test_a_release_is_pushed_from_its_own_branch_only(two: Path, bump: Bump, switch: tuple[str, ...]) -> None:
-    assert bump(two, *RELEASE).code == 0
-    git(two, "switch", "--quiet", *switch)
-    run_blocked_bump(bump, two, *PUSHED)
-
-
 @pytest.mark.parametrize("has_tag", [True, False])
 def test_the_release_commit_is_tagged_if_other_commits_follow_it(
     unpushed: Path, bump: Bump, *, has_tag: bool
@@ -430,15 +416,6 @@ def test_a_partly_pushed_release_is_finished_as_the_fix_says(unpushed: Path, bum
     push_other(unpushed, tmp_path / "colleague")
     ran = bump(unpushed, *PUSHED)
     assert "fix: git pull --no-rebase --no-edit origin main, then rerun the command" in ran.text
-    git(unpushed, "pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
-    ran = bump(unpushed, *PUSHED)
-    assert ran.code == 0, ran.text
-    assert on_remote(unpushed) == [git(unpushed, "rev-parse", "HEAD"), release]
-
-
-def test_a_merged_release_keeps_its_tag(unpushed: Path, bump: Bump, tmp_path: Path) -> None:
-    release = git(unpushed, "rev-parse", "main")
-    push_other(unpushed, tmp_path / "colleague")
     git(unpushed, "pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
     ran = bump(unpushed, *PUSHED)
     assert ran.code == 0, ran.text
@@ -483,15 +460,6 @@ def test_a_rerun_job_on_the_commit_before_the_release(
     assert git(remote_of(two), "for-each-ref") == before
 
 
-def test_a_tag_on_another_branch_is_no_release_of_this_commit(two: Path, tmp_path: Path, bump: Bump) -> None:
-    job = clone(two, tmp_path / "job")
-    write(two, {"packages/base/more.py": ""})
-    commit_all(two)
-    assert bump(two, *PUSHED).code == 0
-    said = run_blocked_bump(bump, job, *PUSHED, code=4)
-    assert f"tag v2.1.0 already exists on origin ({git(two, 'rev-parse', 'HEAD')[:10]})" in said
-
-
 def test_a_release_on_another_branch_of_the_remote_is_pushed_to_its_own(
     two: Path, tmp_path: Path, bump: Bump
 ) -> None:
@@ -510,19 +478,3 @@ def test_a_release_on_another_branch_of_the_remote_is_pushed_to_its_own(
     git(two, "reset", "--quiet", "--hard", before)
     said = run_blocked_bump(bump, two, *PUSHED, code=4)
     assert "[tag-exists]" in said
-
-
-@pytest.mark.parametrize("annotated", [True, False])
-@pytest.mark.parametrize(
-    "dropped", [("reset", "--quiet", "--hard", "HEAD~1"), ("switch", "--quiet", "--create", "other", "HEAD~1")]
-)
-def test_a_tag_that_relnox_did_not_create_is_neither_moved_nor_deleted(
-    two: Path, bump: Bump, dropped: tuple[str, ...], *, annotated: bool
-) -> None:
-    for name in (BASE, TOP):
-        (two / name).write_text((two / name).read_text().replace("2.0.0", "2.1.0"))
-    commit_all(two, "v2.1.0")
-    git(two, "tag", *(["--annotate", "--message", "v2.1.0"] if annotated else []), "v2.1.0")
-    git(two, *dropped)
-    said = run_blocked_bump(bump, two, *PUSHED, "--allow-branch", code=4)
-    assert "tag v2.1.0 already exists here" in said

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import HATCHLING, repository, write
-from running import open_project, run_blocked_bump, run_in_process
+from running import open_project, run_in_process
 
 from relnox.core.version_groups import find_version_groups
 from relnox.errors import Blocked
@@ -14,7 +14,6 @@ from relnox.errors import Blocked
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from running import Bump
 
 pytestmark = pytest.mark.heavy
 
@@ -169,17 +168,3 @@ def test_groups_with_exclusions(tmp_path: Path, patterns: str, members: list[str
     project = open_project(workspace(tmp_path, f"groups.a.packages = {patterns}\n"))
     (group,) = [track for track in find_version_groups(project.workspace, project.config) if track.name == "a"]
     assert [package.name for package in group.packages] == members
-
-
-def test_a_group_with_an_exclusion_moves_without_it(tmp_path: Path, bump: Bump) -> None:
-    settings = (
-        'groups.main.packages = ["libs/*", "!libs/internal-*"]\n'
-        'tag-formats = { "libs/*" = "v{version}", demo-internal-tools = "tools-{version}" }\n'
-    )
-    root = repository(workspace(tmp_path / "demo", settings))
-    assert "no packages selected (4 in this workspace)" in run_blocked_bump(bump, root, "--part", "minor")
-    ran = bump(root, "--package", "demo-core", "--part", "minor", "--commit", "--tag")
-    assert ran.code == 0, ran.text
-    assert "demo-client  1.0   1.1  bumped with demo-core (main)" in ran.out
-    assert "demo-internal-tools" not in ran.out
-    assert "tag v1.1" in ran.err

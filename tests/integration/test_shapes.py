@@ -321,34 +321,6 @@ def test_a_bump_of_a_version_from_tags_is_a_tag_and_nothing_else(tmp_path: Path,
 # --- two tracks in lockstep
 
 
-@pytest.mark.parametrize(
-    ("options", "changed", "tags"),
-    [
-        (("--package", "observer-sdk", "--part", "release"), {"stable": "1.45.0"}, ("api-v1.45.0", "sdk-v1.45.0")),
-        (
-            ("--package", "observer-inst", "--pre", "beta"),
-            {"beta": "0.66b0"},
-            ("inst-v0.66b0", "inst-wsgi-v0.66b0", "semconv-v0.66b0"),
-        ),
-    ],
-)
-def test_a_group_moves_with_its_pins_and_those_on_another_repository(
-    tmp_path: Path, options: tuple[str, ...], changed: dict[str, str], tags: tuple[str, ...]
-) -> None:
-    shape = shapes.observer()
-    root = shape.write(tmp_path / "observer")
-    shown = show(root)
-    assert shown.notes == []
-    stable, beta = (
-        dict.fromkeys(("api", "sdk"), "1.45.0.dev0"),
-        dict.fromkeys(("inst", "inst-wsgi", "semconv"), "0.66b0.dev0"),
-    )
-    assert shown.versions == {f"observer-{name}": version for name, version in {**stable, **beta}.items()}
-    first = ["observer-api"], ["observer-semconv"]
-    assert waves(root) == [*first, ["observer-inst", "observer-sdk"], ["observer-inst-wsgi"]]
-    release(root, shape, (*options, *RELEASE), *(f"observer-{tag}" for tag in tags), **changed)
-
-
 # --- tiers and date stamps
 
 
@@ -401,29 +373,6 @@ def assert_locked(root: Path) -> None:
 
 
 # --- maturin
-
-
-@pytest.mark.parametrize(
-    ("options", "changed", "tags"),
-    [
-        (  # the plugin pins it, so that the workspace version moves too: a final must not need a prerelease
-            ("ferro", "--pre", "alpha"),
-            {"ferro": "0.9.1a0", "ferro_crate": "0.9.1-alpha.0", "crates": "0.3.1-alpha.0"},
-            ("crab-plugin-v0.3.1a0", "ferro-v0.9.1a0"),
-        ),
-        (("crab-core", "--part", "patch"), {"core": "2.41.6"}, ("crab-core-v2.41.6",)),
-    ],
-)
-def test_versions_of_pyproject_of_cargo_and_of_its_workspace(
-    tmp_path: Path, options: tuple[str, ...], changed: dict[str, str], tags: tuple[str, ...]
-) -> None:
-    shape = shapes.crab()
-    root = shape.write(tmp_path / "crab")
-    shown = show(root)
-    assert shown.notes == []
-    assert shown.versions == {"crab-core": "2.41.5", "crab-plugin": "0.3.0", "ferro": "0.9.0"}
-    assert waves(root) == [["crab-core", "ferro"], ["crab-plugin"]]
-    release(root, shape, ("--package", *options, *RELEASE), *tags, **changed)
 
 
 # --- versions from the tags of many namespaces

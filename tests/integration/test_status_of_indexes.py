@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
 from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -76,16 +75,6 @@ def test_an_index_that_is_down_fails_after_seconds(tmp_path: Path, clock: Simula
     assert "returned 500 Internal Server Error; gave up after 10 s" in ran.err
     assert "or remove --index own" in ran.err
     assert clock.monotonic() < 11
-
-
-def test_an_index_that_refuses_connections_fails_early(tmp_path: Path, clock: SimulatedClock) -> None:
-    release(tmp_path, PACKAGES)
-    with socket.socket() as unused:  # bound, but not listening
-        unused.bind(("127.0.0.1", 0))
-        ran = ask(tmp_path, f"http://127.0.0.1:{unused.getsockname()[1]}/simple/")
-    assert ran.code == 5, ran.text
-    assert "cannot read the files of part-0 on own" in ran.err
-    assert clock.monotonic() < 6
 
 
 def test_a_silent_index_times_out(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:

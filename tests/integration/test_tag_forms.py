@@ -180,14 +180,6 @@ def test_init_leaves_packages_and_clear_tags_as_they_are(tmp_path: Path, bump: B
         assert git(root, "tag", "--points-at", "HEAD") == f"{name}/v0.1.1"
 
 
-def test_a_configured_form_is_used_whatever_tags_there_are(tmp_path: Path, bump: Bump) -> None:
-    settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}/{version}"\n'
-    root = monorepo(tmp_path / "two", SAME, "a-v1.0.0", "b-v1.0.0", settings=settings)
-    ran = bump(root, "--package", "a", *PATCH)
-    assert ran.code == 0, ran.text
-    assert git(root, "tag", "--points-at", "HEAD") == "a/1.0.1"
-
-
 def test_an_unclear_form_is_a_note_without_a_tag_and_blocks_auto(tmp_path: Path, bump: Bump) -> None:
     root = monorepo(tmp_path / "graph", GRAPH, "graph-v1.2.0", "checkpointpg==2.1.0")
     ran = bump(root, "--package", "graph-checkpoint-pg", "--part", "patch", "--dry-run")
@@ -365,26 +357,6 @@ def test_an_unbumped_package_that_reads_any_tag_gives_a_note(tmp_path: Path, bum
 
 
 # --- lockstep --------------------------------------------------------------------------------------
-
-
-def test_one_version_and_one_plain_tag_propose_lockstep(tmp_path: Path, bump: Bump) -> None:
-    root = monorepo(tmp_path / "two", SAME, "v1.0.0")
-    said = run_blocked_bump(bump, root, "--package", "a", *PATCH)
-    assert 'versions = "lockstep"' in said
-    assert 'versions = "lockstep"' in run_in_process(root, "init", "--dry-run").out
-    paste(root, said)
-    ran = bump(root, *PATCH)
-    assert ran.code == 0, ran.text
-    assert git(root, "tag", "--points-at", "HEAD") == "v1.0.1"
-
-
-def test_a_missing_selection_proposes_the_lockstep_setting(tmp_path: Path, bump: Bump) -> None:
-    root = monorepo(tmp_path / "two", SAME)
-    said = run_blocked_bump(bump, root, *PATCH)
-    assert "no packages selected (2 in this workspace)" in said
-    assert "--package a; or use --all, or --part auto" in said
-    paste(root, said)
-    assert bump(root, *PATCH).code == 0
 
 
 # --- packages that are not taken -------------------------------------------------------------------

@@ -163,22 +163,6 @@ def test_settings_make_it_the_default(demo: Path, bump: Bump) -> None:
     assert subjects(demo)[:2] == ["Release 1.3.2.dev1", "Release 1.3.1"]
 
 
-@pytest.mark.parametrize(
-    ("options", "code"),
-    [
-        (("--part", "minor", "--then-dev"), "option-missing"),
-        (("--part", "minor", "--commit", "--then-dev"), "option-missing"),
-        (("--part", "minor", "--pull-request", "--then-dev"), "options-conflict"),
-    ],
-)
-def test_a_release_without_its_tag_cannot_be_followed(
-    demo: Path, bump: Bump, options: tuple[str, ...], code: str
-) -> None:
-    said = run_blocked_bump(bump, demo, *options)
-    assert f"[{code}]" in said
-    assert "--no-then-dev" in said
-
-
 def test_versions_outside_the_bounds_of_the_line_are_blocked(demo: Path, bump: Bump) -> None:
     write(
         demo,
@@ -198,13 +182,6 @@ def test_semver_cannot_write_some_development_versions(demo: Path, bump: Bump) -
     assert ran.code == 0, ran.text
     assert "no development version follows: " in ran.text
     assert subjects(demo)[0] == "Release 1.2.4a0"
-
-
-def test_an_approved_plan_has_both_commits(demo: Path, tmp_path: Path) -> None:
-    plan = tmp_path / "plan.json"
-    assert run_in_process(demo, "bump", *PUSHED, "--dry-run", "--plan", str(plan)).code == 0
-    assert run_in_process(demo, "bump", *PUSHED, "--expect-plan", str(plan)).code == 0
-    assert subjects(demo)[:2] == ["Start development of 1.3.1.dev1", "Release 1.3.0"]
 
 
 def test_a_hook_that_rejects_the_second_commit_undoes_the_release(demo: Path, bump: Bump) -> None:
