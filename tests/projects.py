@@ -63,6 +63,13 @@ def write(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
+def shell(path: Path, script: str) -> Path:
+    """Write a shell script that can be executed, such as a hook of git."""
+    write(path.parent, {path.name: f"#!/bin/sh\n{script}\n"})
+    path.chmod(0o755)
+    return path
+
+
 def git(root: Path, *words: str) -> str:
     """Run git in a directory and return what it printed."""
     return subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True).stdout.strip()

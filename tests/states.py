@@ -17,7 +17,7 @@ import pytest
 from backends import READING
 from fake_forge import Asset, GitHubServer, remote_on_forge
 from package_index import FILE, JSON_PAGE, LISTING, PackageIndex, Rule
-from projects import commit_all, git, remote_of, repository, single, write
+from projects import commit_all, git, remote_of, repository, shell, single, write
 from releases import SimulatedClock, made_wheel, project_of
 from running import open_project
 from trusting import certificate
@@ -554,9 +554,7 @@ def no_repository_at_the_remote(world: World) -> str:
 @state("push-rejected", lambda world: (remote_of(world.root) / "hooks/pre-receive").unlink())
 def rejecting_remote(world: World) -> str:
     released(world)
-    hook = remote_of(world.root) / "hooks" / "pre-receive"
-    hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n", encoding="utf-8")
-    hook.chmod(0o755)
+    shell(remote_of(world.root) / "hooks/pre-receive", "echo not today >&2\nexit 1")
     return f"{RELEASE} --push"
 
 
@@ -1433,9 +1431,7 @@ def hook_that_writes(world: World) -> str:
 )
 def hook_that_commits_more(world: World) -> str:
     built(world)
-    hook = world.root / ".git" / "hooks" / "pre-commit"
-    hook.write_text("#!/bin/sh\necho more >> home.py\ngit add home.py\n", encoding="utf-8")
-    hook.chmod(0o755)
+    shell(world.root / ".git/hooks/pre-commit", "echo more >> home.py\ngit add home.py")
     return RELEASE
 
 
@@ -1448,9 +1444,7 @@ def no_git_cliff(world: World) -> str:
 @state("program-failed", lambda world: (world.root / ".git" / "hooks" / "pre-commit").unlink())
 def hook_that_refuses(world: World) -> str:
     built(world)
-    hook = world.root / ".git" / "hooks" / "pre-commit"
-    hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
-    hook.chmod(0o755)
+    shell(world.root / ".git/hooks/pre-commit", "exit 1")
     return RELEASE
 
 

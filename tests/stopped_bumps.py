@@ -14,7 +14,7 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
-from projects import Everything, everything, git, pair, remote_of, repository, write
+from projects import Everything, everything, git, pair, remote_of, repository, shell, write
 from running import run_in_process
 from stops import count_stops, stopped
 
@@ -72,8 +72,7 @@ class State(NamedTuple):
 
 
 def with_hook(root: Path, script: str, event: str = "pre-commit") -> Path:
-    path = write(root / ".git/hooks", {event: f"#!/bin/sh\n{script}\n"}) / event
-    path.chmod(0o755)
+    shell(root / ".git/hooks" / event, script)
     return root
 
 

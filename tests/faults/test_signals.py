@@ -7,9 +7,10 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import copy_of, everything, git, is_released, pair, remote_of, repository, write
+from projects import copy_of, everything, git, is_released, remote_of, shell, write
 from running import run
 from stops import start
+from test_full_disk import template
 from warm import wait_for
 
 from relnox.executor.signals import Interruption, handle_signals
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from running import RunResult
 
+__all__ = ["template"]
+
 BUMP = ("bump", "--part", "minor", "--commit", "--tag", "--push")
 CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
@@ -26,11 +29,6 @@ pytestmark = [
     pytest.mark.heavy,
     pytest.mark.skipif(os.name != "posix", reason="signals and hooks as POSIX has them"),
 ]
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return repository(pair(tmp_path_factory.mktemp("template") / "pair"))
 
 
 @pytest.fixture
@@ -42,12 +40,6 @@ def bump(root: Path) -> RunResult:
     return run(root, "relnox", *BUMP)
 
 
-def write_hook(directory: Path, name: str, text: str) -> Path:
-    hook = write(directory / "hooks", {name: f"#!/bin/sh\n{text}\n"}) / name
-    hook.chmod(0o755)
-    return hook
-
-
 # --- git is killed
 
 
@@ -56,7 +48,7 @@ def write_hook(directory: Path, name: str, text: str) -> Path:
 )
 def test_a_git_that_is_killed_is_a_failed_step(workspace: Path, hook: str) -> None:
     name, _, argument = hook.partition(" ")
-    path = write_hook(workspace / ".git", name, f'case "$1" in *{argument}) rm "$0"; kill -9 $PPID;; esac')
+    path = shell(workspace / ".git" / "hooks" / name, f'case "$1" in *{argument}) rm "$0"; kill -9 $PPID;; esac')
     first = bump(workspace)
     assert not path.exists(), first.text  # the hook ran, and killed
     assert first.code == 2, first.text
@@ -69,8 +61,8 @@ def test_a_git_that_is_killed_is_a_failed_step(workspace: Path, hook: str) -> No
 
 def test_a_commit_that_cannot_be_undone_keeps_its_files_and_is_finished(workspace: Path) -> None:
     # As if a git was killed that had locked HEAD: the release stays as a whole, not a part of it.
-    hook = write_hook(
-        workspace / ".git", "pre-commit", "git log -1 | grep -q Release && >.git/HEAD.lock && exit 1\n:"
+    hook = shell(
+        workspace / ".git/hooks/pre-commit", "git log -1 | grep -q Release && >.git/HEAD.lock && exit 1\n:"
     )
     first = run(workspace, "relnox", *BUMP, "--then-dev")
     assert first.code == 2, first.text
@@ -92,7 +84,7 @@ def test_killed_on_the_remote_the_push_counts_by_the_refs_that_arrived(
 ) -> None:
     # The hook kills the program that serves the push; ours sees the line cut and cannot know how far it came.
     remote = remote_of(workspace)
-    write_hook(remote, hook, 'rm -f "$0"\nkill -9 $PPID')
+    shell(remote / "hooks" / hook, 'rm -f "$0"\nkill -9 $PPID')
     first = bump(workspace)
     assert is_released(workspace, "2.1.0") is arrived
     assert first.code == (0 if arrived else 2), first.text
@@ -120,7 +112,7 @@ touch "{directory}/ended"
 def test_a_signal_waits_for_atomic_steps(
     workspace: Path, tmp_path: Path, hook: str, number: int, code: int
 ) -> None:
-    write_hook(workspace / ".git", hook, LASTING.format(directory=tmp_path))
+    shell(workspace / ".git" / "hooks" / hook, LASTING.format(directory=tmp_path))
     before = everything(workspace)
     running = start(workspace, "-m", "relnox", *BUMP)
     wait_for(tmp_path / "begun")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from loopback import make_sdist
-from projects import git, lockstep_workspace, repository, write
+from projects import git, lockstep_workspace, repository, single, write
 from releases import made_wheel, write_manifest
 
 from relnox.commands.init import NOXFILE
@@ -41,6 +41,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(root, "tag", "v3.0.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
     _write_manifest(root)
     return root
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """One package at 1.2.3, outside git."""
+    return single(tmp_path / "demo")
 
 
 @pytest.fixture

@@ -29,28 +29,23 @@ if TYPE_CHECKING:
     from relnox.core.planning.events import Event, Outcome
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return single(tmp_path / "demo")
-
-
-def test_a_workspace_shows_packages_versions_and_history(root: Path) -> None:
-    repository(root)
-    git(root, "tag", "v1.2.3")
-    workspace = Workspace.open(root)
+def test_a_workspace_shows_packages_versions_and_history(project: Path) -> None:
+    repository(project)
+    git(project, "tag", "v1.2.3")
+    workspace = Workspace.open(project)
     assert [package.name for package in workspace.packages] == ["demo"]
     assert {name: str(version) for name, version in workspace.versions.items()} == {"demo": "1.2.3"}
     assert workspace.history["demo"].tag == "v1.2.3"
-    assert workspace.root == root
+    assert workspace.root == project
 
 
 def test_a_bump_is_planned_and_run_without_printing_anything(
-    root: Path, capfd: pytest.CaptureFixture[str]
+    project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     events: list[Event] = []
-    with Workspace.open(root).plan("bump", part="minor") as plan:
+    with Workspace.open(project).plan("bump", part="minor") as plan:
         assert [type(step).__name__ for step in plan.steps] == ["EditFiles"]
-        assert "1.2.3" in (root / "pyproject.toml").read_text(encoding="utf-8")
+        assert "1.2.3" in (project / "pyproject.toml").read_text(encoding="utf-8")
         outcome = plan.run(events.append)
     assert outcome.exit_code is ExitCode.DONE
     assert outcome.plan == plan.value
@@ -58,7 +53,7 @@ def test_a_bump_is_planned_and_run_without_printing_anything(
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunFinished)
     assert any(isinstance(event, StepFinished) for event in events)
-    assert 'version = "1.3.0"' in (root / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'version = "1.3.0"' in (project / "pyproject.toml").read_text(encoding="utf-8")
     assert capfd.readouterr() == ("", "")
 
 
@@ -71,18 +66,18 @@ def test_a_release_to_the_embedded_index_names_what_is_released(tmp_path: Path) 
     }
 
 
-def test_a_dry_run_changes_nothing(root: Path) -> None:
-    text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    outcome = relnox.run("bump", directory=root, part="minor", dry_run=True)
+def test_a_dry_run_changes_nothing(project: Path) -> None:
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    outcome = relnox.run("bump", directory=project, part="minor", dry_run=True)
     assert (outcome.exit_code, outcome.results) == (ExitCode.DONE, ())
     assert [type(step).__name__ for step in outcome.plan.steps] == ["EditFiles"]
     text += '[tool.relnox]\ntag-format = "v{version}"\n'
-    repository(write(root, {"pyproject.toml": text}))
-    git(root, "tag", "v1.3.0", git(root, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
-    blocked = relnox.run("bump", directory=root, part="minor", commit=True, tag=True, dry_run=True)
+    repository(write(project, {"pyproject.toml": text}))
+    git(project, "tag", "v1.3.0", git(project, "commit-tree", "-m", "Elsewhere", "HEAD^{tree}"))
+    blocked = relnox.run("bump", directory=project, part="minor", commit=True, tag=True, dry_run=True)
     assert blocked.exit_code is ExitCode.CONFLICT
     assert [problem.code for problem in blocked.plan.problems] == ["tag-exists"]
-    assert (root / "pyproject.toml").read_text(encoding="utf-8") == text
+    assert (project / "pyproject.toml").read_text(encoding="utf-8") == text
 
 
 def test_a_dry_run_uploads_nothing(tmp_path: Path) -> None:
@@ -93,16 +88,16 @@ def test_a_dry_run_uploads_nothing(tmp_path: Path) -> None:
     assert [result.status for result in again.results if "upload" in result.step.title] == [Status.SUCCESS] * 2
 
 
-def test_a_plan_runs_once(root: Path) -> None:
-    with Workspace.open(root).plan("bump", part="patch") as plan:
+def test_a_plan_runs_once(project: Path) -> None:
+    with Workspace.open(project).plan("bump", part="patch") as plan:
         plan.run()
         with pytest.raises(Blocked) as error:
             plan.run()
     assert error.value.code == "plan-differs"
 
 
-def test_a_closed_plan_is_not_run(root: Path) -> None:
-    plan = Workspace.open(root).plan("bump", part="patch")
+def test_a_closed_plan_is_not_run(project: Path) -> None:
+    plan = Workspace.open(project).plan("bump", part="patch")
     plan.close()
     with pytest.raises(Blocked, match="not after it was closed"):
         plan.run()
@@ -124,10 +119,10 @@ def test_a_closed_plan_is_not_run(root: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_an_exception_with_a_code(
-    root: Path, task: str, options: dict[str, Any], code: str
+    project: Path, task: str, options: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(Problem) as error:
-        Workspace.open(root).plan(task, **options)
+        Workspace.open(project).plan(task, **options)
     assert error.value.code == code
 
 
@@ -135,13 +130,13 @@ def test_a_production_index_needs_the_option_yes(tmp_path: Path, monkeypatch: py
     # At a terminal, too: Python code is never asked a question.
     monkeypatch.setattr(Stream, "isatty", lambda _: True)
     monkeypatch.setenv("RELNOX_OWN_TOKEN", "token")
-    root = tmp_path / "project"
-    release(root, [Package("demo")])
+    project = tmp_path / "project"
+    release(project, [Package("demo")])
     with PackageIndex() as index:
-        with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
+        with (project / "pyproject.toml").open("a", encoding="utf-8") as file:
             urls = f'upload = "{index.upload_url}"\nsimple = "{index.simple_url}"\n'
             file.write(f"\n[tool.relnox.indexes.own]\n{urls}")
-        workspace = Workspace.open(root)
+        workspace = Workspace.open(project)
         with pytest.raises(Blocked) as error:
             workspace.run("publish", index="own")
         assert error.value.code == "confirmation-needed"
@@ -151,7 +146,7 @@ def test_a_production_index_needs_the_option_yes(tmp_path: Path, monkeypatch: py
     assert len(outcome.released) == 2
 
 
-def test_it_works_in_threads_and_leaves_signals_alone(root: Path) -> None:
+def test_it_works_in_threads_and_leaves_signals_alone(project: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     seen: list[object] = []
     outcomes: list[Outcome] = []
@@ -160,14 +155,16 @@ def test_it_works_in_threads_and_leaves_signals_alone(root: Path) -> None:
         seen.append((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))
 
     threads = [
-        threading.Thread(target=lambda: outcomes.append(relnox.run("status", directory=root, on_event=on_event)))
+        threading.Thread(
+            target=lambda: outcomes.append(relnox.run("status", directory=project, on_event=on_event))
+        )
         for _ in range(3)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    outcomes.append(relnox.run("bump", directory=root, part="major", on_event=on_event))
+    outcomes.append(relnox.run("bump", directory=project, part="major", on_event=on_event))
     assert [outcome.exit_code for outcome in outcomes] == [ExitCode.DONE] * 4
     assert set(seen) == {before}
 
@@ -179,7 +176,7 @@ def test_runs_in_threads_do_not_see_each_other(tmp_path: Path) -> None:
     events: dict[str, list[Event]] = {"first": [], "second": []}
 
     def release_in_thread(name: str) -> None:
-        root = single(tmp_path / name / "demo")
+        project = single(tmp_path / name / "demo")
 
         def on_event(event: Event) -> None:
             events[name].append(event)
@@ -189,7 +186,7 @@ def test_runs_in_threads_do_not_see_each_other(tmp_path: Path) -> None:
                 retries.report_wait(Waiting(f"{name} waits", now, now))
                 barrier.wait()
 
-        outcomes[name] = relnox.run("bump", directory=root, part="minor", on_event=on_event)
+        outcomes[name] = relnox.run("bump", directory=project, part="minor", on_event=on_event)
 
     threads = [threading.Thread(target=release_in_thread, args=(name,)) for name in events]
     for thread in threads:
@@ -202,11 +199,13 @@ def test_runs_in_threads_do_not_see_each_other(tmp_path: Path) -> None:
         assert [event.reason for event in events[name] if isinstance(event, Waiting)] == [f"{name} waits"]
 
 
-def test_it_works_inside_an_event_loop_without_real_streams(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_it_works_inside_an_event_loop_without_real_streams(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """As in Jupyter, where a loop runs and the streams have neither a file descriptor nor a buffer."""
 
     async def cell() -> Outcome:
-        return relnox.run("bump", directory=root, part="minor")
+        return relnox.run("bump", directory=project, part="minor")
 
     with pytest.MonkeyPatch.context() as patch:
         streams = {name: io.StringIO() for name in ("stdin", "stdout", "stderr")}

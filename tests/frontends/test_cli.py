@@ -45,12 +45,6 @@ def planned(root: Path, *words: str, **variables: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """One package at 1.2.3, outside git."""
-    return single(tmp_path / "demo")
-
-
-@pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """One package outside git, without anything of relnox's."""
     root = single(tmp_path / "demo")

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from projects import git, python, single, write
+from projects import git, python, write
 
 from relnox.commands import TASKS
 
@@ -21,12 +21,6 @@ from invoke.tasks import task
 def lint(context):
     print("the user's lint ran")
 """
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A package outside git; each test writes its tasks file."""
-    return single(tmp_path / "demo")
 
 
 def invoke(root: Path, *words: str, code: int | None = None, **variables: str) -> CompletedProcess[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from package_index import PackageIndex
-from projects import commit_all, python, single, write
+from projects import commit_all, python, write
 from releases import Package, release
 from running import nox_has
 
@@ -26,12 +26,6 @@ OWN_TESTS = """
 def tests(session):
     print("the user's tests ran")
 """
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A package outside git; each test writes its noxfile."""
-    return single(tmp_path / "demo")
 
 
 def nox(root: Path, *words: str, code: int | None = None, **variables: str) -> CompletedProcess[str]:

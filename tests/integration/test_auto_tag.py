@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from package_index import serving
-from projects import HATCHLING, commit_all, everything, git, remote_of, repository, write
+from projects import HATCHLING, commit_all, everything, git, remote_of, repository, shell, write
 from running import run_in_process
 from stops import count_stops, stopped
 
@@ -64,10 +64,7 @@ def tags_of(root: Path) -> dict[str, str]:
 
 def hook(root: Path, name: str, script: str) -> None:
     """Put a hook into the remote."""
-    path = remote_of(root) / "hooks" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    path.chmod(0o755)
+    shell(remote_of(root) / "hooks" / name, script)
 
 
 def clone(root: Path, name: str, *options: str) -> Path:

@@ -16,6 +16,7 @@ from projects import (
     pair,
     remote_of,
     repository,
+    shell,
     single,
     write,
 )
@@ -29,25 +30,8 @@ if TYPE_CHECKING:
 RELEASE = ("--part", "minor", "--commit", "--tag", "--push")
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Path:
-    return repository(single(tmp_path / "demo"))
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Path:
-    return repository(pair(tmp_path / "pair"))
-
-
 def bump(root: Path, *options: str) -> RunResult:
     return run(root, "relnox", "bump", *options)
-
-
-def hook(directory: Path, name: str, script: str) -> Path:
-    """Put a hook into a directory of hooks; returns it, to be removed again."""
-    write(directory, {name: f"#!/bin/sh\n{script}\n"})
-    (directory / name).chmod(0o755)
-    return directory / name
 
 
 # --- what changes, byte for byte -----------------------------------------------------------------------
@@ -279,7 +263,7 @@ def test_a_failing_commit_hook_leaves_everything_as_it_was(two: Path, name: str,
         write(two, {"pyproject.toml": (two / "pyproject.toml").read_text() + "# mine\n", "new.txt": ""})
         git(two, "add", "pyproject.toml", "new.txt")
     before = everything(two)
-    refusing = hook(two / ".git/hooks", name.partition(" ")[0], FAILING[name])
+    refusing = shell(two / ".git/hooks" / name.partition(" ")[0], FAILING[name])
     ran = bump(two, *RELEASE, *(["--allow-dirty"] if staged else []))
     assert ran.code == 2, ran.text
     assert "not today" in ran.text
@@ -293,7 +277,7 @@ def test_a_commit_changed_by_a_hook_is_reverted(two: Path) -> None:
     git(two, "add", "staged.txt")
     before = everything(two)
     changing = "echo 'more = 1' >> packages/base/pyproject.toml; git add packages/base/pyproject.toml"
-    hook(two / ".git/hooks", "pre-commit", changing)
+    shell(two / ".git/hooks" / "pre-commit", changing)
     ran = bump(two, *RELEASE, "--allow-dirty")
     assert ran.code == 2, ran.text
     assert "a commit hook changed the content of packages/base/pyproject.toml in the commit" in ran.text
@@ -307,7 +291,7 @@ def test_a_failed_tag_deletes_the_other_tags(tmp_path: Path) -> None:
     root = repository(mixed_workspace(tmp_path / "mixed"))
     script = 'if [ "$1" = prepared ] && grep -q mixed-saddle-v; then echo not today >&2; exit 1; fi'
     before = everything(root)
-    hook(root / ".git/hooks", "reference-transaction", script)
+    shell(root / ".git/hooks" / "reference-transaction", script)
     ran = bump(root, "--all", *RELEASE)
     assert ran.code == 2, ran.text
     assert everything(root) == before
@@ -320,8 +304,8 @@ def test_two_runs_at_once_make_one_release(two: Path) -> None:
     # the second one meets the first one's lock, and says who holds it.
     import sys
 
-    hook(
-        two / ".git/hooks", "pre-commit", "touch begun; while [ ! -e go-on ]; do sleep 0.05; done; rm begun go-on"
+    shell(
+        two / ".git/hooks" / "pre-commit", "touch begun; while [ ! -e go-on ]; do sleep 0.05; done; rm begun go-on"
     )
     words = [sys.executable, "-m", "relnox", "bump", *RELEASE]
     with subprocess.Popen(words, cwd=two, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:

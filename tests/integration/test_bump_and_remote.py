@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, write
+from projects import HATCHLING, commit_all, everything, git, remote_of, repository, shell, write
 from running import run_blocked_bump, run_in_process
 
 from relnox.source.git import remotes
@@ -21,22 +21,11 @@ pytestmark = pytest.mark.heavy
 RELEASE = ("--part", "minor", "--commit", "--tag")
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Path:
-    """Two packages in lockstep, at 2.0.0, one of which pins the other."""
-    return repository(pair(tmp_path / "pair"))
-
-
-def hook(directory: Path, name: str, script: str) -> Path:
-    """Put a hook into a directory of hooks; returns it, to be removed again."""
-    write(directory, {name: f"#!/bin/sh\n{script}\n"})
-    (directory / name).chmod(0o755)
-    return directory / name
-
-
 def protected(root: Path) -> Path:
     """Let the remote reject every push to main."""
-    return hook(remote_of(root) / "hooks", "update", '[ "$1" != refs/heads/main ] || { echo protected; exit 1; }')
+    return shell(
+        remote_of(root) / "hooks" / "update", '[ "$1" != refs/heads/main ] || { echo protected; exit 1; }'
+    )
 
 
 def clone_with_commit(root: Path) -> Path:
@@ -70,8 +59,7 @@ def test_a_remote_that_does_not_answer_blocks_only_a_push(two: Path, bump: Bump)
 
 def test_a_hanging_remote_times_out(two: Path, bump: Bump, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remotes, "NETWORK_TIMEOUT", 0.5)
-    slow = write(two.parent / "slow", {"ssh": "#!/bin/sh\nexec sleep 60\n"}) / "ssh"
-    slow.chmod(0o755)
+    slow = shell(two.parent / "slow/ssh", "exec sleep 60")
     monkeypatch.setenv("GIT_SSH", str(slow))
     git(two, "remote", "set-url", "origin", "ssh://slow.example.invalid/pair.git")
     git(two, "tag", "v2.0.0")
@@ -132,7 +120,7 @@ def test_a_metapackage_that_does_not_say_so_is_found_before_its_tag_is_pushed(
 def test_new_commits_on_the_remote_are_reported_when_resuming(two: Path, bump: Bump) -> None:
     # The remote moves after it was asked: a hook of the push itself plays the colleague.
     other = clone_with_commit(two)
-    racing = hook(two / ".git/hooks", "pre-push", f"cd {other} && unset GIT_DIR && git push --quiet origin main")
+    racing = shell(two / ".git/hooks" / "pre-push", f"cd {other} && unset GIT_DIR && git push --quiet origin main")
     assert bump(two, *RELEASE, "--push").code == 2
     racing.unlink()
     assert git(remote_of(two), "tag") == ""
@@ -162,9 +150,8 @@ TAG_ONLY = ("--part", "auto", "--commit", "--tag", "--push")
 
 def test_a_tag_alone_is_pushed_while_a_colleague_pushes_to_the_branch(two: Path, bump: Bump) -> None:
     released = set_by_hand(two)
-    racing = hook(
-        two / ".git/hooks",
-        "pre-push",
+    racing = shell(
+        two / ".git/hooks" / "pre-push",
         f"cd {clone_with_commit(two)} && unset GIT_DIR && git push --quiet origin main",
     )
     ran = bump(two, *TAG_ONLY)
@@ -177,7 +164,7 @@ def test_a_release_that_a_colleague_built_on_at_once_is_pushed(two: Path, bump: 
     # The colleague pulls the release and pushes, before the bump looks at the remote again.
     other = clone_with_commit(two)
     script = f"unset GIT_DIR GIT_QUARANTINE_PATH; cd {other} && git pull --quiet --rebase && git push --quiet"
-    racing = hook(remote_of(two) / "hooks", "post-update", f'rm "$0"\n{script}')
+    racing = shell(remote_of(two) / "hooks" / "post-update", f'rm "$0"\n{script}')
     ran = bump(two, *RELEASE, "--push")
     assert not racing.exists()
     assert ran.code == 0, ran.text
@@ -186,7 +173,7 @@ def test_a_release_that_a_colleague_built_on_at_once_is_pushed(two: Path, bump: 
 
 def test_a_tag_alone_stays_on_its_commit_after_a_pull(two: Path, bump: Bump) -> None:
     released = set_by_hand(two)
-    refusing = hook(two / ".git/hooks", "pre-push", "exit 1")
+    refusing = shell(two / ".git/hooks" / "pre-push", "exit 1")
     assert bump(two, *TAG_ONLY).code == 2
     refusing.unlink()
     colleague(two)
@@ -212,7 +199,7 @@ def test_a_remote_without_atomic_pushes_gets_the_branch_first(two: Path, bump: B
     if refuses == "main":
         refusing = protected(two)
     elif refuses == "tags":
-        refusing = hook(remote_of(two) / "hooks", "update", 'case "$1" in refs/tags/*) exit 1;; esac')
+        refusing = shell(remote_of(two) / "hooks" / "update", 'case "$1" in refs/tags/*) exit 1;; esac')
     ran = bump(two, *RELEASE, "--push")
     assert ran.code == {"nothing": 0, "main": 2, "tags": 3}[refuses], ran.text
     assert ("--undo" in ran.text) == (refuses == "main")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import everything, git, pair, repository, write
+from projects import everything, git, shell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,15 +18,8 @@ RELEASE = ("--part", "minor", "--commit", "--tag")
 FILE = "packages/base/pyproject.toml"
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Path:
-    """Two packages in lockstep, at 2.0.0."""
-    return repository(pair(tmp_path / "pair"))
-
-
 def hook(root: Path, script: str, event: str = "pre-commit") -> None:
-    path = write(root / ".git/hooks", {event: f"#!/bin/sh\n{script}\n"}) / event
-    path.chmod(0o755)
+    shell(root / ".git/hooks" / event, script)
 
 
 @pytest.mark.parametrize("event", ["pre-commit", "post-commit"])

@@ -123,12 +123,6 @@ class World:
         assert self.content("SHA256SUMS") == "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
 
 
-@pytest.fixture
-def index() -> Iterator[PackageIndex]:
-    with PackageIndex() as index:
-        yield index
-
-
 @contextmanager
 def opened(kind: type[ForgeServer], root: Path, index: PackageIndex, patch: pytest.MonkeyPatch) -> Iterator[World]:
     """A world on a forge, with a simulated clock."""

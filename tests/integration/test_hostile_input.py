@@ -11,7 +11,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from projects import python, repository, single
+from projects import python
 from running import run_in_process
 
 from relnox.cli import main
@@ -20,11 +20,6 @@ from relnox.core.settings import rules
 pytestmark = pytest.mark.heavy
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="files and arguments as POSIX has them")
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Path:
-    return repository(single(tmp_path / "demo"))
 
 
 # settings

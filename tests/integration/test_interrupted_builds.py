@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from warm import all_end, build_all, package, settled, wait_for, workspace
+from warm import all_end, build_all, package, wait_for, workspace
 
 from relnox.executor.scheduling import default_concurrency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [
+    pytest.mark.usefixtures("surrounded"),
     pytest.mark.heavy,
     pytest.mark.network,
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process can leave its family"),
@@ -39,12 +39,6 @@ if not (HERE / "go").exists():
 """
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
-
-
-@pytest.fixture(autouse=True)
-def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with settled(monkeypatch):
-        yield
 
 
 def stuck(root: Path, *, own: bool) -> tuple[Path, list[str]]:

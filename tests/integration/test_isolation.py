@@ -10,27 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from warm import BACKENDS, EPOCH, build_all, contents, frontend, package, settled, workspace
+from warm import BACKENDS, EPOCH, build_all, contents, frontend, package, workspace
 
 from relnox.building.build_sessions import SHAREABLE_BACKENDS, STATEMENTS_TO_PRELOAD
 from relnox.building.environments import Installer, find_interpreter
 from relnox.system import process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("surrounded")]
 
 NATIVE = {"maturin", "scikit_build_core.build", "mesonpy"}
 """Those need more than Python: see test_native_wheels."""
-
-
-@pytest.fixture(autouse=True)
-def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with settled(monkeypatch):
-        yield
 
 
 def pair(root: Path, requirement: str) -> Path:

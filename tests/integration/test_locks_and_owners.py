@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from projects import HATCHLING, commit_all, everything, git, repository, write
+from projects import HATCHLING, commit_all, everything, git, repository, shell, write
 from running import run_blocked_bump
 
 from relnox.cli import main
@@ -279,9 +279,7 @@ def test_ignored_lock_files_are_skipped(tmp_path: Path, bump: Bump, tools: Tools
 def test_a_rerun_of_a_rejected_push_runs_no_tool_again(tmp_path: Path, bump: Bump, tools: Tools) -> None:
     tools.install("poetry", "pdm")
     root = locked(tmp_path / "many")
-    hook = root / ".git/hooks/pre-push"
-    write(hook.parent, {hook.name: "#!/bin/sh\nexit 1\n"})
-    hook.chmod(0o755)
+    hook = shell(root / ".git/hooks/pre-push", "exit 1")
     options = (*MAJOR, *COMMIT, "--lock", "--push")
     assert bump(root, *options).code == 2
     hook.unlink()

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from projects import git, repository, write
-from warm import build_all, contents, frontend, settled
+from warm import build_all, contents, frontend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.native, pytest.mark.network]
+pytestmark = [pytest.mark.native, pytest.mark.network, pytest.mark.usefixtures("surrounded")]
 
 EXTENSION = """\
 #define PY_SSIZE_T_CLEAN
@@ -82,12 +81,6 @@ PROJECTS = {
 }
 
 SBOM = "demo-1.0.dist-info/sboms/demo.cyclonedx.json"
-
-
-@pytest.fixture(autouse=True)
-def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with settled(monkeypatch):
-        yield
 
 
 def needs(program: str, *others: str) -> None:

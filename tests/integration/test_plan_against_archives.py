@@ -9,13 +9,12 @@ import pytest
 from packaging.requirements import Requirement
 from projects import write
 from running import run
-from warm import BACKENDS, settled
+from warm import BACKENDS
 
 from relnox.building import archives
 from relnox.core.packages import normalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from running import RunResult
@@ -73,12 +72,6 @@ EXTRAS = {
     "docs.site": ["sphinx>=7", "myst-parser; 'linux' in sys_platform"],
     "nothing": [],
 }
-
-
-@pytest.fixture
-def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with settled(monkeypatch):
-        yield
 
 
 def build_all(root: Path, *options: str) -> RunResult:

@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import commit_all, everything, git, remote_of, repository, single, write
+from projects import commit_all, everything, git, remote_of, repository, shell, single, write
 from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def independent(tmp_path: Path) -> Path:
 
 
 def hook(root: Path, name: str, script: str) -> None:
-    path = write(root / ".git/hooks", {name: f"#!/bin/sh\n{script}\n"}) / name
-    path.chmod(0o755)
+    shell(root / ".git/hooks" / name, script)
 
 
 def blocked(bump: Bump, root: Path, *options: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_forge import DROP, GitHubServer, GitLabServer, Reply, remote_on_forge
-from projects import commit_all, everything, git, pair, remote_of, repository, write
+from projects import commit_all, everything, git, pair, remote_of, repository, shell, write
 from running import run_in_process
 
 if TYPE_CHECKING:
@@ -252,9 +252,7 @@ def test_what_blocks_a_pull_request_before_anything_is_sent(
 
 
 def test_a_push_that_the_remote_rejects(root: Path, github: GitHubServer) -> None:
-    hook = remote_of(root) / "hooks" / "pre-receive"
-    hook.write_text("#!/bin/sh\necho 'commits must be signed' >&2\nexit 1\n")
-    hook.chmod(0o755)
+    hook = shell(remote_of(root) / "hooks/pre-receive", "echo 'commits must be signed' >&2\nexit 1")
     ran = propose(root)
     assert ran.code == 2, ran.text
     assert "commits must be signed" in ran.err

@@ -13,7 +13,7 @@ from releases import Package
 from running import run_front_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from running import RunResult
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.heavy
 
 Document = dict[str, Any]
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[PackageIndex]:
-    with PackageIndex() as index:
-        yield index
 
 
 def refuses(ran: RunResult, message: str) -> None:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import commit_all, everything, git, pair, remote_of, repository, write
+from projects import commit_all, everything, git, pair, remote_of, repository, shell, write
 from running import run_blocked_bump
 
 if TYPE_CHECKING:
@@ -25,16 +25,9 @@ SCM = '[project]\nname = "scm"\ndynamic = ["version"]\n\n[tool.setuptools_scm]\n
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Path:
-    """Two packages in lockstep, at 2.0.0, one of which pins the other."""
-    return repository(pair(tmp_path / "pair"))
-
-
-@pytest.fixture
 def unpushed(two: Path, bump: Bump) -> Path:
     """The two packages, whose release 2.1.0 is committed and tagged, but was not pushed."""
-    hook = write(two / ".git/hooks", {"pre-push": "#!/bin/sh\nexit 1\n"}) / "pre-push"
-    hook.chmod(0o755)
+    hook = shell(two / ".git/hooks/pre-push", "exit 1")
     assert bump(two, *PUSHED).code == 2
     hook.unlink()
     return two

@@ -14,11 +14,10 @@ import pytest
 from backends import in_tree
 from projects import commit_all, git, repository, write
 from running import run
-from warm import build_all, package, settled
+from warm import build_all, package
 from warm import workspace as workspace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.heavy
@@ -228,9 +227,3 @@ def test_files_that_cannot_be_copied_are_ignored(tmp_path: Path, monkeypatch: py
     assert ran.code == 0, ran.text
     assert "2 archives identical in both builds" in ran.err
     assert list(scratch.iterdir()) == []
-
-
-@pytest.fixture
-def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with settled(monkeypatch):
-        yield

@@ -12,12 +12,11 @@ from backends import in_tree
 from warm import all_end, build_all, contents, needs_fork, package, settled, workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from running import RunResult
 
-pytestmark = [pytest.mark.heavy, pytest.mark.network]
+pytestmark = [pytest.mark.heavy, pytest.mark.network, pytest.mark.usefixtures("surrounded")]
 
 HATCH_HOOK = """\
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -102,12 +101,6 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, ob
             assert ran.code == 0, ran.text
             assert len(found[backend]) == 4
     return found
-
-
-@pytest.fixture(autouse=True)
-def surrounded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with settled(monkeypatch):
-        yield
 
 
 @pytest.mark.parametrize(

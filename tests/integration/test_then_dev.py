@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, single, write
+from projects import HATCHLING, commit_all, everything, git, pair, remote_of, repository, shell, single, write
 from running import run_blocked_bump, run_in_process
 
 if TYPE_CHECKING:
@@ -91,9 +91,7 @@ def test_a_finished_release_is_pushed_afterwards(demo: Path, bump: Bump) -> None
 def test_the_remote_moved_and_the_rebased_release_is_pushed(demo: Path, bump: Bump) -> None:
     other = demo.parent / "other"
     git(demo.parent, "clone", "--quiet", str(remote_of(demo)), str(other))
-    hook = demo / ".git/hooks/pre-push"
-    hook.write_text("#!/bin/sh\nexit 1\n")
-    hook.chmod(0o755)
+    hook = shell(demo / ".git/hooks/pre-push", "exit 1")
     assert bump(demo, *PUSHED).code == 2
     hook.unlink()
     write(other, {"other.txt": "1\n"})
@@ -185,9 +183,7 @@ def test_semver_cannot_write_some_development_versions(demo: Path, bump: Bump) -
 
 
 def test_a_hook_that_rejects_the_second_commit_undoes_the_release(demo: Path, bump: Bump) -> None:
-    hook = demo / ".git/hooks/commit-msg"
-    hook.write_text('#!/bin/sh\n! grep -q development "$1"\n')
-    hook.chmod(0o755)
+    shell(demo / ".git/hooks/commit-msg", '! grep -q development "$1"')
     before = everything(demo)
     ran = bump(demo, *RELEASE)
     assert ran.code == 2, ran.text

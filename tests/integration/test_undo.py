@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import commit_all, everything, git, pair, remote_of, repository, write
+from projects import commit_all, everything, git, remote_of, repository, shell, write
 from running import run_blocked_bump
 
 if TYPE_CHECKING:
@@ -17,12 +17,6 @@ pytestmark = pytest.mark.heavy
 
 RELEASE = ("--part", "minor", "--commit", "--tag")
 TOP = "packages/top/pyproject.toml"
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Path:
-    """Two packages in lockstep, at 2.0.0, one of which pins the other."""
-    return repository(pair(tmp_path / "pair"))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +139,6 @@ def test_an_amended_release_is_undone_completely(two: Path, bump: Bump) -> None:
 def test_an_undo_whose_refs_cannot_be_moved_restores_the_files(two: Path, bump: Bump) -> None:
     assert bump(two, *RELEASE).code == 0
     released = everything(two)
-    hook = write(two / ".git/hooks", {"reference-transaction": "#!/bin/sh\n[ $1 != prepared ]\n"})
-    (hook / "reference-transaction").chmod(0o755)
+    shell(two / ".git/hooks/reference-transaction", "[ $1 != prepared ]")
     assert bump(two, "--undo").code == 2
     assert everything(two) == released
