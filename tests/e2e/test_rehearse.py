@@ -48,26 +48,6 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.network
-def test_one_package_is_rehearsed(tmp_path: Path) -> None:
-    root = independent(tmp_path / "demo")
-    ran = run(root, "relnox", "rehearse", "--package", "vtry-two", "--part", "minor", code=0)
-    assert files(ran) == {"vtry-two"}
-    assert "vtry-two 1.1" in ran.text
-
-
-@pytest.mark.network
-def test_private_packages_are_built_and_not_listed_as_released(tmp_path: Path) -> None:
-    root = independent(tmp_path / "demo")
-    file = root / "packages" / "vtry-one" / "pyproject.toml"
-    private = 'classifiers = ["Private :: Do Not Upload"]\n'
-    file.write_text(file.read_text(encoding="utf-8").replace("\n\n", f"\n{private}\n", 1), encoding="utf-8")
-    git(root, "commit", "--all", "--message", "Never publish vtry-one")
-    ran = run(root, "relnox", "rehearse", "--part", "minor", code=0)
-    assert files(ran) == {"vtry-two"}
-    assert "vtry-one 1.1" in ran.text
-
-
-@pytest.mark.network
 def test_nothing_is_written_outside_the_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, output = independent(tmp_path / "demo"), tmp_path / "output"
     with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:

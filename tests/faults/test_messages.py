@@ -277,14 +277,6 @@ def token_expires_and_cannot_be_renewed(here: Here) -> RunResult:
 
 
 @failure
-def identity_was_used_before(here: Here) -> RunResult:
-    on_gitlab(here)
-    with trusting() as index:
-        index.seen.add("only")
-        return minted(here, index)
-
-
-@failure
 def upload_job_in_a_reusable_workflow(here: Here) -> RunResult:
     with index_that_mints(here) as index:
         index.claims = {"job_workflow_ref": "acme/shared/.github/workflows/upload.yml@refs/heads/main"}

@@ -66,14 +66,6 @@ def test_packages_are_built_after_their_build_requirements(tmp_path: Path) -> No
     assert keys == ["zeta", "alpha", "middle"]
 
 
-def test_a_failing_backend_shows_its_last_lines_and_leaves_no_files(tmp_path: Path) -> None:
-    in_tree(tmp_path, hook="print('the last words'); sys.exit(3)")
-    ran = run(tmp_path, "relnox", "build-all", code=2)
-    assert "home: building the wheel failed" in ran.err
-    assert "| the last words" in ran.err
-    assert list((tmp_path / "dist").iterdir()) == []
-
-
 def test_a_warning_of_a_backend_is_a_line_of_its_package(tmp_path: Path) -> None:
     in_tree(tmp_path, hook="import warnings; warnings.warn('old field')")
     ran = run(tmp_path, "relnox", "build-all", "--verbose", code=0)

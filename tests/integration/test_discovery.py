@@ -12,7 +12,6 @@ from projects import git, lockstep_workspace, repository, single, write
 from running import open_project
 
 from relnox.errors import Blocked
-from relnox.source import pyproject
 
 if TYPE_CHECKING:
     from relnox.core.workspace import Workspace
@@ -74,15 +73,6 @@ def test_directories_above_the_checkout_are_not_searched(tmp_path: Path) -> None
     project = open_project(repository(tmp_path / "inner"))
     assert project.root == tmp_path / "inner"
     assert directories(project.workspace) == {"inner": "lib"}
-
-
-def test_a_checkout_without_packages_is_rejected_with_both_fixes(tmp_path: Path) -> None:
-    root = repository(write(tmp_path / "docs-only", {"README.md": ""}))
-    with pytest.raises(Blocked, match="no package found in") as caught:
-        _ = open_project(root).workspace
-    assert caught.value.fix is not None
-    assert "[project]" in caught.value.fix
-    assert 'packages = ["libs/*"] in [tool.relnox]' in caught.value.fix
 
 
 @pytest.mark.parametrize(
@@ -244,33 +234,6 @@ def test_the_python_versions_of_a_package(tmp_path: Path, text: str, python: str
     assert (only.requires_python, only.classifiers) == (python, ("Programming Language :: Python :: 3.12",))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[project\nname = 1",
-        "x = {{ cookiecutter.slug }}\n",
-        "x = " + "[" * 10_000,
-        "x = " + "1" * 10_000,
-        "day = 2026-13-45\n",
-        '[project]\nname = "x"\nname = "y"\n',
-    ],
-    ids=range(6),
-)
-def test_invalid_toml_is_reported_with_its_file(tmp_path: Path, text: str) -> None:
-    write(tmp_path, {"pyproject.toml": text})
-    with pytest.raises(Blocked, match=r"pyproject\.toml is not valid TOML"):
-        open_project(tmp_path)
-
-
-def test_invalid_utf8_and_an_unreadable_file_are_rejected(tmp_path: Path) -> None:
-    path = tmp_path / "pyproject.toml"
-    path.write_bytes('[project]\nname = "x"  # \xfc\n'.encode("latin-1"))
-    with pytest.raises(Blocked, match="is not valid TOML"):
-        pyproject.read_toml(tmp_path, path.name)
-    with pytest.raises(Blocked, match=r"cannot be read \(Is a directory\)"):
-        pyproject.read_toml(tmp_path, ".")
-
-
 def test_values_of_the_wrong_type_are_read_as_empty_tables(tmp_path: Path) -> None:
     workspace = discover_in(
         tmp_path,
@@ -350,15 +313,6 @@ def test_listed_directories_without_the_excluded_ones(tmp_path: Path) -> None:
     assert workspace.warnings == ()
 
 
-def test_the_root_can_be_listed_among_others(tmp_path: Path) -> None:
-    workspace = discover_in(
-        tmp_path,
-        root=package("meta", more='[tool.relnox]\npackages = [".", "libs/*"]\n'),
-        **{"libs/a": package("a")},
-    )
-    assert directories(workspace) == {"meta": ".", "a": "libs/a"}
-
-
 @pytest.mark.parametrize(
     ("glob", "message"),
     [
@@ -393,34 +347,7 @@ def test_an_invalid_listed_package_is_rejected(tmp_path: Path, text: str) -> Non
         )
 
 
-@pytest.mark.parametrize("names", [("same", "same"), ("CMake.Example", "cmake-example"), ("a_b", "a-b")])
-def test_two_packages_with_the_same_name_are_rejected_with_both_files(
-    tmp_path: Path, names: tuple[str, str]
-) -> None:
-    # names that collide only after normalisation.
-    with pytest.raises(Blocked) as caught:
-        discover_in(
-            tmp_path,
-            root='[tool.relnox]\npackages = ["libs/*"]\n',
-            **{"libs/one": package(names[0]), "libs/two": package(names[1])},
-        )
-    assert "libs/one/pyproject.toml and libs/two/pyproject.toml" in caught.value.message
-    assert caught.value.fix is not None
-    assert 'exclude = ["libs/two"]' in caught.value.fix
-
-
 # --- uv workspaces -------------------------------------------------------------------------------------
-
-
-def test_members_of_a_uv_workspace(tmp_path: Path) -> None:
-    workspace = discover_in(
-        tmp_path,
-        root='[tool.uv.workspace]\nmembers = ["packages/*", "nothing/*"]\nexclude = ["packages/sandbox"]\n'
-        '[tool.relnox]\nexclude = ["packages/internal"]\n',
-        **{f"packages/{name}": package(name) for name in ("a", "b", "sandbox", "internal")},
-        **{"elsewhere/c": package("c")},
-    )
-    assert directories(workspace) == {"a": "packages/a", "b": "packages/b"}
 
 
 @pytest.mark.parametrize(

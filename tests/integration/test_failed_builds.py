@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backends import in_tree
-from projects import commit_all, repository, write
+from projects import repository, write
 from running import run
 from warm import wait_for
 
@@ -74,22 +74,6 @@ def test_failing_tests_and_hooks_leave_no_earlier_manifest(
     check.write_text("", encoding="utf-8")
     assert build(root, *options).code == 0
     assert run(root, *PUBLISH).code == 0
-
-
-def test_a_strict_check_that_fails_leaves_no_earlier_manifest(tmp_path: Path) -> None:
-    root, _ = project(tmp_path / "home")  # without a readme
-    assert build(root).code == 0
-    assert build(root, "--strict").code == 2
-    assert_nothing_can_be_published(root)
-
-
-def test_a_backend_that_fails_leaves_no_earlier_manifest(tmp_path: Path) -> None:
-    root, _ = project(tmp_path / "home")
-    assert build(root).code == 0
-    in_tree(root, hook="raise SystemExit(5)")
-    commit_all(root)
-    assert build(root).code == 2
-    assert_nothing_can_be_published(root)
 
 
 def test_a_killed_build_leaves_no_earlier_manifest(tmp_path: Path) -> None:

@@ -80,15 +80,6 @@ def test_a_file_whose_changes_are_hidden_from_git_blocks_a_bump_that_edits_it(
     assert 'version = "1.3.0"' in git(demo, "show", "v1.3.0:pyproject.toml")
 
 
-def test_a_hidden_change_is_not_released(demo: Path, bump: Bump) -> None:
-    git(demo, "update-index", "--assume-unchanged", "pyproject.toml")
-    text = (demo / "pyproject.toml").read_text()
-    (demo / "pyproject.toml").write_text(f"{text}\n[tool.mine]\nlocal = true\n")
-    _, fix = blocked(bump, demo, *RELEASE, "--allow-dirty")
-    paste(demo, fix)
-    assert "uncommitted changes: pyproject.toml" in blocked(bump, demo, *RELEASE)[0]
-
-
 def test_bits_of_files_that_are_not_edited_do_not_matter(demo: Path, bump: Bump) -> None:
     git(demo, "update-index", "--skip-worktree", "README.md")
     git(demo, "update-index", "--assume-unchanged", "noxfile.py")
@@ -235,17 +226,6 @@ def test_a_hook_that_adds_files_to_the_release_commit_fails_and_nothing_stays_st
     # What the hook wrote stays in the checkout, since it may be work of the user.
     assert after.files == before.files | {"README.md": b"new\n", "new.txt": b"new\n"}
     assert git(root, "diff", "--cached", "--name-only") == "staged.txt"
-
-
-def test_a_hook_that_adds_everything_leaves_the_files_of_the_user(with_readme: Path, bump: Bump) -> None:
-    root = with_readme
-    write(root, {"README.md": "in progress\n", "mine.txt": "in progress\n"})
-    before = everything(root)
-    hook(root, "pre-commit", "git add --all")
-    ran = bump(root, *RELEASE, "--allow-dirty")
-    assert ran.code == 2, ran.text
-    assert "a commit hook added README.md, mine.txt to the commit" in ran.text
-    assert everything(root) == before
 
 
 def test_a_hook_that_fails_leaves_no_trace_of_created_files(demo: Path, bump: Bump) -> None:

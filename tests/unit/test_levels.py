@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from relnox.core.versions.versioning import Level, Phase
 
-V = TagFormat("v", "", "pep440")
-
 
 def package(name: str, directory: str | None = None, version: str | None = "1.0.0") -> Package:
     return Package(
@@ -136,13 +134,6 @@ def test_any_message_has_a_level_or_none(message: str) -> None:
 
 
 # --- last tags -----------------------------------------------------------------------------------------
-
-
-def test_the_last_tag_is_the_greatest_version() -> None:
-    tags = ["v1.9.0", "v1.10.0", "v1.10.0rc1", "docs-v9.0", "w9"]
-    assert latest_tags({"x": V}, tags) == {"x": ("v1.10.0", Version("1.10.0"))}
-    assert latest_tags({"x": V}, ["v1.10.0rc1"]) == {"x": ("v1.10.0rc1", Version("1.10.0rc1"))}
-    assert latest_tags({"x": V}, []) == {}
 
 
 def test_packages_have_their_own_last_tags() -> None:

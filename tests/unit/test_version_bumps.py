@@ -271,19 +271,6 @@ def test_a_group_without_members_is_blocked() -> None:
 # --- lockstep and groups -------------------------------------------------------------------------------
 
 
-def test_the_reason_names_the_package_that_others_are_bumped_with() -> None:
-    packages = tuple(package(name, "1.0.0") for name in "ab")
-    config = Config(versions="independent", groups=group("a", "b"))
-    found, _ = resolve_bumps(
-        Workspace(packages),
-        requested("minor", "b"),
-        current_versions=current_versions(packages, {}),
-        config=config,
-        today=TODAY,
-    )
-    assert [move.reason for move in found] == ["bumped with b (both)", "requested minor"]
-
-
 @pytest.mark.parametrize(
     ("config", "words"),
     [
@@ -337,21 +324,39 @@ def test_a_version_that_only_the_backend_knows_cannot_be_bumped(
 # --- dependents ----------------------------------------------------------------------------------------
 
 
-def test_the_reason_names_each_cause_once() -> None:
-    packages = (
-        package("a", "1.0.0"),
-        package("b", "1.0.0"),
-        package("c", "1.0.0", "a==1.0.0", "b==1.0.0", "extra: a==1.0.0"),
-    )
-    config = Config(versions="independent")
+@pytest.mark.parametrize(
+    ("workspace", "words", "config", "own", "reasons"),
+    [
+        ("a 1.0.0; b 1.0.0", "minor b", GROUP, {}, ["bumped with b (both)", "requested minor"]),
+        (
+            "a 1.0.0; b 1.0.0; c 1.0.0 (a==1.0.0 & b==1.0.0 & extra: a==1.0.0)",
+            "minor a b",
+            {},
+            {},
+            ["requested minor", "requested minor", "its requirement on a, b changes"],
+        ),
+        (
+            "a 1.0.0; b 1.0.0 (a==1.0.0)",
+            "minor a",
+            {},
+            {"b": BumpRequest(Bump(part="minor"), "minor: feat: x")},
+            ["requested minor", "minor: feat: x; its requirement on a changes"],
+        ),
+    ],
+)
+def test_reasons_name_each_cause_once(
+    workspace: str, words: str, config: dict[str, Any], own: dict[str, BumpRequest], reasons: list[str]
+) -> None:
+    packages = pkgs(workspace)
     found, _ = resolve_bumps(
-        Workspace(packages),
-        requested("minor", "a", "b"),
+        Workspace(tuple(packages)),
+        asked(words),
         current_versions=current_versions(packages, {}),
-        config=config,
+        config=Config(**({"versions": "independent"} | config)),
         today=TODAY,
+        own_changes=own,
     )
-    assert found[2].reason == "its requirement on a, b changes"
+    assert [move.reason for move in found] == reasons
 
 
 @pytest.mark.parametrize("table", PUBLISHED)
@@ -406,19 +411,6 @@ def test_a_dependent_gets_the_level_of_its_own_changes_if_that_is_higher(
         "a": str(bumped(packages[:1], {"a": BumpRequest(bump_request, "requested")})["a"]),
         "b": expected,
     }
-
-
-def test_the_reason_names_the_changes_of_a_dependent_and_its_requirement() -> None:
-    packages = (package("a", "1.0.0"), package("b", "1.0.0", "a==1.0.0"))
-    found, _ = resolve_bumps(
-        Workspace(packages),
-        requested("minor", "a"),
-        current_versions=current_versions(packages, {}),
-        config=Config(versions="independent"),
-        today=TODAY,
-        own_changes={"b": BumpRequest(Bump(part="minor"), "minor: feat: x")},
-    )
-    assert found[1].reason == "minor: feat: x; its requirement on a changes"
 
 
 def test_a_fixed_group_gets_the_highest_level_of_all_its_packages() -> None:
