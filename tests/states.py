@@ -294,13 +294,6 @@ def broken_pyproject(world: World) -> str:
     return "status"
 
 
-@state("project-file-invalid", lambda world: world.edit("pyproject.toml", 'name = "de mo"', 'name = "demo"'))
-def name_with_a_space(world: World) -> str:
-    project(world)
-    world.edit("pyproject.toml", 'name = "demo"', 'name = "de mo"')
-    return "status"
-
-
 @state("project-file-invalid", lambda world: world.edit("b/pyproject.toml", '"a"', '"b"'))
 def name_twice(world: World) -> str:
     two(world)
@@ -400,13 +393,6 @@ def no_committer(world: World) -> str:
 def changed_pyproject(world: World) -> str:
     released(world)
     world.edit("pyproject.toml", "# the one place", "# the place")
-    return RELEASE
-
-
-@state("tree-dirty", World.commit)
-def changed_module(world: World) -> str:
-    released(world)
-    world.write({"src/demo/more.py": "more = 2\n"})
     return RELEASE
 
 
@@ -760,13 +746,6 @@ def tag_of_another_version(world: World) -> str:
     return "build-all --release-tag v1.3.0 --dry-run"
 
 
-@state("release-version-differs", again="build-all --release-tag a-v1.1.1 --package a --dry-run")
-def tag_of_another_version_of_one(world: World) -> str:
-    two(world, 'tag-format = "{name}-v{version}"\n')
-    world.git("tag", "--annotate", "--message", "a 1.1.0", "a-v1.1.0")
-    return "build-all --release-tag a-v1.1.0 --package a --dry-run"
-
-
 @state("package-not-tagged")
 def package_without_the_tag(world: World) -> str:
     two(world, 'tag-format = "{name}-v{version}"\n')
@@ -849,17 +828,6 @@ def test_without_command(world: World) -> str:
 @state("archive-invalid", lambda world: world.edit("home.py", "PRIVATE KEY", "PUBLIC KEY").commit())
 def key_in_a_module(world: World) -> str:
     built(world, code='"""-----BEGIN ' + f'PRIVATE KEY-----\n{"aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cF" * 9}\n"""\n')
-    return "build-all"
-
-
-def _right_backend(world: World) -> None:
-    world.edit("backend/house.py", "raise OSError('no')", "")
-    world.commit()
-
-
-@state("build-failed", _right_backend)
-def backend_that_fails(world: World) -> str:
-    built(world, hook="\nraise OSError('no')\n")
     return "build-all"
 
 
