@@ -16,7 +16,6 @@ from relnox.core.versions.versioning import (
     Phase,
     explain_bump,
     is_result_of,
-    level_to_bump,
     next_version,
     normalization_note,
     parse_version,
