@@ -327,7 +327,7 @@ class Project(Record):
         Raises:
             Blocked: The project is not in a git repository, or there is no commit.
         """
-        reason, way_out = (f" ({option} needs one)", f"; or remove {option}") if option else ("", "")
+        reason, way_out = (f" (needed for {option})", f"; or remove {option}") if option else ("", "")
         if self.git is None or self.state is None:
             message = f"{self.root} is not in a git repository{reason}"
             raise Blocked("not-a-git-repository", message, fix=f"{fixes.CREATE_REPOSITORY}{way_out}")

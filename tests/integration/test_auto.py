@@ -333,7 +333,7 @@ def test_before_the_first_commit_a_package_was_never_released(tmp_path: Path, bu
     assert versions(bump, root) == {"demo": "1.2.3"}
     ran = bump(root, *AUTO, *RELEASE)
     assert ran.code == 1
-    assert "the git repository has no commit yet (--commit needs one)" in ran.err
+    assert "the git repository has no commit yet (needed for --commit and --tag)" in ran.err
 
 
 def test_a_project_in_a_subdirectory_counts_its_own_files_only(tmp_path: Path, bump: Bump) -> None:

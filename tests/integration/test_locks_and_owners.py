@@ -238,7 +238,7 @@ def test_without_a_commit_to_clone_the_option_is_rejected(
     before = {path: path.read_bytes() for path in root.rglob("libs/**/*.*")}
     ran = bump(root, *MAJOR, "--lock")
     assert ran.code == 1, ran.text
-    assert "(--lock needs one)" in ran.err
+    assert "(needed for --lock)" in ran.err
     assert "remove --lock" in ran.err
     assert {path: path.read_bytes() for path in root.rglob("libs/**/*.*")} == before
 

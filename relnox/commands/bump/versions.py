@@ -161,8 +161,8 @@ def _check_options(options: Options, project: Project, selected: Sequence[Packag
         raise Blocked(
             "option-missing", f"a bump needs --tag here (the version comes from tags: {provider})", "add --tag"
         )
-    if options.commit or options.tag:
-        project.require_commit("--commit" if options.commit else "--tag")
+    if needing := [f"--{name}" for name in ("commit", "tag") if getattr(options, name)]:
+        project.require_commit(" and ".join(needing))
     if options.part == "auto" and project.git is None:
         raise Blocked(
             "not-a-git-repository",
