@@ -265,7 +265,7 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
     for key, index, environment in publishing_environments(
         sets.workflows(facts), trusting_indexes, on_gitlab=is_gitlab
     ):
-        target = targets.resolve(index, project.config)
+        target = targets.find_target(index, project.config)
         try:
             versions = project.versions_on(index, names, seconds=_INDEX_TIMEOUT, fix="rerun the command later")
         except TryLater as error:
@@ -292,7 +292,7 @@ def read_facts(project: Project) -> ProjectFacts:
     """Return what the workflows of a project depend on."""
     config = project.config
     for name in config.ci.tokens:
-        targets.resolve(name, config)  # raises an error if there is no such index
+        targets.find_target(name, config)  # raises an error if there is no such index
     formats = dict.fromkeys(project.tag_formats[package.name] for package in project.workspace.packages)
     patterns = (f"{tag_format.prefix}[0-9]*{tag_format.suffix}" for tag_format in formats)
     own_indexes = tuple(dict.fromkeys(config.targets.values()))

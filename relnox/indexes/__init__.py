@@ -69,7 +69,7 @@ class Indexes:
     def _open_index(self, name: str) -> Index:
         """Return a declared or predefined index; requests that read from it use the login in `.netrc`."""
         try:
-            target = targets.resolve(name, self._config)
+            target = targets.find_target(name, self._config)
         except targets.UnknownIndex as error:
             raise credentials.undeclared_index_error(name, self._environment) or error from None
         if name in self._config.indexes:

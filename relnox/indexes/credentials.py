@@ -76,7 +76,7 @@ def token_variables(target: str) -> tuple[str, ...]:
     return (variable, _COMMON_VARIABLE[target]) if target in _COMMON_VARIABLE else (variable,)
 
 
-def find(target: Target, environment: Mapping[str, str], *, is_chosen: bool = False) -> Credentials:
+def find_credentials(target: Target, environment: Mapping[str, str], *, is_chosen: bool = False) -> Credentials:
     """Find credentials for an index.
 
     The order of the search is: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's

@@ -202,11 +202,11 @@ class Index(Target):
         """The credentials for uploads.
 
         Raises:
-            Blocked: There are no usable credentials; see `credentials.find`.
+            Blocked: There are no usable credentials; see `credentials.find_credentials`.
         """
         with self._lock:
             if self._credentials is None:
-                self._credentials = credentials.find(self, self._environment, is_chosen=self.is_chosen)
+                self._credentials = credentials.find_credentials(self, self._environment, is_chosen=self.is_chosen)
             return self._credentials
 
     def warnings(self) -> Iterator[str]:

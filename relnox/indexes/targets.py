@@ -93,7 +93,7 @@ class Target:
         return host_and_port(value) == host_and_port(self.upload_url) if "://" in value else value == self.name
 
 
-def resolve(name: str, config: Config) -> Target:
+def find_target(name: str, config: Config) -> Target:
     """Return an index by name, except for the embedded index.
 
     An index with the upload host of a production index is one, too, under any name; PyPI always is.
@@ -182,7 +182,7 @@ def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> I
 def trusted_simple_url(config: Config) -> str:
     """Return the URL of the simple API from which third-party requirements are installed."""
     if config.trusted_index is None:
-        return resolve(PRODUCTION, config).simple_url
+        return find_target(PRODUCTION, config).simple_url
     return Target("trusted-index", "", config.trusted_index).simple_url
 
 

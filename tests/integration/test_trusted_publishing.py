@@ -55,7 +55,7 @@ def on_gitlab(monkeypatch: pytest.MonkeyPatch, token: str) -> dict[str, str]:
 
 def found(index: Trusting, variables: dict[str, str]) -> credentials.Credentials:
     config = Config(indexes={"house": IndexConfig(upload=index.upload_url, simple=index.simple_url)})
-    return credentials.find(targets.resolve("house", config), variables)
+    return credentials.find_credentials(targets.find_target("house", config), variables)
 
 
 def token(of: credentials.Credentials, project: str) -> str:

@@ -204,10 +204,10 @@ def test_requests_reads_no_netrc_of_its_own(
 
 
 def test_netrc_is_not_sent_over_plain_http(tmp_path: Path) -> None:
-    target = targets.resolve("own", settings("http://own.example.invalid/"))
+    target = targets.find_target("own", settings("http://own.example.invalid/"))
     environment = netrc(tmp_path, "machine own.example.invalid login me password sesame-opens\n")
     assert credentials.netrc_login(target, environment) is None
-    encrypted = targets.resolve("own", settings("https://own.example.invalid/"))
+    encrypted = targets.find_target("own", settings("https://own.example.invalid/"))
     assert credentials.netrc_login(encrypted, environment) is not None
 
 
@@ -215,7 +215,7 @@ def test_netrc_is_not_sent_over_plain_http(tmp_path: Path) -> None:
 def test_an_invalid_netrc_is_an_error_that_does_not_quote_it(text: str, tmp_path: Path) -> None:
     path = tmp_path / "netrc"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    target = targets.resolve("own", settings("https://own.example.invalid/"))
+    target = targets.find_target("own", settings("https://own.example.invalid/"))
     with pytest.raises(Blocked, match=r"netrc cannot be parsed \(") as refused:
         credentials.netrc_login(target, {"NETRC": str(path)})
     assert "sesame" not in f"{refused.value.message}{refused.value.__cause__}"

@@ -82,20 +82,20 @@ def test_undecided_rules_are_an_error() -> None:
     ],
 )
 def test_production_is_known_under_any_name(name: str, config: Config) -> None:
-    assert targets.resolve(name, config).production
+    assert targets.find_target(name, config).production
 
 
 @pytest.mark.parametrize("name", ["testpypi", "house"])
 def test_a_test_index_is_none_of_production(name: str) -> None:
-    assert not targets.resolve(name, Config(indexes={"house": index(ELSEWHERE)})).production
+    assert not targets.find_target(name, Config(indexes={"house": index(ELSEWHERE)})).production
 
 
 def test_a_misspelled_index_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(Blocked, match="unknown index testpipy") as refused:
-        targets.resolve("testpipy", Config())
+        targets.find_target("testpipy", Config())
     assert refused.value.fix == "did you mean testpypi?"
     with pytest.raises(Blocked, match="unknown index pipy") as refused:
-        targets.resolve("pipy", Config())
+        targets.find_target("pipy", Config())
     assert refused.value.fix == "choose one of embedded, pypi, testpypi"
     for rule in ("fianl", "Final", "pre-release"):
         with pytest.raises(Blocked, match=f"{rule} in targets is neither a kind of versions nor a tag"):
@@ -144,7 +144,7 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
     del environment[f"RELNOX_{name.upper()}_TOKEN"]
     if "repository" in section:
         with pytest.raises(Blocked, match=r"is for elsewhere\.example\.invalid, but"):
-            credentials.find(target, environment)
+            credentials.find_credentials(target, environment)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
 def test_a_variable_that_means_another_index_is_ignored_with_a_warning(
     variable: str, value: str, means: str | None
 ) -> None:
-    warnings = [*Index(targets.resolve("pypi", Config()), {variable: value}).warnings()]
+    warnings = [*Index(targets.find_target("pypi", Config()), {variable: value}).warnings()]
     assert [warning.partition(" is ignored")[0] for warning in warnings] == (
         [f"{variable} ({means})"] if means else []
     )
