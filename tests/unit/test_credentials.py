@@ -14,6 +14,8 @@ import pytest
 from relnox.core.settings.config import Config, IndexConfig
 from relnox.errors import Blocked
 from relnox.indexes import credentials, targets
+from relnox.indexes.credentials import find_credentials
+from relnox.indexes.targets import find_target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +57,7 @@ def pypirc(directory: Path, text: str) -> dict[str, str]:
 
 
 def test_credentials_are_asked_in_the_documented_order(tmp_path: Path, ring: type[Keyring]) -> None:
-    target = targets.find_target("testpypi", Config())
+    target = find_target("testpypi", Config())
     ring.known[target.upload_url, "u"] = "from-keyring"
     # Variables of other tools do not change the address that the keyring is asked for; blanks are no token.
     section = "[testpypi]\nusername = u\n"
@@ -73,34 +75,30 @@ def test_credentials_are_asked_in_the_documented_order(tmp_path: Path, ring: typ
         ("TWINE_PASSWORD", "someone", "twine"),
         (None, "u", "from-file"),
     ):
-        found = credentials.find_credentials(target, environment)
+        found = find_credentials(target, environment)
         assert (found.user, found.secret("demo").reveal()) == (user, text)
         assert found.origin == (variable or path)
         if variable:
             del environment[variable]
     environment = pypirc(tmp_path, section) | {"RELNOX_TESTPYPI_TOKEN": " \n"}
     assert ring.asked == []
-    found = credentials.find_credentials(
-        target, environment | {"TWINE_REPOSITORY_URL": "https://elsewhere.example.invalid/"}
-    )
+    found = find_credentials(target, environment | {"TWINE_REPOSITORY_URL": "https://elsewhere.example.invalid/"})
     assert {service for service, _ in ring.asked} == {target.upload_url}
     assert (found.user, found.secret("demo").reveal(), found.origin) == ("u", "from-keyring", "keyring")
 
 
 def test_bytes_of_variables_that_are_not_text_are_sent_as_they_are(tmp_path: Path) -> None:
     environment = pypirc(tmp_path, "") | {"RELNOX_HOUSE_TOKEN": os.fsdecode(b"\xff") + CANARY}
-    found = credentials.find_credentials(targets.find_target("house", CONFIG), environment)
+    found = find_credentials(find_target("house", CONFIG), environment)
     login = credentials.Login(found.user, found.secret("demo"))
     assert login.password == b"\xff" + CANARY.encode()
 
 
 def test_the_error_lists_the_searched_places_in_order(tmp_path: Path, ring: type[Keyring]) -> None:
-    target = targets.find_target("house", CONFIG)
+    target = find_target("house", CONFIG)
     environment = pypirc(tmp_path, "[house]\nusername = me\n")
     with pytest.raises(credentials.CredentialsNotFound) as refused:
-        credentials.find_credentials(
-            target, {**environment, "TEST_PYPI_TOKEN": CANARY, "RELNOX_OTHER_TOKEN": CANARY}
-        )
+        find_credentials(target, {**environment, "TEST_PYPI_TOKEN": CANARY, "RELNOX_OTHER_TOKEN": CANARY})
     path = environment["TWINE_CONFIG_FILE"]
     assert refused.value.message.splitlines() == [
         "no credentials for house (house.example.invalid:8443):",
@@ -116,7 +114,7 @@ def test_the_error_lists_the_searched_places_in_order(tmp_path: Path, ring: type
 def test_a_failing_keyring_is_skipped_without_quoting_its_error(tmp_path: Path, ring: type[Keyring]) -> None:
     target = targets.Target("house", "https://broken.example.invalid/", "")
     with pytest.raises(credentials.CredentialsNotFound, match=r"keyring: error \(ValueError\)") as refused:
-        credentials.find_credentials(target, {**pypirc(tmp_path, ""), "TWINE_USERNAME": "me"})
+        find_credentials(target, {**pypirc(tmp_path, ""), "TWINE_USERNAME": "me"})
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
@@ -134,7 +132,7 @@ def test_a_password_of_another_index_in_pypirc_is_not_sent_to_this_one(
 ) -> None:
     text = f"[house]\nrepository = {repository}\npassword = {CANARY}\n"
     with pytest.raises(Blocked) as refused:
-        credentials.find_credentials(targets.find_target("house", CONFIG), pypirc(tmp_path, text))
+        find_credentials(find_target("house", CONFIG), pypirc(tmp_path, text))
     assert f"is for {host}, but index house is house.example.invalid:8443" in refused.value.message
     assert CANARY not in f"{refused.value.message} {refused.value.fix}"
 
@@ -148,19 +146,15 @@ def test_a_password_in_pypirc_that_names_no_host_is_for_a_public_index_only(
     with pytest.raises(
         credentials.CredentialsNotFound, match=r"no repository in \[house\], the URL that the pass"
     ):
-        credentials.find_credentials(
-            targets.find_target("house", CONFIG), pypirc(tmp_path, text.format("house")), is_chosen=True
-        )
-    found = credentials.find_credentials(
-        targets.find_target("testpypi", CONFIG), pypirc(tmp_path, text.format("testpypi"))
-    )
+        find_credentials(find_target("house", CONFIG), pypirc(tmp_path, text.format("house")), is_chosen=True)
+    found = find_credentials(find_target("testpypi", CONFIG), pypirc(tmp_path, text.format("testpypi")))
     assert found.secret("demo").reveal() == CANARY
 
 
 def test_a_password_of_this_index_in_pypirc_is(tmp_path: Path) -> None:
     repository = "https://HOUSE.example.invalid:8443/another/path"
     text = f"[house]\nrepository = {repository}\npassword = {CANARY}\n"
-    found = credentials.find_credentials(targets.find_target("house", CONFIG), pypirc(tmp_path, text))
+    found = find_credentials(find_target("house", CONFIG), pypirc(tmp_path, text))
     assert found.secret("demo").reveal() == CANARY
     assert CANARY not in f"{found!r} {found} {vars(found)}"
 
@@ -171,28 +165,22 @@ def test_a_password_of_this_index_in_pypirc_is(tmp_path: Path) -> None:
 def test_a_password_for_another_repository_of_twine_is_ignored(name: str, value: str, tmp_path: Path) -> None:
     environment = {**pypirc(tmp_path, ""), "TWINE_PASSWORD": CANARY, name: value}
     with pytest.raises(credentials.CredentialsNotFound, match=rf"TWINE_PASSWORD: for another index \({name} is "):
-        credentials.find_credentials(targets.find_target("house", CONFIG), environment)
+        find_credentials(find_target("house", CONFIG), environment)
     environment[name] = HOUSE.upload if "URL" in name else "house"
-    assert (
-        credentials.find_credentials(targets.find_target("house", CONFIG), environment).secret("demo").reveal()
-        == CANARY
-    )
+    assert find_credentials(find_target("house", CONFIG), environment).secret("demo").reveal() == CANARY
 
 
 def test_a_password_of_twine_without_a_repository_is_for_public_and_chosen_indexes(tmp_path: Path) -> None:
     environment = {**pypirc(tmp_path, ""), "TWINE_PASSWORD": CANARY}
     for name in ("pypi", "testpypi"):
-        assert (
-            credentials.find_credentials(targets.find_target(name, CONFIG), environment).secret("demo").reveal()
-            == CANARY
-        )
-    house = targets.find_target("house", CONFIG)
+        assert find_credentials(find_target(name, CONFIG), environment).secret("demo").reveal() == CANARY
+    house = find_target("house", CONFIG)
     with pytest.raises(credentials.CredentialsNotFound, match="for another index, without --index"):
-        credentials.find_credentials(house, environment)
-    assert credentials.find_credentials(house, environment, is_chosen=True).secret("demo").reveal() == CANARY
+        find_credentials(house, environment)
+    assert find_credentials(house, environment, is_chosen=True).secret("demo").reveal() == CANARY
     environment["TWINE_REPOSITORY"] = "company"
     with pytest.raises(credentials.CredentialsNotFound, match="TWINE_PASSWORD: for another index"):
-        credentials.find_credentials(house, environment, is_chosen=True)
+        find_credentials(house, environment, is_chosen=True)
 
 
 def test_backends_of_other_platforms_are_not_imported(tmp_path: Path) -> None:
@@ -222,7 +210,7 @@ def test_backends_of_other_platforms_are_not_imported(tmp_path: Path) -> None:
 )
 def test_a_pypirc_that_cannot_be_read_is_not_quoted(text: str, tmp_path: Path) -> None:
     with pytest.raises(Blocked, match="cannot be read") as refused:
-        credentials.find_credentials(targets.find_target("house", CONFIG), pypirc(tmp_path, text))
+        find_credentials(find_target("house", CONFIG), pypirc(tmp_path, text))
     assert CANARY not in "".join(traceback.format_exception(refused.value))
 
 
