@@ -146,7 +146,7 @@ class BuildEnvironmentPool:
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
     ) -> VirtualEnvironment:
         """Return the environment shared by packages with these requirements and these archives of siblings."""
-        resolved_requirements = tuple(use_sibling_archives(sorted(requirements), siblings))
+        resolved_requirements = tuple(_use_sibling_archives(sorted(requirements), siblings))
 
         def create() -> VirtualEnvironment:
             environment = self.create_environment()
@@ -235,7 +235,7 @@ class _ComputeOncePerKey(Generic[K, V]):
         return future.result()
 
 
-def use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
+def _use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
     """Replace requirements on other packages of the project (siblings) with the paths of their new archives.
 
     A requirement that does not allow the new version refers to an older release, and is kept.
@@ -270,7 +270,7 @@ class BuildSession:
         """Return an environment in which these requirements are installed; raise `Failed` if that fails."""
         if self._environment is None:
             self._environment = self._pool.create_environment()
-        missing = set(use_sibling_archives(sorted(requirements), self.context.siblings)) - self._installed
+        missing = set(_use_sibling_archives(sorted(requirements), self.context.siblings)) - self._installed
         self._pool.install(
             self._environment, sorted(missing), on_line=self.context.on_line, constraints=self.context.constraints
         )

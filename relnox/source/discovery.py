@@ -129,7 +129,7 @@ def discover_packages(
         if pyproject.describes_package(document):
             members = ["."] + [directory for directory in members if directory != "."]
         packages = _read_packages(root, members, warnings, is_listed=False)
-    elif pyproject.describes_package(document) and _why_no_package(document, ".", root) != "":
+    elif pyproject.describes_package(document) and not _find_no_package_setting(document):
         packages = [version_files.read_package(document, ".", root)]
     else:
         packages = list(_search_packages(root, config.exclude, warnings))

@@ -370,7 +370,7 @@ class Git:
 
     def _read_status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
         """Run `git status`; return its header, and the changed and untracked files below the root, sorted."""
-        header, changed_files, untracked_files = parse_status(
+        header, changed_files, untracked_files = _parse_status(
             self.read_output("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", *options)
         )
 
@@ -430,7 +430,7 @@ def _job_credentials(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
+def _parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
     """Parse the output of `git status --porcelain=v2 --branch -z`.
 
     Returns:
