@@ -30,7 +30,7 @@ _START_TIMEOUT = 60.0
 _TIMEOUT_PER_FILE = 10.0
 
 
-class Unverified(Conflict):
+class InvalidAttestation(Conflict):
     """The error for an attestation or provenance that is not valid for a file."""
 
 
@@ -39,7 +39,9 @@ def is_installed() -> bool:
     return find_spec("pypi_attestations") is not None
 
 
-def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]) -> None:
+def sign_files(
+    files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]
+) -> None:
     """Sign files with the identity of the CI job for the signing service, without retries.
 
     `store` is called with each file and the content of its attestation, in another thread.
@@ -54,7 +56,7 @@ def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Dis
     timeout = _START_TIMEOUT + _TIMEOUT_PER_FILE * len(files)
     try:
         # sigstore has no timeouts.
-        http.call_with_timeout(lambda: _sign_files(files, identity, store), timeout, "the signing service")
+        http.call_with_timeout(lambda: _sign_with_sigstore(files, identity, store), timeout, "the signing service")
     except Problem:
         raise
     except IdentityError as error:
@@ -81,7 +83,7 @@ def sign(files: Sequence[Distribution], identity: Identity, store: Callable[[Dis
         ) from error
 
 
-def _sign_files(
+def _sign_with_sigstore(
     files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]
 ) -> None:
     from pypi_attestations import Attestation
@@ -102,7 +104,7 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
     """Verify offline that an attestation is for a file and by a publisher.
 
     Raises:
-        Unverified: It is not a valid attestation, or it is for another file or by another publisher.
+        InvalidAttestation: It is not a valid attestation, or it is for another file or by another publisher.
     """
     from pydantic import TypeAdapter  # of the extra `attest`, like the next ones
     from pypi_attestations import Attestation
@@ -120,7 +122,7 @@ def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
     """Verify offline that the provenance of a file (PEP 740, as JSON) is by the publishers in it; describe them.
 
     Raises:
-        Unverified: The provenance is not valid, or not for this file.
+        InvalidAttestation: The provenance is not valid, or not for this file.
     """
     from pypi_attestations import Provenance
 
@@ -153,7 +155,7 @@ def _call_verifier(verify: Callable[[], None], what: str) -> None:
         if isinstance(error, ValidationError):  # whose text quotes the input
             first = error.errors(include_input=False, include_url=False, include_context=False)[0]
             reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
-        raise Unverified(
+        raise InvalidAttestation(
             "attestation-invalid",
             f"{what} is not valid (PEP 740: {mask_to_one_line(reason)})",
             fix="sign it again in the job that publishes; if the file is public, find out who published it",

@@ -70,10 +70,10 @@ class Login(HTTPBasicAuth):
         self._secret = secret
 
 
-def token_variables(target: str) -> tuple[str, ...]:
+def token_variables(index: str) -> tuple[str, ...]:
     """Return the variables that may contain a token for an index, in order of precedence."""
-    variable = f"RELNOX_{target.upper().replace('-', '_').replace('.', '_')}_TOKEN"
-    return (variable, _COMMON_VARIABLE[target]) if target in _COMMON_VARIABLE else (variable,)
+    variable = f"RELNOX_{index.upper().replace('-', '_').replace('.', '_')}_TOKEN"
+    return (variable, _COMMON_VARIABLE[index]) if index in _COMMON_VARIABLE else (variable,)
 
 
 def find_credentials(target: Target, environment: Mapping[str, str], *, is_chosen: bool = False) -> Credentials:

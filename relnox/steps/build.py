@@ -48,13 +48,13 @@ class BuildSource(Record, kw_only=True):
         directory: The project's directory in the source.
         commit: The full commit id, or None for the working tree.
         export: The directory of the exported commit; the project's directory may be a subdirectory of it.
-        tracked: The files of the commit, relative to the project's directory; None for the working tree.
+        tracked_files: The files of the commit, relative to the project's directory; None for the working tree.
     """
 
     directory: Path
     commit: str | None = None
     export: Path | None = None
-    tracked: tuple[str, ...] | None = None
+    tracked_files: tuple[str, ...] | None = None
 
 
 class GeneratedFiles(Record, kw_only=True):
@@ -72,9 +72,9 @@ def source_to_build(run: Run) -> BuildSource:
     """Return the source that a run builds: the exported commit with generated files, or the working tree."""
     source = run.result(BuildSource) or BuildSource(directory=run.root)
     generated = generated_files(run)
-    if source.tracked is None or not generated:
+    if source.tracked_files is None or not generated:
         return source
-    return replace(source, tracked=(*source.tracked, *generated))
+    return replace(source, tracked_files=(*source.tracked_files, *generated))
 
 
 class Export(Step, key="export", title="export commit {self.commit:.10} (without uncommitted changes)"):
@@ -87,7 +87,9 @@ class Export(Step, key="export", title="export commit {self.commit:.10} (without
     def apply(self, run: Run) -> BuildSource:
         export = run.scratch / "source"
         copy = copy_commit(run.checkout, self.commit, export)
-        return BuildSource(directory=copy.root, commit=self.commit, export=export, tracked=copy.tracked_files())
+        return BuildSource(
+            directory=copy.root, commit=self.commit, export=export, tracked_files=copy.tracked_files()
+        )
 
     def verify(self, run: Run, result: BuildSource) -> str:
         """Check that the commit has the project."""
@@ -161,7 +163,7 @@ class Build(Step, key="build {self.package}"):
         source = source_to_build(run)
         output = run.root / self.output
         with archive_staging_directory(output, self.package) as staging:
-            paths = build(self, source.directory / self.directory, staging, run)
+            paths = build_archives(self, source.directory / self.directory, staging, run)
             built = self._check_archives(paths, run)
             move_files(output, paths)
         return built
@@ -177,7 +179,9 @@ class Build(Step, key="build {self.package}"):
             name=self.package,
             version=self.version,
             requires=self.requires,
-            tracked_files=None if source.tracked is None else _files_below(self.directory, source.tracked),
+            tracked_files=None
+            if source.tracked_files is None
+            else _files_below(self.directory, source.tracked_files),
             generated_files=_files_below(self.directory, generated_files(run)),
             is_private=self.private,
             may_be_empty=self.may_be_empty,
@@ -195,7 +199,7 @@ def _files_below(directory: str, files: Iterable[str]) -> frozenset[str]:
     return frozenset(name.removeprefix(prefix) for name in files if name.startswith(prefix))
 
 
-def build(
+def build_archives(
     step: Build, source: Path, into: Path, run: Run, conditions: BuildConditions | None = None
 ) -> list[Path]:
     """Build a package's sdist, and from it a wheel, or one for each Python that no earlier wheel supports.
@@ -276,7 +280,7 @@ class CheckReproducibility(
         source = self._create_second_source(again, run) / self.build.directory
         output = again / "archives"
         output.mkdir()
-        paths = build(self.build, source, output, run, build_sessions.VARIED_CONDITIONS)
+        paths = build_archives(self.build, source, output, run, build_sessions.VARIED_CONDITIONS)
         rebuilt = {path.name: archives.hash_file(path).sha256 for path in paths}
         first = {file.filename: file.sha256 for file in built_packages(run)[self.build.package].files}
         common = sorted(first.keys() & rebuilt.keys())

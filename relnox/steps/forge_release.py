@@ -56,21 +56,23 @@ class ForgeStep(Step):
     package: str
     version: str
 
-    def _files(self, forge: Forge, page: ReleasePage | None) -> dict[str, ReleaseFile]:
+    def _files_on_forge(self, forge: Forge, page: ReleasePage | None) -> dict[str, ReleaseFile]:
         return forge.files(page, self.package, self.version)
 
-    def _duplicates(self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage) -> Iterator[ReleasePage]:
+    def _empty_duplicates(
+        self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage
+    ) -> Iterator[ReleasePage]:
         """Yield the other drafts that relnox made for the tag and that have no files."""
         for other in pages:
             is_own_draft = other.is_draft and release_page.is_made_by_relnox(other.body, self.tag)
-            if other.id != page.id and is_own_draft and not self._files(forge, other):
+            if other.id != page.id and is_own_draft and not self._files_on_forge(forge, other):
                 yield other
 
     def _delete_duplicates(
         self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage
     ) -> list[ReleasePage]:
         """Delete the duplicates; return the releases that are left."""
-        duplicates = tuple(self._duplicates(forge, pages, page))
+        duplicates = tuple(self._empty_duplicates(forge, pages, page))
         for duplicate in duplicates:
             forge.delete_release(duplicate)
         return [other for other in pages if other not in duplicates]
@@ -83,7 +85,7 @@ def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None
     return next(iter([*published, *drafts]), None)
 
 
-class PageStep(ForgeStep):
+class ReleaseStep(ForgeStep):
     """A step that creates a release or changes its text.
 
     Attributes:
@@ -105,7 +107,7 @@ class PageStep(ForgeStep):
 
 
 class DraftRelease(
-    PageStep,
+    ReleaseStep,
     key="draft release {self.tag}",
     title="draft release {self.name} of tag {self.tag}: notes and installation",
 ):
@@ -119,13 +121,13 @@ class DraftRelease(
             page = choose_release(pages, self.tag)
             if page is None or not release_page.has_section(page.body, self.section):
                 return None
-            if any(self._duplicates(forge, pages, page)):
+            if any(self._empty_duplicates(forge, pages, page)):
                 return None
         run.record_result(self, page)
         return f"{'draft' if page.is_draft else 'release'}: {page.url}"
 
     def apply(self, run: Run) -> None:
-        """Creating is not atomic: two jobs may each make a draft, so that all are listed again, and one stays."""
+        """Create or complete the release; of several drafts, which two jobs may create at once, one stays."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -157,7 +159,7 @@ class AttachFile(
         """Return why nothing is left to do if the forge serves the file with the planned hash, else None."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
-            file = self._files(forge, self._release(run)).get(self.file.name)
+            file = self._files_on_forge(forge, self._release(run)).get(self.file.name)
             if file is None or not _has_planned_hash(forge, file, self.file.sha256):
                 return None
         return f"{self.file.name} sha256 {self.file.sha256[:16]}…, compared with a download"
@@ -165,7 +167,7 @@ class AttachFile(
     def apply(self, run: Run) -> None:
         with _mark_partly_public():
             forge, page = run.forge(self.remote_name), self._release(run)
-            file = self._files(forge, page).get(self.file.name)
+            file = self._files_on_forge(forge, page).get(self.file.name)
             if file is not None and file.is_complete:
                 if page is not None and not page.is_draft:
                     raise Conflict(
@@ -201,7 +203,7 @@ class AttachFile(
         return path
 
 
-class PublishRelease(PageStep, key="publish release {self.tag}"):
+class PublishRelease(ReleaseStep, key="publish release {self.tag}"):
     """Publish the release of a tag, with its files; on GitLab it is created only now.
 
     Attributes:
@@ -245,7 +247,7 @@ class PublishRelease(PageStep, key="publish release {self.tag}"):
             page = choose_release(pages, self.tag)
             if page is not None:
                 self._check_only_release(self._delete_duplicates(forge, pages, page), page)
-            files = self._files(forge, page)
+            files = self._files_on_forge(forge, page)
             if missing := [file.name for file in self.files if file.name not in files]:
                 raise Failed(
                     "step-not-done",

@@ -156,7 +156,7 @@ class CreateTags(Step, key="tag"):
         git, missing = run.checkout, self._missing_tags(run.checkout)
         existing = git.tags()
         commits.delete_tags(git, [tag.name for tag in missing if tag.name in existing])
-        commits.create_tags(git, missing, self._commit(git))
+        commits.create_tags(git, missing, self._commit_to_tag(git))
         run.undo_on_failure(commits.delete_tags, git, [tag.name for tag in missing])
 
     def verify(self, run: Run, result: None) -> str:
@@ -164,7 +164,7 @@ class CreateTags(Step, key="tag"):
         super().verify(run, result)
         return self.tags[0].name if len(self.tags) == 1 else format_count(len(self.tags), "tag")
 
-    def _commit(self, git: Git) -> str:
+    def _commit_to_tag(self, git: Git) -> str:
         return self.commit or git.head() or ""
 
     def _missing_tags(self, git: Git) -> list[NewTag]:
@@ -173,7 +173,7 @@ class CreateTags(Step, key="tag"):
         Raises:
             Conflict: A tag exists on another commit.
         """
-        commit = self._commit(git)
+        commit = self._commit_to_tag(git)
         existing = git.tag_targets([tag.name for tag in self.tags])
         if any(existing.values()):
             existing = {**dict.fromkeys(existing), **git.tags()}

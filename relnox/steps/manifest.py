@@ -1,4 +1,4 @@
-"""Write the manifest of what was built, or the jobs that build platform wheels; collect the files of build jobs.
+"""Write the manifest of a build, and collect the files of build jobs.
 
 Attestations are copied unchanged with their files, since a signature cannot be created a second time.
 """

@@ -46,7 +46,7 @@ _MAX_MISMATCH_TIME = 30.0
 
 
 class Publication(SharedService):
-    """Records for each file of a release whether it was sent, listed and served."""
+    """What this run knows of each file of a release: whether it was sent, listed and served."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)

@@ -99,7 +99,7 @@ class Run:
         return self._warnings.get(step.key, ())
 
     def results(self, kind: type[T]) -> tuple[T, ...]:
-        """Return the values of a class, then the results of that class so far, in the order of the plan."""
+        """Return the `values` of a class, then the results of steps of that class, in the order of the plan."""
         results = (*self._values, *(self._results.get(step.key) for step in self.plan.steps))
         return tuple(result for result in results if isinstance(result, kind))
 

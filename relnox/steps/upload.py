@@ -65,7 +65,7 @@ class Attest(Step, key="attest"):
             identity = run.indexes.signing_identity()
             if isinstance(identity, str):  # it had one when the run was planned
                 raise retries.TransientError("identity-missing", identity)
-            attestations.sign(
+            attestations.sign_files(
                 self._unsigned_files(run),
                 identity,
                 lambda file, content: replace_file(attestation_path(directory, file), content),
@@ -92,7 +92,7 @@ class Attest(Step, key="attest"):
             try:
                 content = attestation_path(run.root / self.directory, file).read_bytes()
                 attestations.verify_attestation(content, file, self.publisher)
-            except (FileNotFoundError, attestations.Unverified):
+            except (FileNotFoundError, attestations.InvalidAttestation):
                 unsigned.append(file)
         return unsigned
 

@@ -85,14 +85,14 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
             Failed: All packages are skipped on all Pythons, and not just by settings.
         """
         if self.skip is not None:
-            return run.service(SkippedChecks).add(self.skip)
+            return run.service(SkippedChecks).record_skip(self.skip)
         files = {files.package: files.archives for files in run.results(ReleaseFiles)}
         supported = archive_contents.supported_pythons(files[self.package][0])
         version = environments.find_interpreter(self.python).version
         if version in supported:
             return None
         reason = f"{self.package} {self.version} requires Python {supported}, and this is {version}"
-        return run.service(SkippedChecks).add(reason, is_unsupported=True)
+        return run.service(SkippedChecks).record_skip(reason, is_unsupported=True)
 
     def apply(self, run: Run) -> str:
         installation = _Installation(self, run)
@@ -107,7 +107,7 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
 
 
 class SkippedChecks(SharedService):
-    """Counts the packages and Pythons that are skipped: if all of them are, nothing was verified."""
+    """A count of the packages and Pythons that are skipped: if all of them are, nothing was verified."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -115,7 +115,7 @@ class SkippedChecks(SharedService):
         self._has_unsupported = False
         self._lock = Lock()
 
-    def add(self, reason: str, *, is_unsupported: bool = False) -> str:
+    def record_skip(self, reason: str, *, is_unsupported: bool = False) -> str:
         """Count a check, and return the reason to skip it.
 
         Raises:

@@ -22,7 +22,7 @@ from relnox.cli import main
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import ATTESTATION_SUFFIX, Publisher
 from relnox.indexes import attestations
-from relnox.indexes.attestations import Unverified
+from relnox.indexes.attestations import InvalidAttestation
 from relnox.indexes.trusted_publishing import Identity
 from relnox.system.files import replace_file
 from relnox.system.secrets import Secret
@@ -170,7 +170,7 @@ def test_what_lies_there_and_proves_nothing_is_signed_again(
         path.write_bytes(other.read_bytes())
     else:
         job.names = {"repository": "mallory/demo"}
-        attestations.sign([first], signing_identity(), lambda _, content: replace_file(path, content))
+        attestations.sign_files([first], signing_identity(), lambda _, content: replace_file(path, content))
         job.names = {}
     asked = job.asked.count(ENTRIES)
     ran = publish(tmp_path / "work", index, "--package", "core")
@@ -320,7 +320,7 @@ def signing_identity() -> Identity:
 @pytest.fixture
 def attested(tmp_path: Path, services: Services) -> tuple[Distribution, bytes]:
     file, contents = a_file(tmp_path), []
-    attestations.sign([file], signing_identity(), lambda _, content: contents.append(content))
+    attestations.sign_files([file], signing_identity(), lambda _, content: contents.append(content))
     return file, contents[0]
 
 
@@ -342,13 +342,13 @@ def test_an_attestation_is_good_for_its_publisher_and_its_file_alone(
 ) -> None:
     file, content = attested
     attestations.verify_attestation(content, file, signing.PUBLISHER)
-    with pytest.raises(Unverified, match=f"the attestation of .* by {other.description} is not valid"):
+    with pytest.raises(InvalidAttestation, match=f"the attestation of .* by {other.description} is not valid"):
         attestations.verify_attestation(content, file, other)
     for reason, another in (
         ("digest", a_file(tmp_path, b"other content")),
         ("name", a_file(tmp_path, name="other-1.0.tar.gz")),
     ):
-        with pytest.raises(Unverified, match=reason):
+        with pytest.raises(InvalidAttestation, match=reason):
             attestations.verify_attestation(content, another, signing.PUBLISHER)
 
 
@@ -379,7 +379,7 @@ def sample(package: str, version: str, sha256: str) -> Distribution:
     ],
 )
 def test_invalid_provenance_is_rejected(content: bytes, tmp_path: Path) -> None:
-    with pytest.raises(Unverified, match=r"the provenance of .* on house is not valid \(") as rejected:
+    with pytest.raises(InvalidAttestation, match=r"the provenance of .* on house is not valid \(") as rejected:
         attestations.verify_provenance(content, a_file(tmp_path), "house")
     assert rejected.value.exit_code == 4
 
@@ -389,14 +389,14 @@ def test_what_was_signed_for_real_releases_is_verified_with_the_keys_that_sigsto
     content = (SAMPLES / f"{file.filename}.provenance").read_bytes()
     description = attestations.verify_provenance(content, file, "house")
     assert description.startswith("GitHub trailofbits/pypi-attestations, release.yml")
-    with pytest.raises(Unverified, match="digest"):
+    with pytest.raises(InvalidAttestation, match="digest"):
         attestations.verify_provenance(content, sample("pypi-attestations", "0.0.19", "0" * 64), "house")
-    with pytest.raises(Unverified):
+    with pytest.raises(InvalidAttestation):
         attestations.verify_provenance(content.replace(b"trailofbits/pypi-", b"mallory/pypi-"), file, "house")
     (path,) = SAMPLES.glob(f"gitlab*{ATTESTATION_SUFFIX}")
     file = sample("gitlab-oidc-project", "0.0.3", GITLAB_SHA256)
     own = a_publisher("GitLab", repository="facutuesca/gitlab-oidc-project", workflow_filepath=".gitlab-ci.yml")
     attestations.verify_attestation(path.read_bytes(), file, own)
     other = a_publisher("GitLab", repository="acme/demo", workflow_filepath=".gitlab-ci.yml")
-    with pytest.raises(Unverified):
+    with pytest.raises(InvalidAttestation):
         attestations.verify_attestation(path.read_bytes(), file, other)
