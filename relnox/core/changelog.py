@@ -322,20 +322,22 @@ def add_release(text: str, *, version: str, date: dt.date, tag: str | None, prev
                 f"version {version} already has a heading (line {changelog.line_of(heading)})",
                 fix="release another version, or move its text to Unreleased and remove the heading",
             )
-    edits = _edits_of_pending_version if unreleased.is_pending else _edits_inserting_release
+    if unreleased.is_pending:
+        edits = _edits_of_pending_version(changelog, unreleased, version, date, tag)
+    else:
+        edits = _edits_inserting_release(changelog, unreleased, version, date, tag, previous_tag)
     bom = text[: len(text) - len(changelog.text)]
-    return bom + replace_spans(changelog.text, edits(changelog, unreleased, version, date, tag, previous_tag))
+    return bom + replace_spans(changelog.text, edits)
 
 
 _Edit = tuple[int, int, str]
 """The start and end position of the text to replace, and its replacement."""
 
 
-def _edits_of_pending_version(  # noqa: PLR0913, PLR0917 - as `_edits_inserting_release`
-    changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None, previous_tag: str | None
+def _edits_of_pending_version(
+    changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None
 ) -> Iterator[_Edit]:
     """Yield the edits that set version and date of `1.2.0 (unreleased)`, and the tag in its link."""
-    del previous_tag
     title = heading.parts
     assert title is not None  # noqa: S101 - it is pending
     new_title = heading.title[: title.start("version")] + version + heading.title[title.end("version") :]
