@@ -26,7 +26,7 @@ from relnox.ci.publishers import (
 )
 from relnox.ci.sets import ProjectFacts
 from relnox.ci.updates import GeneratedFile, check_file, merge_edits, missing_file_problem, read_stamp
-from relnox.ci.workflows import IDENTITY, Workflow, decode, read_workflow
+from relnox.ci.workflows import IDENTITY, decode, read_workflow
 from relnox.commands.options import CiOptions as Options
 from relnox.commands.shared import releases
 from relnox.core.bump.release_history import changes_since_release
@@ -214,17 +214,12 @@ def _add_findings(new: PlanBuilder, findings: Iterable[Problem]) -> None:
 
 def _lint_workflows(new: PlanBuilder, project: Project) -> None:
     """Check all workflow files of the repository, those of relnox and others."""
-    workflows = project.once(_read_workflows, project)
+    contents = project.once(_read_workflow_files, project)
+    workflows = [read_workflow(name, content) for name, content in contents.items()]
     findings = list(lint(workflows))
     _add_findings(new, findings)
     new.notes.append(
         f"{format_count(len(workflows), 'workflow file')} checked: {format_count(len(findings), 'finding')}"
-    )
-
-
-def _read_workflows(project: Project) -> tuple[Workflow, ...]:
-    return tuple(
-        read_workflow(name, content) for name, content in project.once(_read_workflow_files, project).items()
     )
 
 

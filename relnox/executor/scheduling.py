@@ -42,12 +42,11 @@ class Progress:
         self._emit = emit
         self._unsuccessful: set[str] = set()
         self._results: dict[int, StepFinished] = {}
-        self._positions = {id(step): place for place, step in enumerate(plan.steps)}
 
     @property
     def results(self) -> tuple[StepFinished, ...]:
         """The results so far, in the order of the plan."""
-        return tuple(result for _, result in sorted(self._results.items()))
+        return tuple(self._results[id(step)] for step in self._plan.steps if id(step) in self._results)
 
     def reason_not_to_start(self, step: Step) -> str | None:
         """Return why a step must not be started, or None if it may be."""
@@ -67,7 +66,7 @@ class Progress:
         """Record and emit the result of a step."""
         if result.status in UNSUCCESSFUL:
             self._unsuccessful.add(result.step.key)
-        self._results[self._positions[id(result.step)]] = result
+        self._results[id(result.step)] = result
         self._emit(result)
 
     def abort(self, step: Step, reason: str) -> None:
@@ -85,8 +84,8 @@ class Progress:
         reason = f"internal error ({type(error).__name__})"
         if isinstance(error, KeyboardInterrupt):
             self.signal_exit_code, reason = ExitCode.INTERRUPTED, _INTERRUPTION_REASON
-        for place, step in enumerate(self._plan.steps):
-            self._results.setdefault(place, StepFinished(step, Status.ABORTED, reason, 0.0))
+        for step in self._plan.steps:
+            self._results.setdefault(id(step), StepFinished(step, Status.ABORTED, reason, 0.0))
 
 
 def execute_step(step: Step, run: Run) -> StepFinished:
