@@ -86,8 +86,8 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     """Resolve bump requests into the bumps of packages and the updates of requirements.
 
     `current_versions` lacks the packages without a version; `today` is the date in UTC, for calendar versions. If
-    `dev_number` is not None, dependents get development versions with that number.
-    `own_changes` are the requests that the changes of each package make, in case it is bumped because of others.
+    `dev_number` is not None, dependents get development versions with that number. `own_changes` has the requests
+    that the changes of each package make, in case it is bumped because of others.
 
     Raises:
         Blocked: A version cannot be bumped as requested, or the versions of a group differ.
