@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relnox.errors import Blocked, Problem
-from relnox.reporters.text import Plain
+from relnox.reporters.text import PlainReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -200,7 +200,7 @@ def run(
     return Workspace.open(directory).run(task, on_event=on_event, **options)
 
 
-class _Listener(Plain):
+class _Listener(PlainReporter):
     """A reporter that shows nothing, and passes events to the callback `on_event` if it is set."""
 
     verbose = True

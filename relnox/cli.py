@@ -10,7 +10,7 @@ from relnox import arguments
 from relnox.commands import COMMANDS, SYNONYMS, find_task
 from relnox.errors import Blocked, problem_of
 from relnox.reporters.streams import STDOUT
-from relnox.reporters.text import Plain
+from relnox.reporters.text import PlainReporter
 
 _SUGGESTIONS = {
     "upload": "relnox publish",
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if (problem := problem_of(error)) is None:
             raise
-        Plain().show_error(problem)
+        PlainReporter().show_error(problem)
         return problem.exit_code
 
 

@@ -132,7 +132,7 @@ def _write_report(path: Value, outcome: Outcome, convert: Callable[[str], str]) 
 
 
 def _hand_over_outputs(
-    outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.Plain
+    outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.PlainReporter
 ) -> None:
     """Write what a run released for the next jobs; the exit code says how the run itself ended."""
     try:
@@ -220,7 +220,7 @@ class PlannedTask:
         task: str,
         options: CommonOptions,
         project: Project,
-        reporter: reporters.Plain,
+        reporter: reporters.PlainReporter,
         *,
         nested: bool = False,
         interactive: bool = True,
@@ -402,7 +402,7 @@ def _read_installer_settings(project: Project) -> InstallerSettings:
     )
 
 
-def _report_visible_credentials(project: Project, reporter: reporters.Plain) -> None:
+def _report_visible_credentials(project: Project, reporter: reporters.PlainReporter) -> None:
     """Warn of upload credentials in the environment of a task that runs code of the project or of packages.
 
     They are an error if `on-visible-credentials` is `refuse`.
@@ -419,7 +419,7 @@ def _report_visible_credentials(project: Project, reporter: reporters.Plain) -> 
         reporter.show_event(problem.but(level="warning"), nested=False)
 
 
-def _report_late_error(error: BaseException, reporter: reporters.Plain) -> None:
+def _report_late_error(error: BaseException, reporter: reporters.PlainReporter) -> None:
     """Report an error after the last step, which does not change the exit code."""
     if isinstance(error, KeyboardInterrupt):
         return
@@ -430,7 +430,7 @@ def _report_late_error(error: BaseException, reporter: reporters.Plain) -> None:
         reporter.show_error(problem_of(error) or failed)
 
 
-def _report_bug(outcome: Outcome, reporter: reporters.Plain) -> None:
+def _report_bug(outcome: Outcome, reporter: reporters.PlainReporter) -> None:
     """Report a bug that ended a run, with its traceback in verbose mode."""
     if outcome.traceback is None:
         return

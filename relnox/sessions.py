@@ -222,9 +222,9 @@ def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]
 
 def _print_error(error: Problem) -> None:
     """Print an error as the command line does."""
-    from relnox.reporters.text import Plain
+    from relnox.reporters.text import PlainReporter
 
-    Plain().show_error(error)
+    PlainReporter().show_error(error)
 
 
 def _fail_session(session: nox.Session, error: Problem, task: str) -> NoReturn:

@@ -106,9 +106,9 @@ def _run_task(
 
 def _exit(error: Problem) -> NoReturn:
     """Print an error, and end invoke with its exit code."""
-    from relnox.reporters.text import Plain
+    from relnox.reporters.text import PlainReporter
 
-    Plain().show_error(error)
+    PlainReporter().show_error(error)
     raise Exit(code=error.exit_code.value) from None
 
 

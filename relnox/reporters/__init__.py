@@ -7,7 +7,7 @@ from typing import Any
 
 from relnox.core.planning.events import Outcome
 from relnox.reporters.streams import STDERR
-from relnox.reporters.text import Plain as Plain
+from relnox.reporters.text import PlainReporter as PlainReporter
 from relnox.system import secrets
 
 
@@ -17,11 +17,11 @@ def choose_reporter(
     convert: Callable[[str], str] = str,
     *,
     quiet: bool = False,
-) -> Plain:
+) -> PlainReporter:
     """Return the reporter with this name; if it is empty or `auto`, the one that suits the output.
 
     On GitHub Actions, also tell the runner to mask each secret when it is first used. GitLab masks only variables
-    that are declared as masked in its settings. `convert` and `quiet` are those of `Plain`.
+    that are declared as masked in its settings. `convert` and `quiet` are those of `PlainReporter`.
     """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     masks = environment.get("GITHUB_ACTIONS") == "true"  # elsewhere, the command to mask a secret would print it
@@ -31,17 +31,17 @@ def choose_reporter(
         elif STDERR.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"):
             kind = "terminal"
     if kind == "github":
-        from relnox.reporters.github import GitHub
+        from relnox.reporters.github import GitHubReporter
 
-        github = GitHub(environment, convert, quiet=quiet)
+        github = GitHubReporter(environment, convert, quiet=quiet)
         secrets.on_secret(github.mask if masks else None)
         return github
     secrets.on_secret(_add_mask if masks else None)
     if kind == "terminal" and not quiet:
-        from relnox.reporters.terminal import Terminal  # with rich, which is slow to import
+        from relnox.reporters.terminal import TerminalReporter  # with rich, which is slow to import
 
-        return Terminal(convert)
-    return Plain(convert, quiet=quiet)
+        return TerminalReporter(convert)
+    return PlainReporter(convert, quiet=quiet)
 
 
 def render(outcome: Outcome, path: str, convert: Callable[[str], str] = str) -> str:

@@ -24,7 +24,7 @@ _LOCATION = re.compile(r"(?!\.\./)(?P<file>[^:,]+\.(?:cfg|lock|md|py|rst|toml|tx
 """A file of the repository, and not an archive, in a problem; it may have a line."""
 
 
-class GitHub(text.Plain):
+class GitHubReporter(text.PlainReporter):
     """A reporter that writes plain lines and workflow commands of GitHub Actions."""
 
     def __init__(
@@ -58,7 +58,7 @@ class GitHub(text.Plain):
                 self._output[step.key] = []  # groups cannot be interleaved
             case StepStarted(step):
                 self._resume_workflow_commands()  # a program may have run while the task was planned
-                _workflow_command("group", step.title)
+                _write_workflow_command("group", step.title)
             case OutputLine(step, line) if step.key in self._output:
                 self._output[step.key].append(line)
             case OutputLine(_, line):
@@ -68,20 +68,20 @@ class GitHub(text.Plain):
             case _:
                 super()._write_event(event, nested=nested)
 
-    def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
-        super()._end_run(outcome, nested=nested)
+    def _write_end_of_run(self, outcome: Outcome, *, nested: bool) -> None:
+        super()._write_end_of_run(outcome, nested=nested)
         if outcome.plan.skipped is not None:
-            _workflow_command("warning", self._convert(outcome.plan.skipped), title="relnox")
+            _write_workflow_command("warning", self._convert(outcome.plan.skipped), title="relnox")
         if not nested:
             self._add_to_summary(markdown.summary(outcome, self._convert))
 
     def _write_end_of_step(self, event: StepFinished, *, nested: bool) -> None:
         """Close the group of a step, and write its result, its error and its warnings."""
         if (lines := self._output.pop(event.step.key, None)) is not None:
-            _workflow_command("group", event.step.title)
+            _write_workflow_command("group", event.step.title)
             self._print_output(lines)
         self._resume_workflow_commands()
-        _workflow_command("endgroup", "")
+        _write_workflow_command("endgroup", "")
         super()._write_event(event, nested=nested)
         if event.error is not None:
             self._annotate("error", event.error, event.step.title)
@@ -105,7 +105,7 @@ class GitHub(text.Plain):
         lines = filter(None, (f"{file}{problem.message}", problem.fix))
         match = _LOCATION.fullmatch(problem.file)
         line = {name: value for name, value in match.groupdict().items() if value} if match else {}
-        _workflow_command(kind, self._convert("\n".join(lines)), **line, title=f"{place}: {problem.code}")
+        _write_workflow_command(kind, self._convert("\n".join(lines)), **line, title=f"{place}: {problem.code}")
 
     def show_tables(self, tables: Sequence[Table]) -> None:
         """Show tables, also in the summary."""
@@ -117,12 +117,12 @@ class GitHub(text.Plain):
         for line in lines:
             if self._stop_token is None:
                 self._stop_token = secrets.token_hex(16)
-                _workflow_command("stop-commands", self._stop_token)
+                _write_workflow_command("stop-commands", self._stop_token)
             STDERR.write_line(line.expandtabs())
 
     def _resume_workflow_commands(self) -> None:
         if self._stop_token is not None:
-            _workflow_command(self._stop_token, "")
+            _write_workflow_command(self._stop_token, "")
             self._stop_token = None
 
     def _add_to_summary(self, content: str) -> None:
@@ -146,7 +146,7 @@ def _escape(message: str) -> str:
     return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _workflow_command(name: str, message: str, **properties: str) -> None:
+def _write_workflow_command(name: str, message: str, **properties: str) -> None:
     """Write a workflow command, with the untrusted message and properties masked and escaped."""
     values = (
         f"{key}={_escape(escape_line(mask_secrets(value))).replace(':', '%3A').replace(',', '%2C')}"

@@ -25,7 +25,7 @@ _UNLIMITED = 1_000_000
 """The width of outputs that are not terminals: without wrapping, untrusted text never begins a line."""
 
 
-class Terminal(text.Plain):
+class TerminalReporter(text.PlainReporter):
     """A reporter that writes with rich, which honors NO_COLOR and FORCE_COLOR."""
 
     def __init__(self, convert: Callable[[str], str] = str) -> None:

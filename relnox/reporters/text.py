@@ -54,7 +54,7 @@ _FAILED_AFTERWARDS = {
 }
 
 
-class Plain:
+class PlainReporter:
     """A reporter that prints lines: progress on standard error, results on standard output.
 
     Args:
@@ -101,7 +101,7 @@ class Plain:
             ):
                 self._show_result(event, indent)
             case RunFinished(outcome):
-                self._end_run(outcome, nested=nested)
+                self._write_end_of_run(outcome, nested=nested)
             case _:
                 pass
 
@@ -135,7 +135,7 @@ class Plain:
         if event.error is not None and event.step.key in self._reasons:
             self._show(labeled_lines("why:", "bold", self._reasons[event.step.key], f"{indent}{_INDENT}"))
 
-    def _end_run(self, outcome: Outcome, *, nested: bool) -> None:
+    def _write_end_of_run(self, outcome: Outcome, *, nested: bool) -> None:
         """Show the aborted steps, as one line if there are many, and how the run ended."""
         indent = "  " if nested else ""
         if len(self._aborted) > MAX_ABORTED:

@@ -39,16 +39,16 @@ from relnox.core.planning.plan import Plan, Table
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, field_names, replace
 from relnox.errors import Blocked, ExitCode, Failed
-from relnox.reporters.github import GitHub
+from relnox.reporters.github import GitHubReporter
 from relnox.reporters.json import render
-from relnox.reporters.terminal import Terminal
-from relnox.reporters.text import Plain
+from relnox.reporters.terminal import TerminalReporter
+from relnox.reporters.text import PlainReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from relnox.reporters.text import Plain as Reporter
+    from relnox.reporters.text import PlainReporter as Reporter
 
 
 def step_classes() -> tuple[type[Any], ...]:
@@ -149,7 +149,7 @@ def test_a_thousand_texts_are_inert_on_github(tmp_path: Path) -> None:
         summary.write_text("", encoding="utf-8")
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            report_everything(GitHub({"GITHUB_STEP_SUMMARY": str(summary)}), text, [kind])
+            report_everything(GitHubReporter({"GITHUB_STEP_SUMMARY": str(summary)}), text, [kind])
         printed = out.getvalue(), err.getvalue(), summary.read_text(encoding="utf-8")
         found = [names_in(each) for each in printed]
         assert found == [[], expected.setdefault(kind, found[1]), []], text
@@ -158,25 +158,25 @@ def test_a_thousand_texts_are_inert_on_github(tmp_path: Path) -> None:
         assert not re.search(r"[<>`]|(?<!#)\]\(", printed[2]), text
 
 
-@pytest.mark.parametrize("kind", [Plain, Terminal])
+@pytest.mark.parametrize("kind", [PlainReporter, TerminalReporter])
 @pytest.mark.parametrize("color", [False, True])
 def test_texts_are_inert_in_plain_lines_and_on_a_terminal(
     kind: Callable[[], Reporter], color: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if color:
         monkeypatch.setenv("FORCE_COLOR", "1")
-    for number, text in enumerate(TEXTS[:: 2 if kind is Plain else 20]):
+    for number, text in enumerate(TEXTS[:: 2 if kind is PlainReporter else 20]):
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             report_everything(kind(), text, [STEPS[number % len(STEPS)]])
         for printed in (out.getvalue(), err.getvalue()):
-            shown = RICH.sub("", printed) if kind is Terminal and color else printed
+            shown = RICH.sub("", printed) if kind is TerminalReporter and color else printed
             assert_inert(shown, text)
             assert names_in(shown) == [], text
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "utf-16"])
-@pytest.mark.parametrize("kind", [Plain, Terminal, lambda: GitHub({})])
+@pytest.mark.parametrize("kind", [PlainReporter, TerminalReporter, lambda: GitHubReporter({})])
 def test_output_works_in_small_encodings(kind: Callable[[], Reporter], encoding: str) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
@@ -192,7 +192,7 @@ def test_output_works_in_small_encodings(kind: Callable[[], Reporter], encoding:
 def test_json_has_every_text_unchanged() -> None:
     for number, text in enumerate(TEXTS):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            outcome = report_everything(Plain(), text, [STEPS[number % len(STEPS)]])
+            outcome = report_everything(PlainReporter(), text, [STEPS[number % len(STEPS)]])
         report, plan, refused = (
             render(outcome),
             outcome.plan.to_json(),

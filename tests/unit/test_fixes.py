@@ -14,9 +14,9 @@ from relnox.core.planning.plan import Plan
 from relnox.core.records import replace
 from relnox.core.settings.config import Config
 from relnox.errors import Blocked, Failed
-from relnox.reporters.github import GitHub
-from relnox.reporters.terminal import Terminal
-from relnox.reporters.text import Plain
+from relnox.reporters.github import GitHubReporter
+from relnox.reporters.terminal import TerminalReporter
+from relnox.reporters.text import PlainReporter
 from relnox.steps.built_archives import CleanDirectory
 
 NOX = FrontEnd({**COMMAND_LINE.tasks, "build-all": TaskCommand("nox -s release-build-all", "--")})
@@ -72,10 +72,12 @@ TEXT = "fix it: relnox build-all --package x"
 
 
 @pytest.mark.parametrize(
-    "kind", [Plain, Terminal, lambda shown: GitHub({}, shown)], ids=["plain", "rich", "github"]
+    "kind",
+    [PlainReporter, TerminalReporter, lambda shown: GitHubReporter({}, shown)],
+    ids=["plain", "rich", "github"],
 )
 def test_every_reporter_shows_commands_so(
-    kind: type[Plain | Terminal], capsys: pytest.CaptureFixture[str]
+    kind: type[PlainReporter | TerminalReporter], capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter = kind(lambda text: fixes.adapt_commands(text, NOX))
     plan = Plan(task="status", notes=(TEXT,), problems=(Blocked("build-missing", TEXT, fix=TEXT),))

@@ -27,8 +27,8 @@ from relnox.core.records import replace
 from relnox.errors import Blocked, ExitCode, Failed
 from relnox.reporters import github, text
 from relnox.reporters.json import render
-from relnox.reporters.terminal import Terminal
-from relnox.reporters.text import Plain
+from relnox.reporters.terminal import TerminalReporter
+from relnox.reporters.text import PlainReporter
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.git import Push
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relnox.core.planning.events import Event
-    from relnox.reporters.text import Plain as Reporter
+    from relnox.reporters.text import PlainReporter as Reporter
 
 EDIT = EditFiles(edits=(Edit(file="pyproject.toml", before=b'version = "1"\n', after=b'version = "2"\n'),))
 PUSH = Push(remote_name="origin", branch="main", tags=("v2",))
@@ -70,7 +70,7 @@ EVENTS: tuple[Event, ...] = (
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = Plain()
+    reporter = PlainReporter()
     for event in EVENTS:
         reporter.show_event(event, nested=False)
     printed = capsys.readouterr()
@@ -88,7 +88,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", [Plain, Terminal, lambda: github.GitHub({})])
+@pytest.mark.parametrize("kind", [PlainReporter, TerminalReporter, lambda: github.GitHubReporter({})])
 @pytest.mark.parametrize("many", [2, 100])
 def test_many_aborted_steps_are_one_line(
     kind: Callable[[], Reporter], many: int, capsys: pytest.CaptureFixture[str]
@@ -104,7 +104,7 @@ def test_many_aborted_steps_are_one_line(
     assert ("100 steps" in printed) == (many > text.MAX_ABORTED)
 
 
-@pytest.mark.parametrize("kind", [Plain, Terminal, lambda: github.GitHub({})])
+@pytest.mark.parametrize("kind", [PlainReporter, TerminalReporter, lambda: github.GitHubReporter({})])
 def test_a_wait_is_shown_at_once_with_its_end(
     kind: Callable[[], Reporter], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +130,7 @@ def test_a_report_contains_waits() -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", [Plain, Terminal])
+@pytest.mark.parametrize("kind", [PlainReporter, TerminalReporter])
 def test_a_plan_shows_its_steps_and_problems(
     kind: Callable[[], Reporter], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +166,7 @@ def test_a_plan_shows_its_steps_and_problems(
 )
 def test_github_annotates_the_line_of_a_file(file: str, place: str, capsys: pytest.CaptureFixture[str]) -> None:
     problem = Blocked("code", "wrong", "right", file=file)
-    reporter = github.GitHub({})
+    reporter = github.GitHubReporter({})
     reporter.annotate_problems([problem])
     shown = f"{file}: " if file else ""
     annotation = f"::error {place}title=relnox%3A code::{shown}wrong%0Aright\n"
@@ -180,7 +180,7 @@ def test_github_groups_and_annotates_and_lets_no_command_through(
 ) -> None:
     # what programs print stands between stop-commands with a random word.
     summary = tmp_path / "summary.md"
-    reporter = github.GitHub({"GITHUB_STEP_SUMMARY": str(summary)})
+    reporter = github.GitHubReporter({"GITHUB_STEP_SUMMARY": str(summary)})
     for event in EVENTS:
         reporter.show_event(event, nested=False)
     lines = capsys.readouterr().err.splitlines()
@@ -209,7 +209,7 @@ def test_the_terminal_shows_foreign_text_as_it_is(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
-    reporter = Terminal()
+    reporter = TerminalReporter()
     failed = Failed("upload-rejected", "[bold]not markup[/bold]", fix="[link]")
     reporter.show_event(StepFinished(PUSH, Status.FAILED, failed.message, 0.0, failed), nested=False)
     reporter.show_error(failed)
@@ -225,11 +225,11 @@ def test_the_terminal_shows_foreign_text_as_it_is(
 @pytest.mark.parametrize(
     ("name", "environment", "expected"),
     [
-        (None, {}, "Plain"),
-        (None, {"GITHUB_ACTIONS": "true"}, "GitHub"),
-        ("plain", {"GITHUB_ACTIONS": "true"}, "Plain"),
-        (None, {"RELNOX_REPORTER": "terminal"}, "Terminal"),
-        ("auto", {"CI": "true"}, "Plain"),
+        (None, {}, "PlainReporter"),
+        (None, {"GITHUB_ACTIONS": "true"}, "GitHubReporter"),
+        ("plain", {"GITHUB_ACTIONS": "true"}, "PlainReporter"),
+        (None, {"RELNOX_REPORTER": "terminal"}, "TerminalReporter"),
+        ("auto", {"CI": "true"}, "PlainReporter"),
     ],
 )
 def test_the_reporter_fits_where_the_output_goes(
@@ -267,7 +267,7 @@ def test_a_checklist_shows_problems_with_their_reason_and_how_many_items_have_wh
 ) -> None:
     events: tuple[Event, ...] = (*problems_of(CHECKLIST.items), RunStarted(CHECKLIST), RunFinished(CHECKED))
     for event in events:
-        Plain(lambda text: text.replace("relnox ", "nox -s "), quiet=True).show_event(event, nested=False)
+        PlainReporter(lambda text: text.replace("relnox ", "nox -s "), quiet=True).show_event(event, nested=False)
     assert capsys.readouterr().err.splitlines() == [
         "error: no <entry> & more [changelog-missing]",
         f"  why: {WHY}",

@@ -24,8 +24,8 @@ from relnox.core.planning.events import OutputLine, StepFinished
 from relnox.core.planning.events import Status as Ended
 from relnox.errors import Failed
 from relnox.reporters import github
-from relnox.reporters.terminal import Terminal
-from relnox.reporters.text import Plain
+from relnox.reporters.terminal import TerminalReporter
+from relnox.reporters.text import PlainReporter
 from relnox.steps.git import Push
 from relnox.system import process, secrets
 from relnox.system.run_scope import RunScope, enter_scope
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from relnox.reporters.text import Plain as Reporter
+    from relnox.reporters.text import PlainReporter as Reporter
 
 CANARY = "canary-0815"
 PUSH = Push(remote_name="origin", branch="main", tags=("v2",))
@@ -155,9 +155,9 @@ def test_every_reporter_masks(kind: str, capsys: pytest.CaptureFixture[str], tmp
     secret = Secret(CANARY)
     environment = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
     made: dict[str, Reporter] = {
-        "plain": Plain(),
-        "terminal": Terminal(),
-        "github": github.GitHub(environment),
+        "plain": PlainReporter(),
+        "terminal": TerminalReporter(),
+        "github": github.GitHubReporter(environment),
     }
     reporter = made[kind]
     reporter.verbose = True
