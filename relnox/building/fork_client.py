@@ -58,7 +58,7 @@ class ForkServer:
             stderr=subprocess.DEVNULL,
             env=dict(variables),
             start_new_session=True,
-            umask=_UMASK,  # also for the bytecode that Python writes
+            umask=_UMASK,  # of hooks, and of the bytecode that Python writes
         )
         threading.Thread(target=self._read_replies, daemon=True).start()
 
