@@ -137,7 +137,7 @@ def add_publication(
                 new.notes.append(note)
     except Problem as error:  # a check that cannot be made
         new.problems.append(error)
-    new.notes += (*version_notes, *index.warnings(), *_plan_notes(release, project))
+    new.notes += (*version_notes, *index.ignored_variable_warnings(), *_plan_notes(release, project))
     if release.public:
         count = format_count(len(manifest.distributions), "file")
         new.details.append(f"skipping {len(release.public)} of {count}: already on {index.name}")

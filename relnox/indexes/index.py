@@ -1,8 +1,8 @@
-"""One package index: its listings and files (PEP 503, PEP 691, PEP 740), its credentials, and uploads to it."""
+"""One package index: its listings and files (PEP 503, PEP 691, PEP 740), and its credentials."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck
 from relnox.core.text import format_count
 from relnox.errors import Blocked, Failed, TryLater
-from relnox.indexes import credentials, uploads
+from relnox.indexes import credentials
 from relnox.indexes.credentials import Credentials
 from relnox.indexes.listings import IndexFile, Listing, parse_html_listing, parse_json_listing
 from relnox.indexes.targets import EMBEDDED, Target, name_or_host
@@ -195,7 +195,7 @@ class Index(Target):
             )
         return response.content
 
-    # --- uploads
+    # --- credentials
 
     @property
     def credentials(self) -> Credentials:
@@ -209,23 +209,13 @@ class Index(Target):
                 self._credentials = credentials.find_credentials(self, self._environment, is_chosen=self.is_chosen)
             return self._credentials
 
-    def warnings(self) -> Iterator[str]:
+    def ignored_variable_warnings(self) -> Iterator[str]:
         """Yield a warning for each environment variable that sets another index for another upload tool."""
         for name in _VARIABLES_OF_OTHER_TOOLS if self.name != EMBEDDED else ():
             if (value := self._environment.get(name)) and not self.is_meant_by(value):
                 yield (
                     f"{name} ({name_or_host(value)}) is ignored: files are uploaded to {self.name} ({self.host})"
                 )
-
-    def upload(
-        self,
-        path: Path,
-        file: Distribution,
-        attestations: Sequence[Path] = (),
-        before_sending: Callable[[], None] | None = None,
-    ) -> str:
-        """Upload a file without retries, and return a summary of the response; see `uploads.upload_file`."""
-        return uploads.upload_file(path, file, self, self.credentials, attestations, before_sending)
 
 
 def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -> Listing:

@@ -61,21 +61,12 @@ class ForgeStep(Step):
 
     def _empty_duplicates(
         self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage
-    ) -> Iterator[ReleasePage]:
-        """Yield the other drafts that relnox made for the tag and that have no files."""
-        for other in pages:
-            is_own_draft = other.is_draft and release_page.is_made_by_relnox(other.body, self.tag)
-            if other.id != page.id and is_own_draft and not self._files_on_forge(forge, other):
-                yield other
-
-    def _delete_duplicates(
-        self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage
     ) -> list[ReleasePage]:
-        """Delete the duplicates; return the releases that are left."""
-        duplicates = tuple(self._empty_duplicates(forge, pages, page))
-        for duplicate in duplicates:
-            forge.delete_release(duplicate)
-        return [other for other in pages if other not in duplicates]
+        """Return the other drafts that relnox made for the tag and that have no files."""
+        drafts = [
+            other for other in pages if other.is_draft and release_page.is_made_by_relnox(other.body, self.tag)
+        ]
+        return [draft for draft in drafts if draft.id != page.id and not self._files_on_forge(forge, draft)]
 
 
 def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None:
@@ -121,7 +112,7 @@ class DraftRelease(
             page = choose_release(pages, self.tag)
             if page is None or not release_page.has_section(page.body, self.section):
                 return None
-            if any(self._empty_duplicates(forge, pages, page)):
+            if self._empty_duplicates(forge, pages, page):
                 return None
         run.record_result(self, page)
         return f"{'draft' if page.is_draft else 'release'}: {page.url}"
@@ -138,7 +129,8 @@ class DraftRelease(
             if not release_page.has_section(page.body, self.section):
                 body = release_page.replace_section(page.body, self.tag, self.section)
                 forge.change_release(page, body)
-            self._delete_duplicates(forge, pages, page)
+            for duplicate in self._empty_duplicates(forge, pages, page):
+                forge.delete_release(duplicate)
 
 
 class AttachFile(
@@ -246,7 +238,10 @@ class PublishRelease(ReleaseStep, key="publish release {self.tag}"):
             pages = forge.releases(self.tag)
             page = choose_release(pages, self.tag)
             if page is not None:
-                self._check_only_release(self._delete_duplicates(forge, pages, page), page)
+                duplicates = self._empty_duplicates(forge, pages, page)
+                for duplicate in duplicates:
+                    forge.delete_release(duplicate)
+                self._check_only_release([other for other in pages if other not in duplicates], page)
             files = self._files_on_forge(forge, page)
             if missing := [file.name for file in self.files if file.name not in files]:
                 raise Failed(

@@ -21,7 +21,7 @@ from relnox.core.release.publication import ATTESTATION_SUFFIX, Publisher, Uploa
 from relnox.core.text import format_count, join_names
 from relnox.errors import ExitCode, Failed, Problem, TryLater
 from relnox.indexes import attestations
-from relnox.indexes.uploads import FileExists
+from relnox.indexes.uploads import FileExists, upload_file
 from relnox.steps.built_archives import changed_archive_error
 from relnox.steps.publication import Publication
 from relnox.steps.run import Run
@@ -210,12 +210,12 @@ class _UploadAttempts:
 
     def attempt(self) -> str:
         """Upload the file once; return the response, or what the listing shows if there is no valid one."""
-        step = self._step
+        step, index = self._step, self._run.indexes[self._step.index]
         directory = self._run.root / step.directory
         signed = (attestation_path(directory, step.file),) if step.attested else ()
         path = self._path_of_unchanged_file(directory)
         try:
-            return self._run.indexes[step.index].upload(path, step.file, signed, self._record_attempt)
+            return upload_file(path, step.file, index, index.credentials, signed, self._record_attempt)
         except Problem as error:
             self._record_failure(error)
             if step.has_arrived(self._run):

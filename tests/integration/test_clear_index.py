@@ -74,20 +74,19 @@ def test_nothing_is_removed_where_the_plan_is_blocked(root: Path) -> None:
 
 
 def test_a_rerun_keeps_what_an_interrupted_run_uploaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from relnox.indexes.index import Index
+    from relnox.indexes.uploads import upload_file
 
     manifest = release(root, [Package("core"), Package("demo", ("core",))], content="second = 2\n")
-    upload = Index.upload
     uploads: list[object] = []
 
     def interrupted(*words: object, **options: object) -> str:
         if len(uploads) == 1:
             raise KeyboardInterrupt
-        uploads.append(words[2])
-        return upload(*words, **options)  # type: ignore[arg-type]
+        uploads.append(words[1])
+        return upload_file(*words, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(Index, "upload", interrupted)
+        patch.setattr("relnox.steps.upload.upload_file", interrupted)
         assert main(list(CLEAR)) in {2, 3, 130}
     code, statuses = _statuses(root)
     assert code == 0

@@ -32,7 +32,7 @@ from loopback import (
 
 from relnox.core.settings.config import Config
 from relnox.errors import Blocked
-from relnox.indexes import Indexes
+from relnox.indexes import Indexes, uploads
 from relnox.indexes.embedded import EmbeddedIndex, parse_form
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def test_each_run_has_a_token_of_its_own(tmp_path: Path) -> None:
     with closing(one), closing(other):
         mine, theirs = (each["embedded"].credentials.secret("demo").reveal() for each in (one, other))
         wheel = releases.described(make_wheel(tmp_path, "demo", "1.0"))
-        one["embedded"].upload(tmp_path / wheel.filename, wheel)
+        uploads.upload_file(tmp_path / wheel.filename, wheel, one["embedded"], one["embedded"].credentials)
         address = one["embedded"].upload_url
         logins = [login(mine), login(theirs)]
         assert [ask(address, method="POST", body=b"x", headers=each).status for each in logins] == [400, 403]

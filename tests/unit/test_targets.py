@@ -137,7 +137,7 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
         target = indexes[name]
         assert target.upload_url == hosts.get(name, "https://house.example.invalid/upload/")
         assert target.credentials.origin == f"RELNOX_{name.upper()}_TOKEN"
-        warnings = [*target.warnings()]
+        warnings = [*target.ignored_variable_warnings()]
         publishing = [each for each in variables if each not in ("PIP_INDEX_URL", "UV_INDEX_URL")]
         assert sorted(each.partition(" ")[0] for each in warnings) == sorted(publishing)
         assert all(f"files are uploaded to {name} ({target.host})" in each for each in warnings)
@@ -160,7 +160,7 @@ def test_neither_a_variable_nor_a_pypirc_moves_a_target(
 def test_a_variable_that_means_another_index_is_ignored_with_a_warning(
     variable: str, value: str, means: str | None
 ) -> None:
-    warnings = [*Index(targets.find_target("pypi", Config()), {variable: value}).warnings()]
+    warnings = [*Index(targets.find_target("pypi", Config()), {variable: value}).ignored_variable_warnings()]
     assert [warning.partition(" is ignored")[0] for warning in warnings] == (
         [f"{variable} ({means})"] if means else []
     )
