@@ -30,6 +30,10 @@ _START_TIMEOUT = 60.0
 _TIMEOUT_PER_FILE = 10.0
 
 
+for _name in ("sigstore", "tuf"):  # Python prints the warnings of loggers without handlers
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+
+
 class InvalidAttestation(Conflict):
     """The error for an attestation or provenance that is not valid for a file."""
 
@@ -52,7 +56,6 @@ def sign_files(
     """
     from sigstore.oidc import IdentityError
 
-    _silence_loggers()
     timeout = _START_TIMEOUT + _TIMEOUT_PER_FILE * len(files)
     try:
         # sigstore has no timeouts.
@@ -147,7 +150,6 @@ def _call_verifier(verify: Callable[[], None], what: str) -> None:
     """Call a function of pypi-attestations, and convert its errors."""
     from pydantic import ValidationError  # of an extra, as above
 
-    _silence_loggers()
     try:
         verify()
     except Exception as error:  # third-party code on untrusted input may raise anything
@@ -174,11 +176,3 @@ def _response_of_error(error: Exception) -> Response | None:
     errors = (error, error.__cause__, error.__context__)
     responses = (getattr(cause, "response", None) for cause in errors)
     return next((response for response in responses if response is not None), None)
-
-
-def _silence_loggers() -> None:
-    """Silence the loggers of sigstore and tuf: Python prints the warnings of loggers without handlers."""
-    for name in ("sigstore", "tuf"):
-        logger = logging.getLogger(name)
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())
