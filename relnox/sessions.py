@@ -147,8 +147,6 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
         values = arguments.check_values(definition.name, options)
     except Blocked as error:
         _fail_session(session, error, task)
-    if _installs_only(session):
-        return _skip_installation(session, definition)
     return _run_task(session, definition, values, {}, check=check)
 
 
@@ -209,9 +207,6 @@ def _name_taken_error(name: str, task: str) -> Blocked:
 
 def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]) -> None:
     """Run the task of a session with the options after `--`."""
-    if _installs_only(session):
-        _skip_installation(session, task)
-        return
     try:
         _check_no_session_was_replaced()
         options = _parse_posargs(session, task)
@@ -244,8 +239,13 @@ def _run_task(
     session: nox.Session, task: Task, options: Mapping[str, Value], defaults: Mapping[str, Value], *, check: bool
 ) -> Outcome:
     """Run a task; interrupt the session if it was interrupted, and fail the session if `check` and it failed."""
+    from relnox.core.planning.events import Outcome
+    from relnox.core.planning.plan import Plan
     from relnox.runner import run_task
 
+    if _installs_only(session):
+        session.log(f"{task.name}: nothing to install (--install-only)")
+        return Outcome(plan=Plan(task=task.name), results=(), exit_code=ExitCode.DONE, seconds=0.0)
     for name in ("build", "keyring", "urllib3"):  # nox would show the messages of these libraries unescaped
         logging.getLogger(name).setLevel(logging.CRITICAL)
     outcome = run_task(task.name, options, _task_commands_of_noxfile(), defaults=defaults)
@@ -254,15 +254,6 @@ def _run_task(
     if check and outcome.exit_code is not ExitCode.DONE:
         session.error(f"{task.name}: exit code {outcome.exit_code.value}, see above")
     return outcome
-
-
-def _skip_installation(session: nox.Session, task: Task) -> Outcome:
-    """Log that there is nothing to install, for `nox --install-only`, and return an empty outcome."""
-    from relnox.core.planning.events import Outcome
-    from relnox.core.planning.plan import Plan
-
-    session.log(f"{task.name}: nothing to install (--install-only)")
-    return Outcome(plan=Plan(task=task.name), results=(), exit_code=ExitCode.DONE, seconds=0.0)
 
 
 def _task_commands_of_noxfile() -> FrontEnd:
