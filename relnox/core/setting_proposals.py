@@ -138,10 +138,9 @@ def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]
 
 def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: Workspace, config: Config) -> str:
     """Return a message that names these packages, and the settings that would include or exclude them."""
-    names = [f"{package.name} ({package.pyproject})" for package in unlisted_packages[:_MAX_LISTED]]
-    more = f" and {len(unlisted_packages) - _MAX_LISTED} more" if len(unlisted_packages) > _MAX_LISTED else ""
+    names = join_names((f"{package.name} ({package.pyproject})" for package in unlisted_packages), _MAX_LISTED)
     inside = [package for package in unlisted_packages if package.directory.split("/")[0] != ".."]
-    text = f"{', '.join(names)}{more}: not among the packages of this project, not released"
+    text = f"{names}: not among the packages of this project, not released"
     if not inside:
         return text
     all_packages = (*workspace.packages, *inside)

@@ -22,6 +22,7 @@ from relnox.core import requirements
 from relnox.core.packages import Dependency, Package
 from relnox.core.records import Record, replace
 from relnox.core.settings.config import Config
+from relnox.core.text import join_names
 from relnox.core.version_groups import VersionGroup, check_group_has_one_version, find_version_groups
 from relnox.core.versions import semver_compat, versioning
 from relnox.core.versions.version_locations import differing_locations_error, locations_agree
@@ -163,8 +164,7 @@ def _bump_group(
     except Blocked as error:
         if len(current_versions) == 1:
             raise
-        more = " …" if len(requested_packages) > _MAX_LISTED else ""
-        names = ", ".join(package.name for package in requested_packages[:_MAX_LISTED]) + more
+        names = join_names((package.name for package in requested_packages), _MAX_LISTED)
         raise Blocked(error.code, f"{names}: {error.message}", fix=error.fix) from None
     for package in bumped_packages:
         request = bump_requests.get(package.name)

@@ -22,7 +22,7 @@ _WORDS = {"a": "alpha", "b": "beta", "rc": "rc"}
 _SEGMENTS = {"a": "a", "alpha": "a", "b": "b", "beta": "b", "rc": "rc", "dev": ".dev"}
 _PRERELEASE = r"(?i)(?P<word>[a-z]*)(?:[.-]?(?P<number>[0-9]{1,100}))?"
 
-_MAX_SHOWN = 100
+MAX_SHOWN = 100
 """The number of characters of an invalid version in a message."""
 _LENGTH = 3
 _LARGEST = 2**53 - 1
@@ -106,7 +106,7 @@ def from_semver(text: str) -> Version:
     except ValueError:  # not SemVer, or a number longer than Python converts
         raise Blocked(
             "version-invalid",
-            f"{text[:_MAX_SHOWN]!r} is not a valid version (SemVer 2.0.0)",
+            f"{text[:MAX_SHOWN]!r} is not a valid version (SemVer 2.0.0)",
             fix="write it like 1.2.3 or 1.2.3-alpha.0",
         ) from None
     segment = "" if version.prerelease is None else _pep440_segment(text, version.prerelease)
@@ -116,7 +116,7 @@ def from_semver(text: str) -> Version:
     except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
         raise Blocked(
             "version-invalid",
-            f"{text[:_MAX_SHOWN]!r}: its build metadata is not a valid local segment (PEP 440)",
+            f"{text[:MAX_SHOWN]!r}: its build metadata is not a valid local segment (PEP 440)",
             fix="remove it, or use letters, digits and single dots",
         ) from None
 
@@ -139,7 +139,7 @@ def _pep440_segment(text: str, prerelease: str) -> str:
     if match is None or match["word"].lower() not in _SEGMENTS:
         raise Blocked(
             "version-invalid",
-            f"{text[:_MAX_SHOWN]!r}: PEP 440 has no prerelease that sorts as {prerelease[:_MAX_SHOWN]!r} does",
+            f"{text[:MAX_SHOWN]!r}: PEP 440 has no prerelease that sorts as {prerelease[:MAX_SHOWN]!r} does",
             fix="use -alpha.N, -beta.N, -rc.N or -dev.N; after a final version, release a patch",
         )
     return f"{_SEGMENTS[match['word'].lower()]}{match['number'] or '0'}"

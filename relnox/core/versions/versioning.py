@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, get_args
 from packaging.version import Version
 
 from relnox.core.records import Record
-from relnox.core.versions.semver_compat import Scheme, format_version, semver_inversion, semver_obstacle
+from relnox.core.versions.semver_compat import MAX_SHOWN, Scheme, format_version, semver_inversion, semver_obstacle
 from relnox.errors import Blocked
 
 Level = Literal["major", "minor", "patch"]
@@ -30,8 +30,6 @@ PATCH = 2
 """The index of the patch number in a release."""
 _TWO_DIGITS = range(10, 100)
 """First numbers that are years of two digits: no version with such a year could follow one with four."""
-_MAX_SHOWN = 100
-"""The number of characters of an invalid version in a message."""
 PHASES: dict[str, Phase] = {letter: phase for phase, letter in LETTERS.items()}
 _ORDER = tuple(PHASES)
 _FIRST = 1
@@ -100,7 +98,7 @@ def parse_version(text: str, *, where: str = "") -> Version:
     except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
         raise Blocked(
             "version-invalid",
-            f"{location}{text[:_MAX_SHOWN]!r} is not a valid version (PEP 440)",
+            f"{location}{text[:MAX_SHOWN]!r} is not a valid version (PEP 440)",
             fix="write it like 1.2.3, 1.2.3a1, 1.2.3rc1, 1.2.3.post1 or 1.2.3.dev1",
         ) from None
 
