@@ -135,7 +135,7 @@ def _decide_tag(package: Package, options: Options, project: Project) -> Decisio
         problem = Blocked(
             "version-outside-bounds",
             f"{_statement(_packages_with_same_tag(package, project), reason)} ([tool.relnox] branch)",
-            fix=f"{f'merge it to {others[0]} instead, or ' if others else ''}set another version: {bump}",
+            fix=f"{f'merge it into {others[0]}; or ' if others else ''}set another version: {bump}",
         )
         return Decision(package, reason, tag, problem=problem)
     if last is not None and version < last:
