@@ -135,7 +135,7 @@ def test_wheels_and_sdists_that_appear_or_vanish_are_named_by_their_tags(publish
     ran = publish(*(made_wheel(publish.dist, "demo", module, version="1.1", tag=tag) for tag in tags[1:]))
     size, archives = rows(ran)
     assert size.startswith("demo 1.0 1.1 size cp311-cp311-win_amd64 ")
-    assert size.endswith(", 1 more")
+    assert size.endswith(" and 1 more")
     assert archives == "archives +cp314-cp314-win_amd64; -cp310-cp310-win_amd64, -sdist"
     assert len([path for path in publish.index.asked if path.startswith("/files/")]) == 1
 

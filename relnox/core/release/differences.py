@@ -90,11 +90,7 @@ class ReleaseDiff(Record, kw_only=True):
 
     def changes(self, *, full: bool = False) -> Iterator[tuple[str, str]]:
         """Yield what changes, and how: sizes first; with `full`, every name instead of a few."""
-        first = self.sizes if full else self.sizes[:_MAX_SIZES]
-        sizes = [str(size) for size in first]
-        if more := len(self.sizes) - len(first):
-            sizes.append(f"{more} more")
-        yield "size", ", ".join(sizes) or "-"
+        yield "size", join_names(map(str, self.sizes), len(self.sizes) if full else _MAX_SIZES) or "-"
         yield from _added_and_removed("archives", *(map(_kind_or_tags, files) for files in self.files), full=full)
         for before, after in self.archives:
             yield from _added_and_removed(f"files in {after.kind}", before.members, after.members, full=full)
