@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TypeVar
@@ -10,6 +9,7 @@ from typing import TypeVar
 from relnox.core import graph
 from relnox.core.packages import DependencyTable, Package, normalize_name
 from relnox.core.records import Record
+from relnox.core.text import did_you_mean
 from relnox.errors import Blocked
 
 T = TypeVar("T")
@@ -113,8 +113,7 @@ class Workspace(Record):
                 return package
             case []:
                 names = [*self.by_name, *(package.directory_name for package in self.packages)]
-                matches = difflib.get_close_matches(name, names, n=1)
-                fix = f"did you mean {matches[0]}?" if matches else f"choose one of {', '.join(self.by_name)}"
+                fix = did_you_mean(name, names, f"choose one of {', '.join(self.by_name)}")
                 raise Blocked("package-unknown", f"no package {name} in this workspace", fix=fix)
             case packages:
                 directories = ", ".join(package.directory for package in packages)
