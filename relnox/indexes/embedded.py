@@ -15,7 +15,6 @@ of two uploads with the same name wins, since a directory cannot replace one tha
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 import re
@@ -30,7 +29,6 @@ from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
-from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import unquote
 
@@ -84,9 +82,7 @@ class EmbeddedIndex:
         threading.Thread(target=self._server.serve_forever, args=(_POLL_INTERVAL,), daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -178,13 +174,8 @@ class Store:
 
     def clear(self) -> None:
         """Delete all files, and what killed uploads left."""
-        # Renamed before they are deleted, so that no half-deleted upload is visible.
-        trash = Path(tempfile.mkdtemp(dir=self._incoming))
-        for upload in [*self._files.iterdir()]:
-            with contextlib.suppress(FileNotFoundError):  # another process is clearing as well
-                upload.rename(trash / upload.name)
-        for leftover in self._incoming.iterdir():
-            shutil.rmtree(leftover, ignore_errors=True)
+        for upload in (*self._files.iterdir(), *self._incoming.iterdir()):
+            shutil.rmtree(upload, ignore_errors=True)
 
 
 def _parse_filename(filename: str) -> tuple[str, Version]:
