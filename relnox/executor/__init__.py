@@ -112,9 +112,11 @@ def _recheck_public_files(
 
     Return the exit code of that signal, or else `after_signal`: that of the signal that ended the run, if any.
     """
+    if not (files := publication.unverified_uploads()):
+        return after_signal
     try:
         with signal_handlers.executing_step(atomic=False):
-            publication.recheck(briefly=after_signal is not None)
+            publication.recheck(files, briefly=after_signal is not None)
     except signals.Interruption as signal:
         return signal.exit_code
     return after_signal

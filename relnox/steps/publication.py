@@ -146,15 +146,19 @@ class Publication(SharedService):
         self.record(index, built_file.filename, download=comparison.observation)
         return comparison
 
-    def recheck(self, *, briefly: bool) -> None:
-        """Check uploaded files that are not verified on the index again, for some seconds, and ignore errors.
-
-        With `briefly`, after a signal, nothing is downloaded.
-        """
+    def unverified_uploads(self) -> dict[tuple[str, str], list[Distribution]]:
+        """Return the files that were uploaded but not verified on the index, by index and package."""
         files: dict[tuple[str, str], list[Distribution]] = {}
         for key, file in self._files.items():
             if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not FileState.VERIFIED:
                 files.setdefault((file.index, file.package), []).append(self._built[key])
+        return files
+
+    def recheck(self, files: Mapping[tuple[str, str], Sequence[Distribution]], *, briefly: bool) -> None:
+        """Check files again that `unverified_uploads` returned, for some seconds, and ignore errors.
+
+        With `briefly`, after a signal, nothing is downloaded.
+        """
         seconds = _RECHECK_TIMEOUT_AFTER_SIGNAL if briefly else _RECHECK_TIMEOUT
         deadline, end = Deadline(seconds), time.monotonic() + seconds
 
