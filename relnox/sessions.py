@@ -208,7 +208,9 @@ def _name_taken_error(name: str, task: str) -> Blocked:
 def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]) -> None:
     """Run the task of a session with the options after `--`."""
     try:
-        _check_no_session_was_replaced()
+        for name, function in nox.registry.get().items():
+            if name in _registered_tasks and _find_task_of(function) is None:  # nox runs only the later session
+                raise _name_taken_error(name, _registered_tasks[name])
         options = _parse_posargs(session, task)
     except Blocked as error:
         _fail_session(session, error, task.name)
@@ -226,13 +228,6 @@ def _fail_session(session: nox.Session, error: Problem, task: str) -> NoReturn:
     """Print an error, and fail the session."""
     _print_error(error)
     session.error(f"{task}: exit code {error.exit_code.value}, see above")
-
-
-def _check_no_session_was_replaced() -> None:
-    """Raise an error if a session of the noxfile has the name of one of relnox: nox would run only that."""
-    for name, function in nox.registry.get().items():
-        if name in _registered_tasks and _find_task_of(function) is None:
-            raise _name_taken_error(name, _registered_tasks[name])
 
 
 def _run_task(

@@ -151,7 +151,8 @@ def _condition(job: model.Job) -> str:
 
 def _step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     if job.command is None:
-        yield from _gate_steps(job)
+        yield f'- run: gh api "{_API}/environments/{job.environment}" | grep \'"required_reviewers"\''
+        yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.Token())})}"
         return
     if job.checkout != "none":
         yield _uses_line("actions/checkout")
@@ -203,11 +204,6 @@ def _install_steps(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     url = f"{_API}/contents/{file}?ref=$GITHUB_SHA"
     yield f'    gh api -H "Accept: application/vnd.github.raw" "{url}" > relnox.txt'
     yield f"    {_INSTALL} relnox.txt{own}"
-    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.Token())})}"
-
-
-def _gate_steps(job: model.Job) -> Iterator[str]:
-    yield f'- run: gh api "{_API}/environments/{job.environment}" | grep \'"required_reviewers"\''
     yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.Token())})}"
 
 
