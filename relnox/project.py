@@ -269,8 +269,8 @@ class Project(Record):
         return {directory: find_changelogs(self.root, directory) for directory in directories}
 
     @cached_property
-    def foreign_locks(self) -> tuple[str, ...]:
-        """The lock files next to packages that only poetry and pdm can write."""
+    def poetry_and_pdm_locks(self) -> tuple[str, ...]:
+        """The poetry.lock and pdm.lock files next to packages, which only Poetry and PDM can write."""
         directories = [package.directory for package in self.workspace.packages]
         return self._existing_files(directories, ("poetry.lock", "pdm.lock"))
 

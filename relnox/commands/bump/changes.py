@@ -81,7 +81,7 @@ def read_contents(project: Project) -> FileContents:
             {
                 *editing.editable_files(workspace),
                 *(path for paths in project.changelog_files.values() for path in paths),
-                *project.foreign_locks,
+                *project.poetry_and_pdm_locks,
             }
         )
     )
@@ -287,7 +287,7 @@ def outdated_lock_files(project: Project, updates: DependencyUpdates) -> list[st
         for name, needs in updates.items()
         if any(need.syntax != "cargo" for need, _ in needs)
     }
-    return [lock for lock in project.foreign_locks if (lock.rpartition("/")[0] or ".") in directories]
+    return [lock for lock in project.poetry_and_pdm_locks if (lock.rpartition("/")[0] or ".") in directories]
 
 
 def _outdated_uv_lock_notes(

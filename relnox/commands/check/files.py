@@ -96,7 +96,7 @@ def check_lock_files(context: Context) -> Iterator[Finding]:
     for file in project.version_literals.workspace.lock_files:
         if posixpath.basename(file) == "uv.lock":
             yield LockFile(file=file, tool="uv", writes=writes)
-    for file in project.foreign_locks:
+    for file in project.poetry_and_pdm_locks:
         name, directory = posixpath.basename(file), posixpath.dirname(file)
         pyproject = posixpath.join(directory, "pyproject.toml")
         texts = {
