@@ -358,7 +358,9 @@ def _job_problems(job: Job, project: Project) -> Iterator[Problem]:
         if not job.is_intact(file):
             sha256 = job.files.get(file.filename)
             fix = _DOWNLOAD if sha256 is None else f"{_DOWNLOAD}; if it still differs, {_REBUILD}"
-            yield changed_archive_error(f"{job.directory}/{file.filename}", file.sha256, sha256, fix)
+            yield changed_archive_error(
+                f"{job.directory}/{file.filename}", file.sha256, sha256, fix, missing=Blocked
+            )
     for name in job.manifest.packages:
         if name not in project.workspace.by_name:
             yield Blocked(

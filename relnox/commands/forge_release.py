@@ -119,7 +119,9 @@ def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
         directory = project.root / dist
         sha256 = project.once(archives.hash_of_file_inside, directory, directory / file.filename)
         if sha256 != file.sha256:
-            yield changed_archive_error(f"{dist}/{file.filename}", file.sha256, sha256, ATTACH_CHECKSUMS)
+            yield changed_archive_error(
+                f"{dist}/{file.filename}", file.sha256, sha256, ATTACH_CHECKSUMS, missing=Blocked
+            )
 
 
 def _tags_of_other_packages(

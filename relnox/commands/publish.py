@@ -240,7 +240,7 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
         elif sha256 is not None or index_hash is None:  # a public file needs no upload
             move = sha256 is not None and index_hash == file.sha256
             fix = shlex.join(["mv", str(path), f"{path}.old"]) if move else rebuild_or_copy
-            yield changed_archive_error(f"{dist}/{file.filename}", file.sha256, sha256, fix)
+            yield changed_archive_error(f"{dist}/{file.filename}", file.sha256, sha256, fix, missing=Blocked)
         if index_hash not in (None, file.sha256):
             unchanged_paths.pop(file.filename, None)
     yield from (different_files_error(target, files) for files in releases.differing_files(manifest, release))

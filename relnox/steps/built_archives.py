@@ -149,10 +149,12 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
         path.replace(directory / path.name)
 
 
-def changed_archive_error(path: str, built_sha256: str, sha256: str | None, fix: str) -> Problem:
+def changed_archive_error(
+    path: str, built_sha256: str, sha256: str | None, fix: str, *, missing: type[Problem] = Failed
+) -> Problem:
     """Return the error for an archive that has another SHA-256 than when it was built, or is missing (None)."""
     if sha256 is None:
-        return Blocked("archive-missing", f"{path} is missing, although the manifest lists it", fix)
+        return missing("archive-missing", f"{path} is missing, although the manifest lists it", fix)
     return Conflict(
         "archive-changed",
         f"{path} differs from the file that was built:\n  found  sha256 {sha256}\n  built  sha256 {built_sha256}",
