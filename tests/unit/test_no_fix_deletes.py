@@ -32,8 +32,8 @@ SAFE_FIXES = {
         "git fetch {} {} && git log FETCH_HEAD"
     ): "no command: the user looks at the change and decides",
     "git tag --delete {}": "after --undo: tags at HEAD that say, by their trailers, that relnox made them",
-    "look at the changes: git diff; to revert those of a file: git restore FILE": (
-        "after --undo: the user looks first, and names the file"
+    "to undo a bump without --commit: git restore {}; to see what would be lost: git diff {}": (
+        "after --undo: only files that a bump edits, with the command that shows their changes"
     ),
     "git restore {}": "after a bump without a commit: files that only the bump has edited",
     "rm {}": "after a bump without a commit: files that the bump has created",
