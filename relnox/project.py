@@ -49,7 +49,6 @@ from relnox.system.retries import Deadline, TransientError
 if TYPE_CHECKING:
     from relnox.indexes import Indexes
 
-_PROJECT_DIRECTORY_FIX = "pass the project's directory: --project DIR"
 _Value = TypeVar("_Value")
 
 OptionsByTable = Callable[[Container[str]], Mapping[str, tuple[Field, ...]]]
@@ -488,18 +487,11 @@ def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
             f"Python encodes file names as {encoding} (relnox needs UTF-8, as git and package indexes use)",
             fix="export PYTHONUTF8=1, then rerun the command",
         )
-    try:
-        start = start.resolve(strict=True)
-        is_directory = start.is_dir()
-    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
-        if isinstance(error, FileNotFoundError) and error.filename is None:  # there is no working directory
-            raise
-        reason = error.strerror if isinstance(error, OSError) else error
+    if not start.is_dir():
         raise Blocked(
-            "project-not-found", f"{start} is not a directory ({reason})", fix=_PROJECT_DIRECTORY_FIX
-        ) from error
-    if not is_directory:
-        raise Blocked("project-not-found", f"{start} is not a directory", fix=_PROJECT_DIRECTORY_FIX)
+            "project-not-found", f"{start} is not a directory", fix="pass the project's directory: --project DIR"
+        )
+    start = start.resolve()
     top = find_repository(start)
     root = discovery.find_project_root(start, top_directory(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
