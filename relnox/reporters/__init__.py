@@ -30,13 +30,15 @@ def choose_reporter(
             kind = "github"
         elif STDERR.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"):
             kind = "terminal"
-    if kind == "github":
+    secrets.on_secret(None)
+    if kind == "github" or masks:
         from relnox.reporters.github import GitHubReporter
 
         github = GitHubReporter(environment, convert, quiet=quiet)
-        secrets.on_secret(github.mask if masks else None)
-        return github
-    secrets.on_secret(_add_mask if masks else None)
+        if masks:
+            secrets.on_secret(github.mask)
+        if kind == "github":
+            return github
     if kind == "terminal" and not quiet:
         from relnox.reporters.terminal import TerminalReporter  # with rich, which is slow to import
 
@@ -57,9 +59,3 @@ def render(outcome: Outcome, path: str, convert: Callable[[str], str] = str) -> 
     from relnox.reporters import json
 
     return json.render(outcome)
-
-
-def _add_mask(line: str) -> None:
-    from relnox.reporters.github import add_mask
-
-    add_mask(line)

@@ -44,7 +44,7 @@ class GitHubReporter(text.PlainReporter):
         """Tell the runner to mask one line of a secret; safe to call from any thread."""
         with self._lock:
             self._resume_workflow_commands()
-            add_mask(line)
+            STDERR.write_command(f"::add-mask::{_escape(line)}")
 
     def _write_commands(self, event: Event, *, nested: bool) -> None:
         """Write the lines and workflow commands for an event; the caller holds the lock."""
@@ -134,11 +134,6 @@ class GitHubReporter(text.PlainReporter):
             except OSError as error:
                 STDERR.write_line(f"note: the summary cannot be written to {self._summary} ({error.strerror})")
                 self._summary = None
-
-
-def add_mask(line: str) -> None:
-    """Tell the runner to mask one line of a secret."""
-    STDERR.write_command(f"::add-mask::{_escape(line)}")
 
 
 def _escape(message: str) -> str:
