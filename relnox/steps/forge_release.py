@@ -228,7 +228,8 @@ class PublishRelease(ReleaseStep, key="publish release {self.tag}"):
             is_own = release_page.is_made_by_relnox(page.body, self.tag)
             if is_own and self.latest and forge.latest_release() != self.tag:
                 return None
-        run.record_result(self, _release_table(page))
+        rows = ((page.tag, page.url),)
+        run.record_result(self, Table(title="Release pages", columns=("tag", "address"), rows=rows))
         hint = f"; to verify it: gh release verify {self.tag}" if page.is_immutable else ""
         return f"public: {page.url}{hint}"
 
@@ -288,8 +289,3 @@ def _mark_partly_public() -> Iterator[None]:
         if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED):
             error.exit_code = ExitCode.PARTLY_PUBLIC
         raise
-
-
-def _release_table(page: ReleasePage) -> Table:
-    """Return the table that is shown at the end of the run and in its report."""
-    return Table(title="Release pages", columns=("tag", "address"), rows=((page.tag, page.url),))

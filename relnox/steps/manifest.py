@@ -6,7 +6,6 @@ Attestations are copied unchanged with their files, since a signature cannot be 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribut
 from relnox.core.requirements import dependencies_among
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
-from relnox.steps.built_archives import BuiltPackage, archive_staging_directory, built_packages, move_files
+from relnox.steps.built_archives import archive_staging_directory, built_packages, move_files
 from relnox.steps.run import Run
 from relnox.system.files import replace_file
 
@@ -28,7 +27,7 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
     """Write the manifest of the built files, as JSON and as text.
 
     Attributes:
-        order: Pairs of a package and the packages that it needs.
+        dependencies: Pairs of a package and the packages of this build that its sources require.
         policy: What publishing without a checkout needs to know; None outside git.
     """
 
@@ -37,13 +36,16 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
     output: str
     commit: str | None
     dirty: bool
-    order: tuple[tuple[str, tuple[str, ...]], ...]
+    dependencies: tuple[tuple[str, tuple[str, ...]], ...]
     policy: PublishingPolicy | None = None
 
     def apply(self, run: Run) -> Manifest:
         output = run.root / self.output
         packages = built_packages(run)
-        needs = self._find_needed_siblings(packages)
+        needs = {name: set(siblings) for name, siblings in self.dependencies}
+        requirements = {name: package.requires for name, package in packages.items()}  # also those of a build hook
+        for name, siblings in dependencies_among(requirements).items():
+            needs[name] |= siblings
         failed_packages = {step.invalidated_package for step in run.unsuccessful}
         failed = needs.keys() & failed_packages
         if failed and failed == needs.keys():
@@ -65,16 +67,6 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
         output.mkdir(parents=True, exist_ok=True)
         _write_manifest_files(output, manifest)
         return manifest
-
-    def _find_needed_siblings(self, packages: Mapping[str, BuiltPackage]) -> dict[str, set[str]]:
-        """Return the siblings that each package requires, according to its sources and the metadata of its wheel.
-
-        Requirements that a build hook adds are in the metadata only.
-        """
-        needs = {name: set(siblings) for name, siblings in self.order}
-        for name, siblings in dependencies_among({name: p.requires for name, p in packages.items()}).items():
-            needs[name] |= siblings
-        return needs
 
     def verify(self, run: Run, result: Manifest) -> str:
         """Name the manifest, and the packages that it lacks."""

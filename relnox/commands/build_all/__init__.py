@@ -139,7 +139,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             commit=head,
             dirty=commit is None and bool(changed_files),
             policy=policies.publishing_policy(project, commit),
-            order=tuple((name, tuple(sorted(needs[name] & needs.keys()))) for name in names),
+            dependencies=tuple((name, tuple(sorted(needs[name] & needs.keys()))) for name in names),
             # With --continue-on-error, successful builds are recorded although others failed.
             needs=() if options.continue_on_error else after(*work),
         )
