@@ -26,7 +26,7 @@ from relnox.core import fixes
 from relnox.core.planning.step import Step
 from relnox.core.settings.config import InstallChecks
 from relnox.core.text import format_count, join_names
-from relnox.errors import Failed, Problem, TryLater
+from relnox.errors import Failed, TryLater
 from relnox.steps.fetch_release import ReleaseFiles, select_archive
 from relnox.steps.run import Run, SharedService
 from relnox.system.process import Completed
@@ -162,8 +162,7 @@ class _Installation:
             on_line=self._run.on_line(self._step),
         )
         action = f"{self._release} on Python {self.interpreter.version}"
-        if completed.returncode != 0:
-            raise _installer_error(f"{action}: installing it", completed)
+        _check_installer(f"{action}: installing it", completed)
         installer.run_pip_check(self._environment).check(
             f"{action}: the installed packages are incompatible", fix="correct the requirements that are named"
         )
@@ -376,8 +375,8 @@ def _path_of_url(url: str) -> str:
     return unquote(urlsplit(url).path)
 
 
-def _installer_error(action: str, completed: Completed) -> Problem:
-    """Return the error for an installer that failed, with the cause found in its output."""
+def _check_installer(action: str, completed: Completed) -> None:
+    """Raise an error with the cause found in the output if an installer failed."""
     output = " ".join(completed.output.lower().split())
     fix = environments.choose_installer_fix(completed, "see the installer's last lines above")
     if any(text in output for text in _RESOLUTION_ERRORS):
@@ -385,9 +384,7 @@ def _installer_error(action: str, completed: Completed) -> Problem:
     try:
         completed.check(action, fix=fix)
     except Failed as error:
-        if any(text in output for text in _CONNECTION_ERRORS):
-            fix = "rerun the command later (the trusted index does not respond); to use what uv has in its cache: "
-            fix += "export UV_OFFLINE=1"
-            return TryLater("index-unavailable", error.message, fix=fix)
-        return error
-    raise AssertionError(action)
+        if not any(text in output for text in _CONNECTION_ERRORS):
+            raise
+        fix = "rerun the command later (the trusted index does not respond); to use what uv has in its cache: "
+        raise TryLater("index-unavailable", error.message, fix=f"{fix}export UV_OFFLINE=1") from error
