@@ -31,7 +31,6 @@ _MAX_QUOTED = 300
 _PAGE_SIZE = 100
 _SECONDARY_LIMIT_WAIT = 60.0
 """The seconds to wait, as GitHub recommends, if a response about the rate limit does not say how long."""
-_SERVER_ERRORS = frozenset(range(500, 600))
 
 
 class Rejected(Failed):
@@ -507,7 +506,8 @@ class Forge(ABC):
             if error.code == "rate-limited" and error.retry_after is None:
                 error.retry_after = _SECONDARY_LIMIT_WAIT
             raise
-        if response.status_code in _SERVER_ERRORS:  # those that `send_once` does not count as transient
+        # Also those that `send_once` does not count as transient.
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise retries.TransientError("index-unavailable", f"{self.name} returned {response.status_code}")
         if _is_rate_limited(response):
             raise retries.TransientError(

@@ -16,12 +16,8 @@ from relnox.system.addresses import same_origin
 
 _VERSION = "2022-11-28"
 """The version of the REST API, which GitHub Enterprise Server supports, too."""
-
-
 _LISTING_TIMEOUT = 60.0
 """How long to wait until a new release is listed, in seconds."""
-
-
 _MAX_PAGES = 10
 _STATES: Mapping[str, Literal["passed", "pending"]] = {"success": "passed", "pending": "pending"}
 _PASSED = ("success", "neutral", "skipped")

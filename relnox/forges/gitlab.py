@@ -21,8 +21,6 @@ _JOB_FIX = "set GITLAB_TOKEN to a project access token with the scope api: the t
 _PERMISSION_FIX = (
     "give the token the scope api, and its user the role Developer (Maintainer for what is protected)"
 )
-
-
 _PASSED = ("success", "skipped", "manual")
 """The states of pipelines without failed jobs; `manual` waits for a person."""
 

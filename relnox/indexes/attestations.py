@@ -29,7 +29,6 @@ _REKOR_VERSION = 1
 _START_TIMEOUT = 60.0
 _TIMEOUT_PER_FILE = 10.0
 
-
 for _name in ("sigstore", "tuf"):  # Python prints the warnings of loggers without handlers
     logging.getLogger(_name).addHandler(logging.NullHandler())
 

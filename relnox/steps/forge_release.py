@@ -32,7 +32,6 @@ class AttachedFile(Record, kw_only=True):
     """A file of a release.
 
     Attributes:
-        sha256: Its hash in hex.
         content: Its text, if it is written for the release; None for a file in the directory of archives.
     """
 

@@ -70,8 +70,7 @@ class Stage(Step):
     """Run another task, which is planned when the step starts.
 
     Attributes:
-        task: The name of the task.
-        options: Its options, by field name.
+        options: The options of the task, by field name.
         name: The name of the stage, if it is not that of the task.
         purpose: What the stage does, for people.
     """
