@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from package_index import Request
 
-__all__ = ["AUDIENCE", "Accounts", "Denied", "Identity", "Publisher", "Token", "TokenIssuer", "provenance"]
-
 AUDIENCE = "https://127.0.0.1"
 LIFETIME = 900
 REJECTED = "Invalid or non-existent authentication information."

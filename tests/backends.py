@@ -13,8 +13,6 @@ from projects import write
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["READING", "SELF_BUILT", "in_tree"]
-
 BACKEND = """\
 import base64, hashlib, io, os, pathlib, sys, tarfile, zipfile
 

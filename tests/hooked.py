@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from package_index import PackageIndex
 
-__all__ = ["GENERATE", "NOTE", "PUBLISH", "Log", "hook", "own", "project"]
-
 PUBLISH = ("publish", "--index", "own", "--yes")
 NOTE = """\
 import json, os, pathlib, sys

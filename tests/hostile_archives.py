@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     Make = Callable[[Path], Path]
 
-__all__ = ["HONEST", "HOSTILE", "LIMITS"]
-
 LIMITS = {"MAX_ENTRIES": 300, "MAX_UNPACKED_SIZE": 16 << 20}
 """Constants of `relnox.building.archives` with which small archives are too large."""
 

@@ -7,8 +7,6 @@ import random
 
 from workflow_commands import NAMES
 
-__all__ = ["TEXTS"]
-
 _SPACES = [
     *("", " ", "\t", "\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u00a0", "\u2003", "\u2028"),
     "\u2029",

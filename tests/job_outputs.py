@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["NAMES", "read_github", "read_gitlab"]
-
 NAMES = frozenset({"released", "packages", "versions", "tags", "pythons", "manifest-sha256"})
 
 

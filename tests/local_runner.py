@@ -28,8 +28,6 @@ from relnox.ci.github import NOX_REQUIREMENTS, RELNOX_REQUIREMENTS, pins
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LocalRunner", "Run"]
-
 ACTIONS = Path(__file__).parent / "actions"
 _RUNNERS = ("ubuntu-24.04", "ubuntu-latest", "ubuntu-24.04-arm")
 _JOB_LINE = re.compile(r"^\[(?P<workflow>[^/\]]+)/(?P<job>[^\]]+?)\s*\]\s*(?P<text>.*)$")

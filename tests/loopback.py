@@ -26,9 +26,6 @@ BOUNDARY = "5f0c0a9d"
 END = f"--{BOUNDARY}--\r\n"
 
 
-# --- distributions
-
-
 def make_wheel(
     directory: Path, name: str, version: str, *, origin: str = "wheel", requires: Sequence[str] = ()
 ) -> Path:
@@ -48,9 +45,6 @@ def make_sdist(directory: Path, name: str, version: str) -> Path:
     files = {"pyproject.toml": project, "backend.py": READING, f"{name.replace('-', '_')}.py": "origin = 'sdist'"}
     directory.mkdir(parents=True, exist_ok=True)
     return packed.sdist(directory, files, name=f"{stem}.tar.gz", top=stem, metadata="\n".join(fields))
-
-
-# --- clients
 
 
 @dataclass(frozen=True)

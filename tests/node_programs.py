@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["install"]
-
 _NO_REGISTRY = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT")
 """What npm ends with if it reaches no registry."""
 

@@ -13,19 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = [
-    "INFO",
-    "METADATA",
-    "MODULES",
-    "TOP",
-    "WHEEL",
-    "buildable_sdist",
-    "digest",
-    "sdist",
-    "wheel",
-    "with_fields",
-]
-
 TOP = "demo_app-1.0"
 INFO = f"{TOP}.dist-info"
 NAME = f"{TOP}-py3-none-any.whl"

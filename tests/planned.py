@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["PLANNED"]
-
 PLANNED = (
     ("status", "", 0),
     ("status", "--package core --package acme-vespa", 0),

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Talk", "answering", "raw_server", "read_head"]
-
 Talk = "Callable[[socket.socket, threading.Event], None]"
 """What a server says to a connection, until the event is set: then the test is over."""
 

@@ -29,23 +29,6 @@ if TYPE_CHECKING:
 
     from running import RunResult
 
-__all__ = [
-    "Index",
-    "Package",
-    "SimulatedClock",
-    "described",
-    "is_whole",
-    "made_sdist",
-    "made_wheel",
-    "project_of",
-    "public",
-    "publish",
-    "publish_to",
-    "reading",
-    "release",
-    "write_manifest",
-]
-
 INDEX = "own"
 
 

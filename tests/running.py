@@ -24,19 +24,6 @@ if TYPE_CHECKING:
 
     from relnox.project import Project
 
-__all__ = [
-    "FRONT_ENDS",
-    "Bump",
-    "RunResult",
-    "nox_has",
-    "open_project",
-    "run",
-    "run_blocked_bump",
-    "run_front_end",
-    "run_in_process",
-    "run_process",
-]
-
 FRONT_ENDS = ("nox", "invoke", "relnox")
 
 

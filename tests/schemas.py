@@ -8,8 +8,6 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 
-__all__ = ["validate"]
-
 DOCS = Path(__file__).parents[1] / "docs"
 
 

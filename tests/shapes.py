@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["Shape", "flow", "steward"]
-
 MARKER = re.compile(r"<<([a-z_]+)>>")
 
 
@@ -51,12 +49,6 @@ class Shape(NamedTuple):
         for tag in self.tags:
             git(root, "tag", tag)
         return root
-
-
-# --- two tracks in lockstep
-
-
-# --- tiers and date stamps
 
 
 def steward() -> Shape:
@@ -267,12 +259,6 @@ dependencies = [
 [package.metadata]
 requires-dist = [{ name = "steward-core", editable = "packages/core" }]
 """
-
-
-# --- maturin
-
-
-# --- versions from the tags of many namespaces
 
 
 def flow() -> Shape:

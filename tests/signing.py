@@ -32,8 +32,6 @@ from relnox.core.release.publication import Publisher
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["CLAIMS", "PUBLISHER", "REPOSITORY", "REQUEST_TOKEN", "Services", "identity_token", "services"]
-
 REQUEST_TOKEN = "runner-request-0815"  # what GitHub's runner asks for an identity with
 
 ISSUER = "https://token.actions.githubusercontent.com"

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from running import RunResult
 
-__all__ = ["Year", "simulated_year"]
-
 BOUNDS = {"main": SpecifierSet(">=2"), "release/1.x": SpecifierSet("<2")}
 SETTINGS = '[tool.relnox]\nbranch = { main = ">=2", "release/1.x" = "<2" }\n'
 SUBJECTS = ("fix: a mistake", "fix: a mistake", "feat: a feature", "docs: a word")

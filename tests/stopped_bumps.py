@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import pytest
     from running import RunResult
 
-__all__ = ["BUMP", "RELEASE", "SCENES", "Scene", "World"]
-
 RELEASE = ("bump", "--part", "minor", "--commit", "--tag", "--then-dev")
 BUMP = (*RELEASE, "--push")
 UNDO = ("bump", "--undo")

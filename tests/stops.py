@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LIMIT", "NO_ROOM", "Running", "count_stops", "start", "stopped"]
-
 LIMIT = 120
 NO_ROOM = 0
 """In the place of a signal: the call fails, since the disk is full."""

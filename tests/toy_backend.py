@@ -9,8 +9,6 @@ import releases
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["PYPROJECT", "releases_of"]
-
 PYPROJECT = """\
 [project]
 name = "{name}"

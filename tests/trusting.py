@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from package_index import Request
 
-__all__ = ["AUDIENCE", "GITLAB_VARIABLE", "REQUEST_TOKEN", "Trusting", "certificate", "identity", "trusting"]
-
 AUDIENCE = "https://127.0.0.1"
 GITLAB_VARIABLE = "HTTPS___127_0_0_1_ID_TOKEN"
 REQUEST_TOKEN = "runner-request-0815"  # what GitHub's runner asks for an identity with

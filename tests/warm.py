@@ -18,21 +18,6 @@ from running import RunResult
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = [
-    "BACKENDS",
-    "EPOCH",
-    "alive",
-    "all_end",
-    "build_all",
-    "contents",
-    "frontend",
-    "needs_fork",
-    "package",
-    "settled",
-    "wait_for",
-    "workspace",
-]
-
 EPOCH = 1_700_000_000
 
 needs_fork = pytest.mark.skipif(

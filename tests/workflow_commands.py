@@ -13,8 +13,6 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-__all__ = ["Command", "commands", "lines_of"]
-
 NAMES = frozenset(
     {
         *("add-mask", "add-matcher", "add-path", "debug", "echo", "endgroup", "error", "group", "notice"),

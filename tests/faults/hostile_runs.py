@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
     from relnox.core.release.manifest import Manifest
 
-__all__ = ["SIZES", "Ended", "honest_codes", "prepare", "publish_and_check", "run", "signal_and_check", "visible"]
-
 SIZES = {
     2: [Package("demo")],
     6: [Package("core", wheels=2), Package("demo", ("core",), wheels=2)],

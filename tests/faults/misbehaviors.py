@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from acts import Act, Wire
     from package_index import Exchange
 
-__all__ = ["CASES", "MISBEHAVIORS", "SIGNALED", "Misbehavior"]
-
 DONE = frozenset({0})
 NOT_DONE = frozenset({1, 2, 3, 5})
 LATER = frozenset({3, 5})

@@ -77,9 +77,6 @@ def launched(cwd: Path, first: str, *words: str, **variables: str) -> RunResult:
     return ran
 
 
-# --- the working directory is gone
-
-
 def lost(tmp_path: Path, *words: str) -> RunResult:
     return launched(tmp_path, LOST.format(directory=str(tmp_path / "gone")), "-m", "relnox", *words)
 
@@ -102,9 +99,6 @@ def test_without_a_working_directory_a_project_can_be_named(tmp_path: Path, demo
 
     ran = lost(tmp_path, "bump", "--part", "minor", "--commit", "--tag", "--project", str(demo))
     assert (ran.code, git(demo, "tag")) == (0, "v1.3.0"), ran.text
-
-
-# --- names that are too long
 
 
 @pytest.mark.parametrize(
@@ -131,9 +125,6 @@ def test_a_name_that_is_too_long_is_an_error(demo: Path, task: str, options: tup
     assert everything(demo) == before
 
 
-# --- an output directory that is no directory
-
-
 @pytest.mark.parametrize("kind", ["file", "broken link"])
 @pytest.mark.parametrize("options", [("build-all",), ("build-all", "--clean"), ("collect", "--from", "job")])
 def test_an_output_directory_that_is_a_file_is_an_error(demo: Path, options: tuple[str, ...], kind: str) -> None:
@@ -151,9 +142,6 @@ def test_an_output_directory_that_is_a_file_is_an_error(demo: Path, options: tup
     assert "fix: " in ran.err
     (demo / "dist").unlink()
     assert launched(demo, "", "-m", "relnox", *options).code == 0
-
-
-# --- no memory
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce RLIMIT_AS")
@@ -177,9 +165,6 @@ def test_too_little_memory_is_an_error(demo: Path, tmp_path: Path) -> None:
     assert git(demo, "status", "--porcelain") == ""
 
 
-# --- file names in another encoding
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one encoding for file names")
 @pytest.mark.parametrize("options", [("build-all",), ("bump", "--part", "minor")])
 def test_another_encoding_of_file_names_than_utf_8_is_an_error(demo: Path, options: tuple[str, ...]) -> None:
@@ -192,9 +177,6 @@ def test_another_encoding_of_file_names_than_utf_8_is_an_error(demo: Path, optio
     assert "fix: export PYTHONUTF8=1, then rerun the command" in ran.err
     assert git(demo, "status", "--porcelain") == ""
     assert launched(demo, "", "-m", "relnox", *options, **(ascii_only | {"PYTHONUTF8": "1"})).code == 0
-
-
-# --- nowhere to put temporary files
 
 
 def test_a_temporary_directory_that_cannot_be_written_is_skipped(demo: Path, locked: Path) -> None:
@@ -219,9 +201,6 @@ def test_no_temporary_directory_names_the_variable(demo: Path, locked: Path, tmp
     variables["TMPDIR"] = str(tmp_path / "free")
     assert launched(demo, POWERLESS, "-m", "relnox", "build-all", **variables).code == 0
     assert list((tmp_path / "free").glob("relnox-*")) == []
-
-
-# --- a project that cannot be written
 
 
 @pytest.fixture

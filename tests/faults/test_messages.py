@@ -102,8 +102,6 @@ def sending(rule: Rule) -> Callable[[Here], RunResult]:
     return lambda here: sent(here, rule)
 
 
-# --- the index has a bad day
-
 UPLOADS = {
     "index-down-for-twenty-minutes": Rule(acts.E500),
     "index-limits-the-rate-for-a-day": Rule(acts.unavailable(DAY)),
@@ -157,9 +155,6 @@ def index_stalls(here: Here) -> RunResult:
     return sent(here, Rule(acts.stalls()))
 
 
-# --- a release that takes no more files
-
-
 def half_a_release(here: Here, index: PackageIndex) -> RunResult:
     """Publish, where the index takes one of two packages."""
     release(here.root, [Package("core", sdist=False), Package("demo", ("core",), sdist=False)])
@@ -181,9 +176,6 @@ def release_is_too_old_before_sending(here: Here) -> RunResult:
         here.clock.pause(15 * DAY, threading.Event())
         release(here.root, [Package("demo", wheels=2, sdist=False)])
         return publish_to(here.root, index.upload_url, index.simple_url, "--yes", production=True)
-
-
-# --- files that the index does not take
 
 
 def found_before_sending(here: Here, *paths: Path) -> RunResult:
@@ -229,9 +221,6 @@ def seventh_of_nine_files_would_be_rejected(here: Here) -> RunResult:
     return found_before_sending(here, *paths)
 
 
-# --- who uploads, and to whom
-
-
 @failure
 def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> RunResult:
     release(here.root, [ONE])
@@ -242,9 +231,6 @@ def credentials_rejected_by_an_index_that_repeats_them(here: Here) -> RunResult:
 def pypirc(here: Here, text: str) -> None:
     """Write the user's `.pypirc`."""
     write(here.root.parent, {"home/.pypirc": text})
-
-
-# --- Trusted Publishing
 
 
 def minted(here: Here, index: Trusting, *packages: Package) -> RunResult:
@@ -283,9 +269,6 @@ def upload_job_in_a_reusable_workflow(here: Here) -> RunResult:
         return minted(here, index)
 
 
-# --- names and requirements
-
-
 @failure
 def requirement_not_available(here: Here) -> RunResult:
     with serving(made_wheel(here.beside, "third")) as trusted:
@@ -296,12 +279,6 @@ def requirement_not_available(here: Here) -> RunResult:
         )
         here.patch.setenv("UV_CACHE_DIR", str(here.beside / "uv"))
         return running.run_in_process(here.root, "verify-install", "--from", "dist")
-
-
-# --- what does not build, what does not import
-
-
-# --- what is said
 
 
 @pytest.fixture

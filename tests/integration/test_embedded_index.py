@@ -66,9 +66,6 @@ def test_both_kinds_are_served_and_another_file_of_that_name_is_rejected(
     assert served(index, sdist, "demo")
 
 
-# --- what an upload must say
-
-
 @pytest.mark.parametrize(
     "filename",
     [
@@ -107,9 +104,6 @@ def test_a_form_that_makes_no_sense_is_refused_with_the_reason(
     assert index.store.files() == []
 
 
-# --- the form, byte for byte
-
-
 pieces = (b"\r\n", b"\r", b"\n", b"--", b"\r\n--", BOUNDARY.encode(), b"--" + BOUNDARY.encode(), b"\0", b"\xff")
 fragments = st.sampled_from(pieces)
 contents = st.lists(fragments | st.binary(max_size=20), max_size=20).map(b"".join)
@@ -122,9 +116,6 @@ def test_a_file_survives_byte_for_byte(content: bytes, value: str, boundary: str
     body = encode("demo-1.0.tar.gz", content, [("name", value), ("name", "again")], boundary)
     assume(f"--{boundary}".encode() not in content + value.encode())
     assert parse_form(boundary, body) == ("demo-1.0.tar.gz", content)
-
-
-# --- what is stored
 
 
 def test_what_was_stored_is_there_for_other_runs_until_it_is_cleared(tmp_path: Path) -> None:
@@ -173,9 +164,6 @@ def test_an_upload_that_breaks_off_stores_nothing(index: EmbeddedIndex, capfd: p
     assert capfd.readouterr().err == ""
 
 
-# --- the simple API
-
-
 def test_the_page_has_all_that_the_standards_require(index: EmbeddedIndex) -> None:
     contents_ = {"demo-1.9.tar.gz": b"\x00source", "demo-1.10.tar.gz": b"more"}
     for name, content in contents_.items():
@@ -200,9 +188,6 @@ def test_the_page_has_all_that_the_standards_require(index: EmbeddedIndex) -> No
     }
     head = ask(f"{index.simple_url}demo/", method="HEAD")
     assert (head.status, head.body) == (200, b"")
-
-
-# --- who may upload
 
 
 @pytest.mark.parametrize(("password", "status"), [(None, 403), ("", 403), ("guess", 403), ("token", 200)])

@@ -125,8 +125,6 @@ def test_clauses_that_a_backend_writes_in_another_way_compare_equal(tmp_path: Pa
     assert "requirements differ" not in ran.text
 
 
-# --- backends that change what is stated -------------------------------------------------------------------
-
 HOOK = """\
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
@@ -180,9 +178,3 @@ def test_requirements_of_setup_py(tmp_path: Path, surrounded: None) -> None:
     ran = build_all(write(tmp_path, {"pyproject.toml": dynamic, "setup.py": plain}))
     assert ran.code == 0, ran.text
     assert archives.read(tmp_path / "dist/home-1.2-py3-none-any.whl").requires == ("added>=1",)
-
-
-# --- what is in the sdist ----------------------------------------------------------------------------------
-
-
-# --- private packages --------------------------------------------------------------------------------------

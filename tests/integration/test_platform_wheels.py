@@ -129,8 +129,6 @@ def test_pythons_supported_by_an_earlier_wheel_get_no_wheel(tag: str, expected: 
     assert [file.filename for file in manifest(root / "dist").distributions] == ["home-1.0.tar.gz", *wheels]
 
 
-# --- packages without wheels ------------------------------------------------------------------------------
-
 SDIST_ONLY = "\n[tool.relnox.wheels]\nhome = []\n"
 PLATFORM_WHEELS = '\n[tool.relnox.wheels]\nhome = ["cp{313,314}-macosx_arm64"]\n'
 
@@ -211,8 +209,6 @@ def test_tests_run_on_all_requested_pythons(tmp_path: Path) -> None:
     assert not (tmp_path / "dist/manifest.json").exists()
 
 
-# --- wheels for one Linux ----------------------------------------------------------------------------------
-
 LINUX = "f'{cp}-{cp}-linux_x86_64'"
 
 
@@ -241,9 +237,6 @@ def test_what_only_the_public_index_rejects_is_a_warning_if_releases_go_elsewher
     ran = build_all(repository(root))
     assert ran.code == (0 if accepted else 2), ran.text
     assert "platform tag linux_x86_64 is rejected by the public index" in ran.err
-
-
-# --- the matrix, and its jobs ------------------------------------------------------------------------------
 
 
 def test_the_matrix_is_one_line(tmp_path: Path) -> None:

@@ -77,9 +77,6 @@ def output_of(text: str, name: str) -> str:
     return "\n".join(lines[: lines.index(own[0])])
 
 
-# --- every backend -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.network
 def test_archives_of_every_backend_are_the_same_in_each_build_of_a_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surrounded: None
@@ -127,9 +124,6 @@ def test_a_tree_and_a_directory_outside_git_are_built_again_from_a_copy(tmp_path
         assert "2 archives identical in both builds" in ran.err
         with zipfile.ZipFile(root / "dist/able-1.2-py3-none-any.whl") as made:
             assert "able/new.py" in made.namelist()
-
-
-# --- what builds do ----------------------------------------------------------------------------------------
 
 
 def test_differing_archives_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,9 +101,6 @@ def replace(root: Path, name: str, old: str, new: str) -> None:
     commit_all(root)
 
 
-# --- generated: where the version is x how packages are laid out x how they need each other x how they are tagged
-
-
 class Location(NamedTuple):
     """Where a package has its version: `<<version>>`, or `<<semver>>` in the other grammar, or its tags."""
 
@@ -318,12 +315,6 @@ def test_a_bump_of_a_version_from_tags_is_a_tag_and_nothing_else(tmp_path: Path,
     assert show(root).versions == {"alpha-kit": "1.3.0"}
 
 
-# --- two tracks in lockstep
-
-
-# --- tiers and date stamps
-
-
 def test_an_extra_that_lists_every_sibling_is_no_cycle(tmp_path: Path) -> None:
     root = shapes.steward().write(tmp_path / "steward")
     names = ("azure", "core", "devui", "redis")
@@ -372,12 +363,6 @@ def assert_locked(root: Path) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-# --- maturin
-
-
-# --- versions from the tags of many namespaces
-
-
 def test_every_package_has_the_version_of_its_last_reachable_tag(tmp_path: Path) -> None:
     root = shapes.flow().write(tmp_path / "flow")
     git(root, "switch", "--quiet", "--create", "next")
@@ -416,9 +401,6 @@ def test_a_bump_creates_one_tag_of_its_namespace(tmp_path: Path, package: str, p
     release(root, shape, ("--package", package, "--part", part, "--tag"), tag)
 
 
-# --- what only an archive says
-
-
 def test_built_metadata_shows_the_order_that_pyproject_does_not(tmp_path: Path) -> None:
     root = write(
         tmp_path / "quill", {"pyproject.toml": '[tool.relnox]\npackages = ["*"]\nversions = "lockstep"\n'}
@@ -435,9 +417,6 @@ def test_built_metadata_shows_the_order_that_pyproject_does_not(tmp_path: Path) 
     manifest = json.loads((root / "dist/manifest.json").read_text(encoding="utf-8"))
     assert manifest["needs"] == {"a-meta": ["z-slim"], "z-slim": []}
     assert [file["package"] for file in manifest["artifacts"]] == ["z-slim", "z-slim", "a-meta", "a-meta"]
-
-
-# --- versions from tags that are not there
 
 
 def scm(root: Path) -> Path:

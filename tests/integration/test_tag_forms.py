@@ -80,9 +80,6 @@ def paste(root: Path, said: str) -> None:
     commit_all(write(root, {"pyproject.toml": before + "\n" + "\n".join(lines[start:]) + "\n"}))
 
 
-# --- forms -----------------------------------------------------------------------------------------
-
-
 OTHERS = "it has no tag of a usual form, and there are others: "
 UNCLEAR = {
     "a plain form": (GRAPH, GRAPH_TAGS, "graph", OTHERS, "1.2.1"),
@@ -190,9 +187,6 @@ def test_an_unclear_form_is_a_note_without_a_tag_and_blocks_auto(tmp_path: Path,
     assert "the form of the tags of graph-checkpoint-pg, graph-sdk is not clear" in said
 
 
-# --- where tags are --------------------------------------------------------------------------------
-
-
 def without_tags(root: Path, directory: Path, *words: str) -> Path:
     git(directory, "clone", "--quiet", "--no-tags", *words, remote_of(root).as_uri(), "clone")
     git(directory / "clone", "config", "user.name", "CI")
@@ -286,9 +280,6 @@ def test_a_project_in_a_subdirectory_does_not_use_the_plain_tags_of_another(tmp_
     assert "v2.11.1" in git(root, "tag").split()
 
 
-# --- backends that read any tag --------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("backend", ["setuptools-scm", "hatch-vcs"])
 def test_packages_whose_backends_read_any_tag_are_bumped_together(
     tmp_path: Path, bump: Bump, backend: str
@@ -356,12 +347,6 @@ def test_an_unbumped_package_that_reads_any_tag_gives_a_note(tmp_path: Path, bum
     assert "a: setuptools-scm takes the version from any tag, so the next build uses the tags of" in ran.text
 
 
-# --- lockstep --------------------------------------------------------------------------------------
-
-
-# --- packages that are not taken -------------------------------------------------------------------
-
-
 def test_unlisted_packages_are_named_with_settings_for_them(tmp_path: Path, bump: Bump) -> None:
     packages = {
         ".": static("base", "1.0.0"),
@@ -385,9 +370,6 @@ def test_unlisted_packages_are_named_with_settings_for_them(tmp_path: Path, bump
     write(root, {"pyproject.toml": f"{text}\n[tool.relnox]\n{key}\n"})
     ran = run_in_process(root, "status")
     assert (ran.code, "base-extra" in ran.err) == (0, False)
-
-
-# --- init ------------------------------------------------------------------------------------------
 
 
 def test_init_writes_globs_and_independent_for_packages_whose_versions_come_from_tags(tmp_path: Path) -> None:

@@ -76,9 +76,6 @@ def listed(url: str) -> IndexFile:
     return IndexFile(filename="demo-1.0.tar.gz", url=url, sha256=hashlib.sha256(CONTENT).hexdigest())
 
 
-# --- downloads that leave the index
-
-
 def test_a_file_on_another_host_is_fetched_and_its_hash_decides(
     index: Server, elsewhere: Server, tmp_path: Path
 ) -> None:
@@ -132,9 +129,6 @@ def test_https_is_not_left_for_http(index: Server, tmp_path: Path, monkeypatch: 
             reading("unused").download(listed(f"{encrypted.origin}/files/demo-1.0.tar.gz"), tmp_path / "file")
 
 
-# --- over http
-
-
 @pytest.mark.parametrize("url", ["http://packages.example.invalid/legacy/", "http://10.0.0.1/", "http://0.0.0.0/"])
 def test_nothing_that_is_secret_goes_over_plain_http(url: str) -> None:
     login = credentials.Login("__token__", Secret(TOKEN))
@@ -153,9 +147,6 @@ def test_an_address_with_a_login_is_not_asked(url: str, index: Server) -> None:
         with pytest.raises(Failed) as failed:
             ask()
         assert "hush" not in failed.value.message
-
-
-# --- .netrc
 
 
 def settings(url: str) -> Config:
@@ -219,9 +210,6 @@ def test_an_invalid_netrc_is_an_error_that_does_not_quote_it(text: str, tmp_path
     with pytest.raises(Blocked, match=r"netrc cannot be parsed \(") as refused:
         credentials.netrc_login(target, {"NETRC": str(path)})
     assert "sesame" not in f"{refused.value.message}{refused.value.__cause__}"
-
-
-# --- tokens that cannot be sent
 
 
 @pytest.mark.parametrize("token", ["line\nbreak-of-a-token", "t\u00f6ken-\u4f60\u597d", "\0-and-more-of-it"])

@@ -235,8 +235,6 @@ def test_undecodable_text_is_a_problem() -> None:
     assert caught.value.file == "a.yml:2"
 
 
-# --- files that are not as they should be
-
 GOLDEN = Path(__file__).parents[1] / "workflows" / "extension" / "release.yml"
 OTHER_VALUES: tuple[Any, ...] = ("", "x", [], {}, [{}], [["a"]], {"a": {}})
 

@@ -28,9 +28,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimulatedClock:
     return simulated
 
 
-# --- pauses
-
-
 def test_pauses_are_drawn_from_growing_spans(clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:
     spans: list[float] = []
 
@@ -89,9 +86,6 @@ def test_absurd_pauses_are_no_bug(asked: str, name: str, clock: SimulatedClock) 
     with pytest.raises(TransientError):  # noqa: PT012 - some of them are worth a pause
         while True:
             deadline.back_off(TransientError("index-unavailable", "busy", retry_after=retry_after))
-
-
-# --- interruptions
 
 
 def test_pauses_end_with_the_run_and_those_of_another_run_go_on() -> None:

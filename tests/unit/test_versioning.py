@@ -62,9 +62,6 @@ def parsed(bumps: str) -> Iterator[tuple[str, str]]:
         yield words, expected
 
 
-# --- the cases ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("version", "bumps"),
     [
@@ -168,9 +165,6 @@ def test_phases_may_start_at_1(version: str, bumps: str) -> None:
         check(version, words, expected, prerelease_start=1)
 
 
-# --- calver ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("version", "bumps"),
     [
@@ -214,9 +208,6 @@ def test_a_calendar_needs_a_date() -> None:
     check("2026.10.2", "patch", "refuse: needs a date", scheme="calver")
 
 
-# --- SemVer as a policy --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("version", "words", "expected"),
     [
@@ -234,9 +225,6 @@ def test_a_calendar_needs_a_date() -> None:
 )
 def test_semver_blocks_versions_that_it_cannot_express(version: str, words: str, expected: str) -> None:
     check(version, words, expected, scheme="semver")
-
-
-# --- requests --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -261,9 +249,6 @@ def test_contradicting_options_are_blocked_with_their_names(bump: Bump, flags: l
         next_version(Version("1.2.3"), bump)
     message = f"{refusal.value.message}\n{refusal.value.fix}"
     assert [flag for flag in flags if flag not in message] == []
-
-
-# --- reading ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -298,9 +283,6 @@ def test_an_invalid_version_without_location() -> None:
 )
 def test_normalization_is_noted(text: str, scheme: Scheme, note: str | None) -> None:
     assert normalization_note(text, scheme=scheme) == note
-
-
-# --- what a plan says --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -348,8 +330,6 @@ def test_notes_explain_what_the_request_implies(version: str, words: str, scheme
     after = next_version(current, bump, scheme=scheme, today=NOVEMBER)
     assert explain_bump(current, bump, after, scheme=scheme) == message
 
-
-# --- properties ----------------------------------------------------------------------------------------
 
 NUMBERS = st.integers(0, 3) | st.integers(0, 10**30)
 
