@@ -328,19 +328,13 @@ def plan_that_is_none(world: World) -> str:
     return f"{BUMP} --expect-plan {world.beside / 'plan.json'}"
 
 
-@state("plan-differs", lambda _: BUMP)
-def plan_of_another_version(world: World) -> str:
-    released(world)
-    return f"{BUMP} --expect-plan {'0' * 64}"
+command("plan-differs", f"{BUMP} --expect-plan {'0' * 64}", BUMP)
 
 
 # --- checkout and git
 
 
-@state("not-a-git-repository")
-def no_repository(world: World) -> str:
-    single(world.root)
-    return RELEASE
+command("not-a-git-repository", RELEASE, make=lambda world: single(world.root))
 
 
 @state("branch-changed")
@@ -614,10 +608,7 @@ def other_literal(world: World) -> str:
     return "build-all --dry-run"
 
 
-@state("version-locations-differ")
-def other_literal_of_a_bump(world: World) -> str:
-    other_literal(world)
-    return RELEASE
+command("version-locations-differ", RELEASE, make=other_literal)
 
 
 @state("version-locations-differ")
@@ -733,10 +724,7 @@ def tagged_with_another_version(world: World) -> str:
     return "build-all --dry-run"
 
 
-@state("release-version-differs")
-def expected_another_version(world: World) -> str:
-    project(world)
-    return "build-all --expect-version 1.2.4 --dry-run"
+command("release-version-differs", "build-all --expect-version 1.2.4 --dry-run", make=project)
 
 
 @state("release-version-differs", again="build-all --release-tag v1.3.1 --dry-run")
@@ -819,10 +807,7 @@ command("nothing-to-commit", f"{BUMP} --pull-request", make=derived, then=("forg
 # --- builds
 
 
-@state("setting-invalid")
-def test_without_command(world: World) -> str:
-    built(world)
-    return "build-all --test --dry-run"
+command("setting-invalid", "build-all --test --dry-run", make=built)
 
 
 @state("archive-invalid", lambda world: world.edit("home.py", "PRIVATE KEY", "PUBLIC KEY").commit())
@@ -1028,10 +1013,7 @@ def other_file_on_the_index(world: World) -> str:
     return PUBLISH
 
 
-@state("index-unknown", lambda _: "publish --index own --yes --dry-run")
-def unknown_index(world: World) -> str:
-    made(world)
-    return "publish --index onw --yes --dry-run"
+command("index-unknown", "publish --index onw --yes --dry-run", "publish --index own --yes --dry-run", made)
 
 
 @state("confirmation-needed")
