@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from running import RunResult
+from running import RunResult, checked
 
 from relnox.cli import main
 from relnox.system import secrets
@@ -71,10 +71,10 @@ def surroundings(
 
 @pytest.fixture
 def bump(capsys: pytest.CaptureFixture[str]) -> Bump:
-    def call(root: Path, *options: str) -> RunResult:
+    def call(root: Path, *options: str, code: int | None = None) -> RunResult:
         capsys.readouterr()
-        code = main(["bump", "--project", str(root), "--reporter", "plain", *options])
-        return RunResult(code, *capsys.readouterr())
+        ended = main(["bump", "--project", str(root), "--reporter", "plain", *options])
+        return checked(RunResult(ended, *capsys.readouterr()), code)
 
     return call
 

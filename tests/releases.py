@@ -192,12 +192,14 @@ def write_manifest(
     return manifest
 
 
-def publish(root: Path, index: Index, *options: str) -> RunResult:
+def publish(root: Path, index: Index, *options: str, code: int | None = None) -> RunResult:
     """Publish what is in `dist` to an index, in the process of the test."""
-    return publish_to(root, index.upload_url, index.simple_url, *options)
+    return publish_to(root, index.upload_url, index.simple_url, *options, code=code)
 
 
-def publish_to(root: Path, upload: str, simple: str, *options: str, production: bool = False) -> RunResult:
+def publish_to(
+    root: Path, upload: str, simple: str, *options: str, production: bool = False, code: int | None = None
+) -> RunResult:
     """Publish to these addresses."""
     write(
         root,
@@ -207,7 +209,7 @@ def publish_to(root: Path, upload: str, simple: str, *options: str, production: 
             f"production = {str(production).lower()}\npublic-rules = {str(production).lower()}\n"
         },
     )
-    return running.run_in_process(root, "publish", "--index", INDEX, *options)
+    return running.run_in_process(root, "publish", "--index", INDEX, *options, code=code)
 
 
 def reading(simple_url: str) -> IndexClient:

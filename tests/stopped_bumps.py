@@ -152,8 +152,7 @@ def many(root: Path) -> Path:
 
 
 def released(root: Path) -> Path:
-    ran = run_in_process(root, *RELEASE)
-    assert ran.code == 0, ran.text
+    run_in_process(root, *RELEASE, code=0)
     return root
 
 

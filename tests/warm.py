@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running import RunResult
+from running import RunResult, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -143,7 +143,7 @@ def workspace(root: Path, packages: dict[str, dict[str, str]], settings: str = "
     return root
 
 
-def build_all(root: Path, *options: str) -> RunResult:
+def build_all(root: Path, *options: str, code: int | None = None) -> RunResult:
     """`relnox build-all` in a directory; a traceback in what a hook printed stands behind a bar."""
     ran = subprocess.run(
         [sys.executable, "-m", "relnox", "build-all", *options],
@@ -155,7 +155,7 @@ def build_all(root: Path, *options: str) -> RunResult:
     )
     assert not ran.stderr.startswith("Traceback"), ran.stderr
     assert "\nTraceback" not in ran.stderr, ran.stderr
-    return RunResult(ran.returncode, ran.stdout, ran.stderr)
+    return checked(RunResult(ran.returncode, ran.stdout, ran.stderr), code)
 
 
 def frontend(source: Path, output: Path) -> None:

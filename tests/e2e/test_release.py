@@ -51,8 +51,7 @@ def test_a_mixed_workspace_is_rehearsed(tmp_path: Path) -> None:
     repository(mixed_workspace(root))
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and ".git" not in path.parts}
     head, refs = git(root, "rev-parse", "HEAD"), git(root, "for-each-ref")
-    ran = run(root, "relnox", "rehearse", "--report", str(tmp_path / "report.json"))
-    assert ran.code == 0, ran.text
+    run(root, "relnox", "rehearse", "--report", str(tmp_path / "report.json"), code=0)
     files = json.loads((tmp_path / "report.json").read_text())["tables"][0]["rows"]
     versions = {name: version for name, version, *_ in files}
     assert versions == {
@@ -70,8 +69,7 @@ def test_a_mixed_workspace_is_rehearsed(tmp_path: Path) -> None:
 @pytest.mark.heavy
 def test_relnox_rehearses_its_own_release(tmp_path: Path) -> None:
     checkout = Path(__file__).parents[2]
-    ran = run(checkout, "relnox", "rehearse", "--report", str(tmp_path / "report.json"))
-    assert ran.code == 0, ran.text
+    run(checkout, "relnox", "rehearse", "--report", str(tmp_path / "report.json"), code=0)
     report = json.loads((tmp_path / "report.json").read_text())
     assert [step["status"] for step in report["steps"]] == ["success"] * 5
 
@@ -93,8 +91,7 @@ def test_a_wheel_that_lacks_a_module_fails_after_publishing(tmp_path: Path) -> N
     )
     repository(root)
     assert run(root, "relnox", "build-all").code == 0
-    ran = run(root, "relnox", "publish-test", "--index", "embedded")
-    assert ran.code == 2, ran.text
+    ran = run(root, "relnox", "publish-test", "--index", "embedded", code=2)
     assert "uploaded files stay on the index" in ran.err
     assert "import demo fails" in ran.err
     assert "forgotten" in ran.err
@@ -108,7 +105,6 @@ def test_an_unavailable_build_requirement_fails_the_build(tmp_path: Path) -> Non
     text = (root / "pyproject.toml").read_text().replace('"hatchling"]', '"hatchling", "relnox-no-such-thing==9"]')
     write(root, {"pyproject.toml": text})
     repository(root)
-    ran = run(root, "relnox", "build-all")
-    assert ran.code == 2, ran.text
+    ran = run(root, "relnox", "build-all", code=2)
     assert "relnox-no-such-thing" in ran.err
     assert not list((root / "dist").iterdir())

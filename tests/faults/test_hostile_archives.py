@@ -55,8 +55,7 @@ def test_hostile_archives_are_rejected_with_a_specific_message(
         (1, "publish", "--index", "own", "--yes"),
         (2, "verify-install", "--from", "dist"),
     ):
-        ran = run_in_process(root, task, *options)
-        assert ran.code == code, ran.text
+        ran = run_in_process(root, task, *options, code=code)
         assert words in ran.text, ran.text
         assert "Traceback" not in ran.text
     assert index.uploads == ()

@@ -47,8 +47,7 @@ def publish_until(root: Path, at: int, number: int, kind: str, *rules: Rule) -> 
         ended, output = stopped(root, PUBLISH, at, number, kind=kind)
         assert is_whole(index, manifest) or ended != 0, output
         there, before = public(index, manifest), len(index.uploads)
-        ran = publish(root, index)
-        assert ran.code == 0, ran.text
+        publish(root, index, code=0)
         assert is_whole(index, manifest)
         built = {file.filename: file.sha256 for file in manifest.distributions}
         assert all(built[sent.filename] == sent.sha256 for sent in index.uploads if sent.status == 200)

@@ -100,8 +100,7 @@ def signed(tmp_path: Path) -> list[str]:
 def test_a_job_with_an_identity_publishes_with_attestations_without_being_asked_to(
     tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
-    ran = publish(tmp_path / "work", index, "--plan", str(tmp_path / "plan.json"))
-    assert ran.code == 0, ran.text
+    ran = publish(tmp_path / "work", index, "--plan", str(tmp_path / "plan.json"), code=0)
     assert f"attestations: signed as {SIGNER}" in ran.text
     assert "4 files with valid attestations" in ran.text
     assert is_whole(index, built)
@@ -147,8 +146,7 @@ def test_what_another_job_of_the_workflow_signed_is_collected_and_sent_as_it_is(
                 (root / "dist" / name).rename(directory / name)
     assert main(["collect", "--project", str(root), "--from", str(root / "jobs"), "--reporter", "plain"]) == 0
     asked = job.asked.count(ENTRIES)
-    ran = publish(root, index)
-    assert ran.code == 0, ran.text
+    ran = publish(root, index, code=0)
     assert "4 files with valid attestations" in ran.text
     assert job.asked.count(ENTRIES) == asked
     served = provenance(index, "core") | provenance(index, "agents")
@@ -173,8 +171,7 @@ def test_what_lies_there_and_proves_nothing_is_signed_again(
         attestations.sign_files([first], signing_identity(), lambda _, content: replace_file(path, content))
         job.names = {}
     asked = job.asked.count(ENTRIES)
-    ran = publish(tmp_path / "work", index, "--package", "core")
-    assert ran.code == 0, ran.text
+    publish(tmp_path / "work", index, "--package", "core", code=0)
     assert job.asked.count(ENTRIES) - asked == 1
     assert provenance(index, "core").keys() == {first.filename, second.filename}
 
@@ -207,8 +204,7 @@ def test_off_is_off(
         monkeypatch.setenv("RELNOX_ATTESTATIONS", "off")
     else:
         monkeypatch.setattr(attestations, "is_installed", lambda: False)
-    ran = publish(tmp_path / "work", index, "--verbose")
-    assert ran.code == 0, ran.text
+    ran = publish(tmp_path / "work", index, "--verbose", code=0)
     assert f"attestations: off ({reason}" in ran.text
     assert (signed(tmp_path), job.asked, provenance(index, "core")) == ([], [], {})
     assert is_whole(index, built)
@@ -231,8 +227,7 @@ def test_an_outage_ends_the_run_with_nothing_sent_and_a_rerun_continues(
     assert publish(tmp_path / "work", index).code == 5
     assert len(signed(tmp_path)) == 2
     job.is_down = lambda: False
-    ran = publish(tmp_path / "work", index)
-    assert ran.code == 0, ran.text
+    ran = publish(tmp_path / "work", index, code=0)
     assert len(provenance(index, "core") | provenance(index, "agents")) == 4
 
 
@@ -260,8 +255,7 @@ def test_transient_errors_are_retried(
         monkeypatch.setattr(attestations, "_START_TIMEOUT", 2.0)
         monkeypatch.setattr(attestations, "_TIMEOUT_PER_FILE", 0.0)
     job.faults = ["" if fault == 200 else fault for fault in faults]
-    ran = publish(tmp_path / "work", index)
-    assert ran.code == 0, ran.text
+    publish(tmp_path / "work", index, code=0)
     assert len(provenance(index, "core")) == 2
 
 
@@ -270,8 +264,7 @@ def test_a_rejection_by_the_signing_service_is_not_retried(
     fault: int, tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     job.faults = [fault]
-    ran = publish(tmp_path / "work", index)
-    assert ran.code == 2, ran.text
+    ran = publish(tmp_path / "work", index, code=2)
     assert f"the signing service rejected the request: {fault}" in ran.text
     assert "I refuse" in ran.text
     assert (len(job.asked), public(index, built)) == (1, {})
@@ -281,8 +274,7 @@ def test_a_certificate_of_another_publisher_blocks_the_uploads(
     tmp_path: Path, job: Services, index: PackageIndex, built: Manifest
 ) -> None:
     job.names = {"repository": "mallory/demo"}
-    ran = publish(tmp_path / "work", index)
-    assert ran.code == 2, ran.text
+    ran = publish(tmp_path / "work", index, code=2)
     assert f"the signing service returned no valid attestation by {SIGNER}" in ran.text
     assert public(index, built) == {}
 

@@ -63,8 +63,7 @@ def locked(root: Path, files: dict[str, str], lock: str, crates: dict[str, str])
 
 def bumped(bump: Bump, root: Path, *options: str, lock: str = ".") -> dict[str, str]:
     """Bump, see that cargo finds nothing to change, and return the new contents of what is changed."""
-    ran = bump(root, *options, "--commit")
-    assert ran.code == 0, ran.text
+    bump(root, *options, "--commit", code=0)
     assert git(root, "status", "--porcelain") == ""
     cargo(root / lock, "metadata", "--locked", "--format-version=1")
     names = git(root, "show", "--format=", "--name-only").splitlines()

@@ -68,9 +68,8 @@ def _merge(table: Any, settings: dict[str, Any]) -> None:
 
 
 def test_the_version_of_a_sibling_is_an_error_until_the_backend_reads_its_own_tags(root: Path) -> None:
-    ran = run_in_process(root, "build-all", "--continue-on-error")
+    ran = run_in_process(root, "build-all", "--continue-on-error", code=2)
 
-    assert ran.code == 2, ran.text
     for name in (*SIBLINGS, "acme-setup"):
         said = f"its version is 2.0.0 (as tag acme-hatch-v2.0.0 of acme-hatch), but {name} has no tag at"
         stem = f"{name.replace('-', '_')}-2.0.0"
@@ -87,8 +86,7 @@ def test_the_version_of_a_sibling_is_an_error_until_the_backend_reads_its_own_ta
 
     follow_hints(root, ran.err)
     git(root, "tag", "acme-p3-v1.2.0")
-    ran = run_in_process(root, "build-all")
-    assert ran.code == 0, ran.text
+    ran = run_in_process(root, "build-all", code=0)
     built = {path.name for path in (root / "dist").glob("acme_p3-1.2*")}
     assert built == {"acme_p3-1.2.0.tar.gz", "acme_p3-1.2.0-py3-none-any.whl"}
     manifest = (root / "dist/BUILD_MANIFEST.txt").read_text()

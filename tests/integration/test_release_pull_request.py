@@ -27,8 +27,8 @@ REQUESTS = 5
 CHANGES = ("POST", "PATCH", "PUT", "DELETE")
 
 
-def propose(root: Path, *options: str, part: str = "minor") -> RunResult:
-    ran = run_in_process(root, "bump", part, "--pull-request", *options)
+def propose(root: Path, *options: str, part: str = "minor", code: int | None = None) -> RunResult:
+    ran = run_in_process(root, "bump", part, "--pull-request", *options, code=code)
     assert "Traceback" not in ran.err, ran.text
     return ran
 
@@ -99,8 +99,7 @@ def foreign_commit(root: Path, files: dict[str, str], *options: str) -> str:
 
 def test_the_bump_is_on_a_branch_and_nothing_changes_here(root: Path, forge: ForgeServer) -> None:
     before = everything(root)
-    ran = propose(root)
-    assert ran.code == 0, ran.text
+    ran = propose(root, code=0)
     is_proposed(forge, root)
     assert len(forge.requests) <= REQUESTS
     assert "pull request 1: https://" in ran.err
@@ -110,8 +109,7 @@ def test_the_bump_is_on_a_branch_and_nothing_changes_here(root: Path, forge: For
 
 
 def test_a_dry_run_shows_the_plan_and_sends_nothing(root: Path, forge: ForgeServer) -> None:
-    ran = propose(root, "--dry-run")
-    assert ran.code == 0, ran.text
+    ran = propose(root, "--dry-run", code=0)
     assert f"commit 3 files to branch {BRANCH} of origin  [remote]" in ran.out + ran.err
     assert '+version = "2.1.0"' in ran.out + ran.err
     assert forge.sent(*CHANGES) == []
@@ -120,8 +118,7 @@ def test_a_dry_run_shows_the_plan_and_sends_nothing(root: Path, forge: ForgeServ
 def test_a_second_run_has_nothing_to_do(root: Path, forge: ForgeServer) -> None:
     assert propose(root).code == 0
     head, sent = head_of(forge), len(forge.sent(*CHANGES))
-    again = propose(root)
-    assert again.code == 0, again.text
+    again = propose(root, code=0)
     assert (head_of(forge), len(forge.sent(*CHANGES))) == (head, sent)
     assert "pull request 1 is up to date" in again.err
 
@@ -131,8 +128,7 @@ def test_the_open_pull_request_follows_the_release_branch(root: Path, forge: For
     write(root, {"CHANGELOG.md": CHANGELOG.format(text="Another mistake")})  # conflicts with the first commit
     commit_all(root)
     git(root, "push", "--quiet", "origin", "main")
-    ran = propose(root)
-    assert ran.code == 0, ran.text
+    ran = propose(root, code=0)
     assert "updates pull request 1" in ran.out + ran.err
     is_proposed(forge, root)
     assert "    - Another mistake" in str(forge.pull_requests[0].body)
@@ -149,8 +145,7 @@ def test_another_version_replaces_branch_title_and_body(root: Path, forge: Forge
 def test_a_closed_pull_request_is_followed_by_a_new_one(root: Path, forge: ForgeServer) -> None:
     assert propose(root).code == 0
     forge.pull_requests[0].state = "closed"
-    ran = propose(root)
-    assert ran.code == 0, ran.text
+    propose(root, code=0)
     is_proposed(forge, root)
     assert [request.state for request in forge.pull_requests] == ["closed", "open"]
 
@@ -195,8 +190,7 @@ def test_modes_and_line_ends_are_those_of_git(root: Path, github: GitHubServer, 
     git(root, "push", "--quiet", "origin", "main")
     (root / name).unlink()
     git(root, "checkout", "--", name)
-    ran = propose(root)
-    assert ran.code == 0, ran.text
+    propose(root, code=0)
     head = head_of(github)
     assert git(remote_of(root), "cat-file", "-s", f"{head}:{name}") == str(len("version 2.1.0\n"))
     assert git(remote_of(root), "ls-tree", head, name).startswith("100755 ")
@@ -207,8 +201,7 @@ def test_a_project_in_a_directory_of_the_repository(tmp_path: Path, monkeypatch:
     root = pair(top / "python")
     repository(top)
     with remote_on_forge(GitHubServer(remote_of(top)), top, monkeypatch.setenv):
-        ran = propose(root)
-        assert ran.code == 0, ran.text
+        propose(root, code=0)
     changed = git(remote_of(top), "diff", "--name-only", "main", BRANCH).split()
     assert changed
     assert all(name.startswith("python/") for name in changed)
@@ -244,8 +237,7 @@ def test_what_blocks_a_pull_request_before_anything_is_sent(
 ) -> None:
     subprocess.run(script, shell=True, cwd=root, check=True, capture_output=True)
     before = everything(root)
-    ran = propose(root, *options.split())
-    assert ran.code == 1, ran.text
+    ran = propose(root, *options.split(), code=1)
     assert words in ran.err
     assert github.sent(*CHANGES) == []
     assert everything(root) == before
@@ -253,8 +245,7 @@ def test_what_blocks_a_pull_request_before_anything_is_sent(
 
 def test_a_push_that_the_remote_rejects(root: Path, github: GitHubServer) -> None:
     hook = shell(remote_of(root) / "hooks/pre-receive", "echo 'commits must be signed' >&2\nexit 1")
-    ran = propose(root)
-    assert ran.code == 2, ran.text
+    ran = propose(root, code=2)
     assert "commits must be signed" in ran.err
     assert "[push-rejected]" in ran.err
     assert github.sent(*CHANGES) == []
@@ -274,8 +265,7 @@ def test_the_commit_is_signed_as_git_is_configured(root: Path, github: GitHubSer
 
 def test_a_detached_checkout_of_the_head_is_enough(root: Path, github: GitHubServer) -> None:
     git(root, "checkout", "--quiet", "--detach")
-    ran = propose(root)
-    assert ran.code == 0, ran.text
+    propose(root, code=0)
     assert propose(root).code == 0
     is_proposed(github, root)
 
@@ -290,8 +280,7 @@ def test_a_shallow_clone_is_enough(root: Path, github: GitHubServer) -> None:
     git(shallow, "config", f"url.{remote_of(root).as_uri()}.insteadOf", github.remote)
     git(shallow, "remote", "set-url", "origin", github.remote)
     for _ in range(2):
-        ran = propose(shallow)
-        assert ran.code == 0, ran.text
+        propose(shallow, code=0)
     assert git(shallow, "rev-parse", "--is-shallow-repository").strip() == "true"
     is_proposed(github, root)
     assert len(github.pull_requests) == 1
@@ -303,14 +292,12 @@ def test_changes_of_others_on_the_branch_are_not_overwritten(
 ) -> None:
     assert propose(root).code == 0
     theirs = foreign_commit(root, {"fix.txt": "fix\n"}, *options)
-    ran = propose(root)
-    assert ran.code == 1, ran.text
+    ran = propose(root, code=1)
     assert "has a change that relnox did not make" in ran.err
     assert "fix: merge the pull request; or move the change to main" in ran.err
     assert head_of(github) == theirs
     git(root, "push", "--quiet", "origin", "--delete", BRANCH)
-    forced = propose(root)
-    assert forced.code == 0, forced.text
+    propose(root, code=0)
     is_proposed(github, root)
 
 
@@ -335,13 +322,11 @@ def test_a_release_that_is_not_tagged_yet_blocks_the_next_one(root: Path, github
     is_proposed(github, root)
     github.merge(1)
     git(root, "pull", "--quiet", "--ff-only", "origin", "main")
-    ran = propose(root, part="auto")
-    assert ran.code == 1, ran.text
+    ran = propose(root, part="auto", code=1)
     assert "2.1.0 is not tagged yet (its last tag is v2.0.0)" in ran.err
     assert "auto-tag" in ran.err
     assert run_in_process(root, "auto-tag", "--no-check-index").code == 0
-    ran = propose(root, part="auto")
-    assert ran.code == 0, ran.text
+    ran = propose(root, part="auto", code=0)
     assert len(github.pull_requests) == 1
 
 
@@ -362,8 +347,7 @@ def test_a_run_that_fails_at_any_request_is_finished_by_the_same_command(
         forge.fail("", reply, stored=stored, skip=number)
         assert propose(root).code == 0 or failure == "rejected"
     forge.faults.clear()
-    ran = propose(root)
-    assert ran.code == 0, ran.text
+    propose(root, code=0)
     is_proposed(forge, root)
     assert len(forge.pull_requests) == 1
 
@@ -386,11 +370,9 @@ def test_the_merged_versions_are_tagged(root: Path, github: GitHubServer, how: s
         github.merge(1, squash=how == "squash")
     git(root, "pull", "--quiet", "--ff-only", "origin", "main")
     assert github.repository.tree_of("refs/heads/main") == tree
-    ran = run_in_process(root, "auto-tag", "--no-check-index")
-    assert ran.code == 0, ran.text
+    run_in_process(root, "auto-tag", "--no-check-index", code=0)
     assert github.repository.commit_of("refs/tags/v2.1.0") == github.repository.ref("refs/heads/main")
-    after = propose(root, part="patch")
-    assert after.code == 0, after.text
+    propose(root, part="patch", code=0)
     assert [request.state for request in github.pull_requests] == ["merged", "open"]
 
 

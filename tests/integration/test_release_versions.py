@@ -207,11 +207,9 @@ def test_a_job_builds_and_collects_only_the_packages_of_its_tag(tmp_path: Path, 
     version = next(line for line in (root / "pyproject.toml").read_text().splitlines() if "version" in line)
     run_for(job, f"v{version.split(chr(34))[1]}")
     report = tmp_path / "report.json"
-    ran = run_in_process(root, "build-all", "--report", str(report))
-    assert ran.code == 0, ran.text
+    run_in_process(root, "build-all", "--report", str(report), code=0)
     assert any("version from tag" in note for note in json.loads(report.read_text())["notes"])
-    collected = run_in_process(root, "collect", "--from", "dist", "--output", "all")
-    assert collected.code == 0, collected.text
+    collected = run_in_process(root, "collect", "--from", "dist", "--output", "all", code=0)
     assert "version from tag" in collected.text
     job.setenv("RELNOX_EXPECT_VERSION", "99")
     assert "[release-version-differs]" in run_in_process(root, "collect", "--from", "dist", "--output", "all2").err
@@ -243,13 +241,11 @@ def test_a_job_publishes_only_the_packages_of_its_tag(root: Path, job: pytest.Mo
         assert not shop.hashes
 
         run_for(job, "core-v0.1.9")  # the clone lacks the tag: its name still chooses the index
-        ran = run_in_process(root, "publish", "--yes")
-        assert ran.code == 0, ran.text
+        ran = run_in_process(root, "publish", "--yes", code=0)
         assert [*shop.hashes] == ["acme_core-0.1.9-py3-none-any.whl"]
         assert not trial.hashes
         run_for(job, "util-v1.0")
-        ran = run_in_process(root, "publish", "--yes")
-        assert ran.code == 0, ran.text
+        ran = run_in_process(root, "publish", "--yes", code=0)
         assert [*trial.hashes] == ["acme_util-1.0-py3-none-any.whl"]
 
 
@@ -260,6 +256,5 @@ def test_a_rehearsal_in_the_job_of_a_tag_is_of_the_next_version(tmp_path: Path, 
     git(root, "tag", "v1.2.3")
     run_for(job, "v1.2.3")
     job.setenv("RELNOX_EXPECT_VERSION", "1.2.3")
-    ran = run_in_process(root, "rehearse")
-    assert ran.code == 0, ran.text
+    ran = run_in_process(root, "rehearse", code=0)
     assert "demo-1.2.4" in ran.text

@@ -32,8 +32,7 @@ def test_undo_restores_every_byte(two: Path, bump: Bump, options: tuple[str, ...
     before = everything(two)
     assert bump(two, *options).code == 0
     assert everything(two) != before
-    ran = bump(two, "--undo")
-    assert ran.code == 0, ran.text
+    bump(two, "--undo", code=0)
     assert everything(two) == before
     assert bump(two, *options).code == 0
 
