@@ -25,8 +25,7 @@ def demo(tmp_path: Path) -> Path:
 def said(demo: Path, program: str) -> list[str]:
     """Run a program of the page in a project, and return its lines."""
     write(demo, {"program.py": program})
-    ran = python(demo, "program.py")
-    assert ran.returncode == 0, ran.stderr
+    ran = python(demo, "program.py", code=0)
     assert ran.stderr == ""
     return ran.stdout.splitlines()
 

@@ -77,8 +77,7 @@ def test_a_name_that_is_too_long_for_a_file_system_is_rejected() -> None:
 @pytest.mark.parametrize("task", ["status", "init"])
 def test_an_invalid_settings_file_is_rejected(demo: Path, content: bytes, task: str) -> None:
     (demo / "pyproject.toml").write_bytes(content)
-    ran = run_in_process(demo, task, "--dry-run")
-    assert ran.code == 1
+    ran = run_in_process(demo, task, "--dry-run", code=1)
     assert "pyproject.toml" in ran.err
     assert len(ran.err) < 1_000
 
@@ -98,8 +97,7 @@ def test_a_settings_path_that_is_not_a_file_is_rejected(demo: Path, kind: str) -
         case _:
             path.symlink_to("nowhere.toml")
     for task in ("status", "init"):
-        ran = run_in_process(demo, task, "--dry-run")
-        assert ran.code == 1
+        ran = run_in_process(demo, task, "--dry-run", code=1)
         assert "pyproject.toml is not a regular file" in ran.err
 
 
@@ -120,8 +118,7 @@ def test_init_does_not_extend_an_inline_table(demo: Path) -> None:
     path = demo / "pyproject.toml"
     stated = path.read_text(encoding="utf-8").split("[tool", maxsplit=1)[0]
     path.write_text(f"tool = {{ other = {{ a = 1 }} }}\n{stated}", encoding="utf-8")
-    ran = run_in_process(demo, "init", "--dry-run")
-    assert ran.code == 1
+    ran = run_in_process(demo, "init", "--dry-run", code=1)
     assert "[tool.relnox]" in ran.err
 
 

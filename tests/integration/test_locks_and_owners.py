@@ -31,8 +31,7 @@ SETTINGS = '[tool.relnox]\npackages = ["libs/*"]\nversions = "independent"\n'
 
 def done(bump: Bump, root: Path, *options: str) -> RunResult:
     """Run a bump that must work."""
-    ran = bump(root, *options, code=0)
-    return ran
+    return bump(root, *options, code=0)
 
 
 def committed(root: Path) -> list[str]:

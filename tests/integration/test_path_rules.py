@@ -92,8 +92,7 @@ def test_without_rules_lock_files_release_nothing(tmp_path: Path) -> None:
 
 def test_a_pattern_that_matches_no_file_is_an_error(tmp_path: Path) -> None:
     root = project(tmp_path / "acme", '[tool.relnox.paths]\nacme-core = ["prto/**", "!nothing/"]\n')
-    ran = run_in_process(root, "status")
-    assert ran.code == 1
+    ran = run_in_process(root, "status", code=1)
     assert "'prto/**' in [tool.relnox.paths] acme-core matches no tracked file [setting-invalid]" in ran.err
     assert "did you mean proto/**?" in ran.err
 

@@ -233,8 +233,7 @@ def test_a_job_publishes_only_the_packages_of_its_tag(root: Path, job: pytest.Mo
         releases.write_manifest(root, paths, {}, commit=git(root, "rev-parse", "HEAD"))
 
         run_for(job, "core-v9.9")
-        ran = run_in_process(root, "publish", "--index", "shop", "--yes")
-        assert ran.code == 1
+        ran = run_in_process(root, "publish", "--index", "shop", "--yes", code=1)
         assert "tag core-v9.9 (GITHUB_REF_NAME) is 9.9, but libs/core/pyproject.toml has 0.1.9" in ran.err
         run_for(job, "nightly")
         assert "[tag-not-checked-out]" in run_in_process(root, "publish", "--index", "shop", "--yes").err
