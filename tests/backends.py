@@ -131,7 +131,7 @@ def in_tree(
     """Write a package with its own backend.
 
     Args:
-        root: An existing directory.
+        root: The directory.
         name: The package, and its one module.
         version: What pyproject.toml says.
         hook: Python that runs first in `build_wheel`.

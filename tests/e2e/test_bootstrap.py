@@ -30,9 +30,7 @@ def test_the_header_of_the_documented_noxfile_installs_relnox(tmp_path: Path) ->
     assert run(clone, "relnox", "build-all").code == 0
     assert run(clone, "relnox", "publish-test", "--index", "embedded", "--no-verify").code == 0
 
-    consumer = tmp_path / "consumer"
-    consumer.mkdir()
-    repository(single(consumer))
+    consumer = repository(single(tmp_path / "consumer"))
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "uv", "venv", "--quiet", bare], check=True)
     subprocess.run([sys.executable, "-m", "uv", "pip", "install", "--quiet", "-p", bare, "nox", "uv"], check=True)

@@ -186,9 +186,7 @@ def test_a_release_with_all_credential_variables_leaks_none(place: Place, index:
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of `build-all` for the project."""
-    root = tmp_path_factory.mktemp("built") / "demo"
-    root.mkdir()
-    repository(single(root))
+    root = repository(single(tmp_path_factory.mktemp("built") / "demo"))
     ran = subprocess.run([sys.executable, "-m", "relnox", "build-all"], cwd=root, capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return root / "dist"

@@ -128,9 +128,7 @@ def test_releases_are_pushed_to_the_remote_of_the_settings(tmp_path: Path) -> No
 
 @pytest.mark.network
 def test_one_package_in_lockstep_is_rehearsed_with_its_dependencies(tmp_path: Path) -> None:
-    root = tmp_path / "five"
-    root.mkdir()
-    repository(lockstep_workspace(root))
+    root = repository(lockstep_workspace(tmp_path / "five"))
     ran = run(root, "relnox", "rehearse", "--package", "acme-agents", "--part", "minor", code=0)
     assert files(ran) == {"acme-core", "acme-agents"}
 

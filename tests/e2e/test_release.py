@@ -17,7 +17,6 @@ PACKAGES = ("acme-core", "acme-agents", "acme-vespa", "acme-runtime", "acme-dash
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     root = tmp_path / "five"
-    root.mkdir()
     return repository(lockstep_workspace(root))
 
 
@@ -46,9 +45,7 @@ def test_five_packages_are_released_through_each_front_end(front_end: str, works
 @pytest.mark.heavy
 def test_a_mixed_workspace_is_rehearsed(tmp_path: Path) -> None:
     # setuptools, flit, poetry-core without [project], pdm-backend; independent versions.
-    root = tmp_path / "mixed"
-    root.mkdir()
-    repository(mixed_workspace(root))
+    root = repository(mixed_workspace(tmp_path / "mixed"))
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and ".git" not in path.parts}
     head, refs = git(root, "rev-parse", "HEAD"), git(root, "for-each-ref")
     run(root, "relnox", "rehearse", "--report", str(tmp_path / "report.json"), code=0)
@@ -77,9 +74,7 @@ def test_relnox_rehearses_its_own_release(tmp_path: Path) -> None:
 @pytest.mark.heavy
 def test_a_wheel_that_lacks_a_module_fails_after_publishing(tmp_path: Path) -> None:
     # The source tree works; the wheel lacks a module that the package imports.
-    root = tmp_path / "lacking"
-    root.mkdir()
-    single(root)
+    root = single(tmp_path / "lacking")
     write(
         root,
         {
@@ -99,9 +94,7 @@ def test_a_wheel_that_lacks_a_module_fails_after_publishing(tmp_path: Path) -> N
 
 @pytest.mark.heavy
 def test_an_unavailable_build_requirement_fails_the_build(tmp_path: Path) -> None:
-    root = tmp_path / "unreachable"
-    root.mkdir()
-    single(root)
+    root = single(tmp_path / "unreachable")
     text = (root / "pyproject.toml").read_text().replace('"hatchling"]', '"hatchling", "relnox-no-such-thing==9"]')
     write(root, {"pyproject.toml": text})
     repository(root)

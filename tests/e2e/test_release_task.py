@@ -29,9 +29,7 @@ def index() -> Iterator[PackageIndex]:
 @pytest.fixture
 def root(tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package that is released to a production index of its own."""
-    root = tmp_path / "demo"
-    root.mkdir()
-    single(root)
+    root = single(tmp_path / "demo")
     with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:
         settings.write(
             '[tool.relnox]\ntargets = { "*" = "own" }\n[tool.relnox.indexes.own]\nproduction = true\n'

@@ -76,7 +76,6 @@ def test_a_failure_with_a_closed_pipe_keeps_its_exit_code(template: Path, tmp_pa
 @on_linux
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_log_without_room_stops_no_build(tmp_path: Path, stream: str) -> None:
-    (tmp_path / "home").mkdir()
     root = repository(in_tree(tmp_path / "home"))
     with FULL.open("wb") as full:
         code, said = run_with(root, "build-all", **{stream: full.fileno()})

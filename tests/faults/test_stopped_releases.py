@@ -62,7 +62,6 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for name, shape in SHAPES.items():
         made[name] = tmp_path_factory.mktemp(name) / "project"
-        made[name].mkdir()
         shape.make(made[name])
         with (made[name] / "pyproject.toml").open("a", encoding="utf-8") as settings:
             settings.write(SEVERITY)

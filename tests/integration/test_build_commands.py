@@ -168,7 +168,6 @@ def test_packages_without_a_build_command_use_their_backends(tmp_path: Path) -> 
     project(tmp_path / "demo")
     command = (tmp_path / "demo/pyproject.toml").read_text().partition("[tool.relnox.build]")
     (tmp_path / "demo/pyproject.toml").write_text(command[0])
-    (tmp_path / "plain").mkdir()
     in_tree(tmp_path / "plain", "plain", requires=("demo-app",))
     settings = '[tool.relnox]\npackages = ["demo", "plain"]\nversions = "independent"\n\n'
     write(tmp_path, {"pyproject.toml": f"{settings}[tool.relnox.build]{command[2]}"})

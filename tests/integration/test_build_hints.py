@@ -41,9 +41,7 @@ def test_the_fix_for_an_unusable_cache_does_not_blame_the_index(
 
 @pytest.mark.skipif(os.name != "posix", reason="symbolic links")
 def test_the_fix_for_a_link_out_of_the_package_is_to_copy_the_file(tmp_path: Path) -> None:
-    root = tmp_path / "a/home"
-    root.mkdir(parents=True)
-    in_tree(root)
+    root = in_tree(tmp_path / "a/home")
     house = root / "backend/house.py"
     code = house.read_text()
     assert "add(path.as_posix(), path.read_bytes())" in code

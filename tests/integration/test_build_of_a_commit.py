@@ -19,9 +19,7 @@ pytestmark = pytest.mark.heavy
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A package with the tag v1.0, and an uncommitted change in the development version that follows."""
-    root = tmp_path / "home"
-    root.mkdir()
-    repository(in_tree(root))
+    root = repository(in_tree(tmp_path / "home"))
     git(root, "tag", "v1.0")
     set_version(root, "1.1.dev0")
     git(root, "mv", "home.py", "more.py")

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.heavy
 def workspace(root: Path, **needs: tuple[str, ...]) -> Path:
     """Packages that need one another, each with its own backend, in independent versions."""
     for name, requires in needs.items():
-        (root / name).mkdir(parents=True)
         in_tree(root / name, name, requires=requires)
     listed = ", ".join(f'"{name}"' for name in needs)
     write(root, {"pyproject.toml": f'[tool.relnox]\npackages = [{listed}]\nversions = "independent"\n'})
@@ -38,9 +37,7 @@ def archives(root: Path) -> list[str]:
 
 
 def test_a_build_writes_archives_and_both_manifests(tmp_path: Path) -> None:
-    root = tmp_path / "home"
-    root.mkdir()
-    repository(in_tree(root))
+    root = repository(in_tree(tmp_path / "home"))
     run(root, "relnox", "build-all", code=0)
     assert archives(root) == ["home-1.0-py3-none-any.whl", "home-1.0.tar.gz"]
     manifest = json.loads((root / "dist/manifest.json").read_text())
@@ -185,7 +182,6 @@ def test_a_version_that_differs_from_the_plan_is_rejected(built: str, fix: str, 
 
 def test_source_date_epoch_is_the_time_of_the_commit(tmp_path: Path) -> None:
     root = tmp_path / "home"
-    root.mkdir()
     seen = tmp_path / "epoch"
     repository(in_tree(root, hook=f"pathlib.Path({str(seen)!r}).write_text(os.environ['SOURCE_DATE_EPOCH'])"))
     run(root, "relnox", "build-all", code=0)

@@ -38,9 +38,7 @@ def packages(root: Path, kind: str = "packages") -> list[str]:
 def test_the_jobs_are_for_what_is_released_or_else_for_what_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = tmp_path / "five"
-    root.mkdir()
-    repository(lockstep_workspace(root))
+    root = repository(lockstep_workspace(tmp_path / "five"))
     every = ["acme-core", "acme-agents", "acme-vespa", "acme-runtime", "acme-dashboard"]
     assert packages(root) == every  # never released
     git(root, "tag", "v2.0.0")

@@ -19,7 +19,6 @@ pytestmark = pytest.mark.heavy
 
 
 def project(root: Path, shop: Trusting, settings: str = 'branch = "main"') -> Path:
-    root.mkdir()
     single(root)
     text = (root / "pyproject.toml").read_text()
     write(root, {"pyproject.toml": f"{text}\n[tool.relnox]\n{settings}\n{shop.settings('shop', production=True)}"})

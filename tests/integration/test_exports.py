@@ -65,7 +65,6 @@ def repository_state(root: Path) -> tuple[str, ...]:
 
 def home(root: Path, hook: str = "pass") -> Path:
     """Create a repository with a package that ships every Python file in its directory."""
-    root.mkdir(parents=True)
     return repository(in_tree(root, hook=hook))
 
 
@@ -132,9 +131,7 @@ def test_uncommitted_files_are_shipped_from_the_tree(tmp_path: Path) -> None:
 
 
 def test_outside_git_and_before_the_first_commit_the_tree_is_built(tmp_path: Path) -> None:
-    root = tmp_path / "home"
-    root.mkdir()
-    in_tree(root)
+    root = in_tree(tmp_path / "home")
     for _ in range(2):
         ran = run(root, "relnox", "build-all", code=0)
         assert "export" not in ran.err
@@ -267,7 +264,6 @@ def test_submodules_that_git_does_not_initialize_stay_empty(tmp_path: Path) -> N
 def test_submodules_outside_of_the_built_packages_may_be_empty(tmp_path: Path) -> None:
     other = repository(write(tmp_path / "other", {"other.py": ""}))
     root = tmp_path / "home"
-    (root / "lib").mkdir(parents=True)
     in_tree(root / "lib")
     repository(write(root, {"pyproject.toml": '[tool.relnox]\npackages = ["lib"]\n'}))
     git(root, "submodule", "--quiet", "add", str(other), "library")

@@ -34,7 +34,6 @@ run = ["python", "{check}"]
 
 def project(root: Path, more: str = "") -> tuple[Path, Path]:
     """A package that can be built, and a script outside of it that more settings run; so far it succeeds."""
-    root.mkdir()
     in_tree(root)
     check = root.parent / "check.py"
     check.touch()

@@ -286,7 +286,6 @@ def test_hostile_arguments_are_shown_and_inert(tmp_path: Path, front_end: str) -
 
 def test_hostile_output_of_a_build_is_shown_and_inert(tmp_path: Path) -> None:
     printing = [text for text in TEXTS[:100] if text.isascii()]
-    (tmp_path / "home").mkdir()
     hook = "for text in " + repr(printing) + ":\n    print(text, flush=True)\n"
     root = repository(in_tree(tmp_path / "home", hook=hook))
     done = run_inert(root, "build-all")

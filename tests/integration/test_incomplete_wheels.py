@@ -139,8 +139,7 @@ def test_wheels_need_the_extensions_that_the_sdist_declares(settings: str, tmp_p
     ],
 )
 def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: Path, settings: str) -> None:
-    (root := tmp_path / "home").mkdir()
-    in_tree(root)
+    root = in_tree(tmp_path / "home")
     house = root / "backend" / "house.py"
     house.write_text(house.read_text().replace("['home.py']", "[]"))
     repository(root)
@@ -157,8 +156,7 @@ def test_a_build_of_an_empty_wheel_fails_unless_the_settings_allow_it(tmp_path: 
 
 
 def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
-    (root := tmp_path / "home").mkdir()
-    in_tree(root)
+    root = in_tree(tmp_path / "home")
     house = root / "backend" / "house.py"
     hook = "def build_sdist(directory, settings=None):\n"
     house.write_text(house.read_text().replace(hook, f"{hook}    pathlib.Path('extra.py').write_text('')\n"))

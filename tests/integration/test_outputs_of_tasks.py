@@ -29,7 +29,6 @@ def outputs(root: Path, task: str, *words: str, code: int = 0) -> dict[str, Any]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "demo").mkdir()
     return repository(single(tmp_path / "demo"))
 
 

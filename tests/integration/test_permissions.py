@@ -22,7 +22,6 @@ def mode(path: Path) -> int:
 
 
 def test_what_the_embedded_index_keeps_is_private(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
     root = repository(in_tree(tmp_path / "home"))
     assert run(root, "relnox", "build-all").code == 0
     run(root, "relnox", "publish-test", "--index", "embedded", "--no-verify", code=0)
@@ -31,7 +30,6 @@ def test_what_the_embedded_index_keeps_is_private(tmp_path: Path) -> None:
 
 
 def test_clean_removes_archives_of_the_project_alone(tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
     root = repository(in_tree(tmp_path / "home"))
     mine = ["other-1.0.tar.gz", "other-1.0-py3-none-any.whl", ".relnox-notes", "backup.whl"]
     write(root / "dist", dict.fromkeys(mine, "mine") | {"home-0.9.tar.gz": "old", "home-0.8.tar.gz/x": "mine"})

@@ -86,8 +86,7 @@ def test_a_duplicate_python_option_gives_one_wheel_and_one_run_of_the_tests(tmp_
     ran = build_all(root, "--python", HERE, "--python", HERE, code=0)
     wheel = f"home-1.0-{tag_of(HERE)}-{tag_of(HERE)}-macosx_11_0_arm64.whl"
     assert archives(root / "dist") == [wheel, "home-1.0.tar.gz"]
-    (home := tmp_path / "other").mkdir()
-    in_tree(home)
+    home = in_tree(tmp_path / "other")
     with (home / "pyproject.toml").open("a") as out:
         look = "import home, sys; print('on', *sys.version_info[:2])"
         out.write(f'\n[tool.relnox.test]\ncommand = ["python", "-Ic", "{look}"]\n')

@@ -202,7 +202,6 @@ def test_a_tag_that_moves_with_every_release_states_no_version(tmp_path: Path, j
 
 @pytest.mark.heavy
 def test_a_job_builds_and_collects_only_the_packages_of_its_tag(tmp_path: Path, job: pytest.MonkeyPatch) -> None:
-    (tmp_path / "home").mkdir()
     root = repository(in_tree(tmp_path / "home"))
     version = next(line for line in (root / "pyproject.toml").read_text().splitlines() if "version" in line)
     run_for(job, f"v{version.split(chr(34))[1]}")

@@ -57,7 +57,6 @@ def steady(root: Path, name: str = "home", hook: str = "", **more: Any) -> Path:
 
 def workspace(root: Path, hooks: dict[str, str]) -> Path:
     for name, hook in hooks.items():
-        (root / name).mkdir(parents=True)
         steady(root / name, name, hook)
     listed = ", ".join(f'"{name}"' for name in hooks)
     write(
@@ -158,9 +157,7 @@ def test_the_second_checkout_has_other_permissions_and_times(
     field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A backend that packs one of them as it is.
-    root = tmp_path / "home"
-    root.mkdir()
-    steady(root)
+    root = steady(tmp_path / "home")
     backend = root / "backend/house.py"
     size = "member.size = len(content)\n"
     text = backend.read_text()
@@ -176,7 +173,6 @@ def test_the_second_checkout_has_other_permissions_and_times(
 def test_the_second_checkout_is_clean_for_git_too(tmp_path: Path) -> None:
     # A version with `.dirty` in it would make another file name.
     root = tmp_path / "home"
-    root.mkdir()
     look = "subprocess.run(['git', 'diff-index', '--name-only', 'HEAD'], capture_output=True, text=True).stdout"
     steady(root)
     backend = root / "backend/house.py"
@@ -193,9 +189,7 @@ def test_a_submodule_is_in_the_second_checkout_as_well(tmp_path: Path) -> None:
     below = tmp_path / "below"
     below.mkdir()
     repository(write(below, {"part.py": "part = 1\n"}))
-    root = tmp_path / "home"
-    root.mkdir()
-    repository(steady(root))
+    root = repository(steady(tmp_path / "home"))
     git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(below), "vendored")
     commit_all(root, "Take it in")
     run(root, "relnox", "build-all", "--reproducible", code=0)

@@ -163,7 +163,6 @@ def test_a_warm_process_killed_by_a_hook_is_reported(tmp_path: Path) -> None:
 def test_a_crashing_hook_in_its_own_process_fails_alone(tmp_path: Path) -> None:
     # A backend that does not share: nothing but its own package.
     for name, hook in (("able", "pass"), ("rude", "print('the last words', flush=True); os._exit(3)")):
-        (tmp_path / name).mkdir()
         in_tree(tmp_path / name, name, hook=hook)
     (tmp_path / "pyproject.toml").write_text(
         '[tool.relnox]\npackages = ["able", "rude"]\nversions = "independent"\n'

@@ -403,7 +403,6 @@ def test_built_metadata_shows_the_order_that_pyproject_does_not(tmp_path: Path) 
         tmp_path / "quill", {"pyproject.toml": '[tool.relnox]\npackages = ["*"]\nversions = "lockstep"\n'}
     )
     for name, requires in {"a-meta": ("z-slim==1.0",), "z-slim": ()}.items():
-        (root / name).mkdir()
         in_tree(root / name, name, requires=requires)
     text = (root / "a-meta/pyproject.toml").read_text(encoding="utf-8")
     text = text.replace('dependencies = ["z-slim==1.0"]', 'dynamic = ["dependencies"]')
