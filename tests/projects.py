@@ -73,10 +73,12 @@ def git(root: Path, *words: str) -> str:
     return subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def commit_all(root: Path, message: str = "Change") -> str:
-    """Commit everything and return the commit."""
+def commit_all(root: Path, message: str = "Change", *, push: bool = False) -> str:
+    """Commit everything, push the branch if it is asked for, and return the commit."""
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", message)
+    if push:
+        git(root, "push", "--quiet")
     return git(root, "rev-parse", "HEAD")
 
 

@@ -495,8 +495,7 @@ def behind(world: World) -> str:
     clone = world.beside / "clone"
     git(world.beside, "clone", "--quiet", str(remote_of(world.root)), str(clone))
     write(clone, {"more.txt": "more\n"})
-    commit_all(clone)
-    git(clone, "push", "--quiet")
+    commit_all(clone, push=True)
     return f"{RELEASE} --push"
 
 
@@ -1501,8 +1500,7 @@ def branch_with_a_foreign_commit(world: World) -> str:
         world.beside, "clone", "--quiet", "--branch", "relnox/release/main", str(remote_of(world.root)), str(clone)
     )
     write(clone, {"more.txt": "more\n"})
-    commit_all(clone)
-    git(clone, "push", "--quiet")
+    commit_all(clone, push=True)
     return PROPOSE
 
 

@@ -89,8 +89,7 @@ def test_a_check_of_the_project_stops_the_upload(tmp_path: Path, monkeypatch: py
         assert list(index.uploads) == []
         backend = (root / "backend/backend.py").read_text().replace('rglob("*.py")', 'rglob("*.*")')
         write(root, {"backend/backend.py": backend})
-        commit_all(root, "Data files are packaged")
-        git(root, "push", "--quiet")
+        commit_all(root, "Data files are packaged", push=True)
         assert run_front_end("invoke", root, "build-all", "--clean").code == 0
         ran = run_front_end("invoke", root, "publish", "--index", "own", "--yes")
         assert ran.code == 0, ran.text
@@ -102,15 +101,13 @@ def test_tests_must_pass_before_publishing(tmp_path: Path, monkeypatch: pytest.M
         root = example("tests-before-publish", tmp_path, settings)
         good = (root / "src/weather/__init__.py").read_text()
         write(root, {"src/weather/__init__.py": good.replace("+ 32", "+ 33")})
-        commit_all(root, "Break it")
-        git(root, "push", "--quiet")
+        commit_all(root, "Break it", push=True)
         assert run_front_end("nox", root, "build-all").code == 0
         ended = python(root, "-m", "nox", "-s", "publish", "--", "--index", "own", "--yes", code=1)
         assert "before-publish hook (nox -s tests) failed with status 1" in ended.stderr
         assert list(index.uploads) == []
         write(root, {"src/weather/__init__.py": good})
-        commit_all(root, "Fix it")
-        git(root, "push", "--quiet")
+        commit_all(root, "Fix it", push=True)
         assert run_front_end("nox", root, "build-all", "--clean").code == 0
         ran = run_front_end("nox", root, "publish", "--index", "own", "--yes")
         assert ran.code == 0, ran.text

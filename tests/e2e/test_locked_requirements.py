@@ -95,8 +95,7 @@ def test_what_is_locked_is_enough_to_publish_tag_and_call_a_forge(
 
         # The other jobs with credentials have the same environment, and a checkout.
         write(root, {"demo.py": "more = 1\n"})
-        commit_all(root, "feat: more")
-        git(root, "push", "--quiet", "origin", "main")
+        commit_all(root, "feat: more", push=True)
         with remote_on_forge(forge, root, job.__setitem__):
             run(root, scripts(workflows / "release-pull-request.yml", "bump")[-1])
             run(root, scripts(workflows / "release.yml", "page")[-1])

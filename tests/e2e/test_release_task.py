@@ -89,8 +89,7 @@ def test_a_confirmed_release_is_on_the_index_and_the_forge(
     root: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(root, {"CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n- More\n"})
-    commit_all(root, "Log")
-    git(root, "push", "--quiet")
+    commit_all(root, "Log", push=True)
     forge = GitHubServer(remote_of(root))
     with remote_on_forge(forge, root, monkeypatch.setenv):
         for _ in range(2):
@@ -168,8 +167,7 @@ def test_without_changes_there_is_nothing_to_release(root: Path, index: PackageI
 def test_the_release_below_a_development_version_is_finished(root: Path, index: PackageIndex) -> None:
     with (root / "pyproject.toml").open("a", encoding="utf-8") as settings:
         settings.write("[tool.relnox.bump]\nthen-dev = true\n")
-    commit_all(root, "Develop")
-    git(root, "push", "--quiet")
+    commit_all(root, "Develop", push=True)
     for _ in range(2):
         run_in_process(root, "release", "minor", "--yes", code=0)
         assert git(remote_of(root), "log", "-2", "--format=%s", "main").splitlines() == [

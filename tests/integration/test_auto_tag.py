@@ -201,8 +201,7 @@ def test_packages_in_lockstep_get_one_tag(root: Path) -> None:
     ran = tag(root, code=1)
     assert "they have several forms" in ran.err
     write(root, {"pyproject.toml": settings + 'tag-format = "v{version}"\n' + WITHOUT_INDEX})
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, push=True)
     tag(root)
     assert {name for name in tags_of(root) if "1.1.0" in name} == {"v1.1.0"}
     merged(root, "1.2.0", "core")
@@ -221,8 +220,7 @@ def test_packages_in_lockstep_without_tags_get_one_note(root: Path) -> None:
     write(root, {"pyproject.toml": settings + WITHOUT_INDEX})
     git(root, "tag", "--delete", *(f"{name}-v1.0.0" for name in NAMES))
     git(root, "push", "--quiet", "origin", "--delete", *(f"{name}-v1.0.0" for name in NAMES))
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, push=True)
     ran = tag(root)
     assert ran.err.count("gets no tag") + ran.err.count("get no tag") == 1
     assert "agents, core, runtime, studio and 1 more 1.0.0 are never tagged, and get no tag" in ran.err
@@ -275,8 +273,7 @@ def test_a_job_that_is_rerun_on_an_old_commit_is_done(root: Path) -> None:
 def test_a_tag_on_a_later_commit_with_that_version_is_done(root: Path) -> None:
     old = merged(root, "1.1.0", "core")
     write(root, {"more.txt": "more\n"})
-    later = commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    later = commit_all(root, push=True)
     tag(root)
     git(root, "switch", "--quiet", "--detach", old)
     ran = tag(root)
@@ -323,8 +320,7 @@ def test_a_tag_that_was_not_pushed_is_pushed(root: Path) -> None:
     tag(root, "--no-push")
     assert "core-v1.1.0" not in tags_of(root)
     write(root, {"more.txt": "more\n"})
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, push=True)
     tag(root)
     assert tags_of(root)["core-v1.1.0"] == commit
 
@@ -490,8 +486,7 @@ def test_of_two_runs_the_slower_one_ends_well(root: Path, faster: tuple[str, ...
 def test_a_faster_run_on_the_commit_before_ends_well(root: Path) -> None:
     merged(root, "1.1.0", "core")
     write(root, {"more.txt": "more\n"})
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, push=True)
     other_tags_at_once(root, "core-v1.1.0", at="HEAD^")
     ran = tag(root)
     assert "tagged by another run: core-v1.1.0" in ran.err

@@ -133,9 +133,7 @@ def set_by_hand(two: Path) -> str:
     """Set and push version 2.0.1 by hand; return its commit."""
     for file in two.glob("packages/*/pyproject.toml"):
         file.write_text(file.read_text().replace("2.0.0", "2.0.1"))
-    released = commit_all(two, "chore: 2.0.1")
-    git(two, "push", "--quiet", "origin", "main")
-    return released
+    return commit_all(two, "chore: 2.0.1", push=True)
 
 
 TAG_ONLY = ("--part", "auto", "--commit", "--tag", "--push")

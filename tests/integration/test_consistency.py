@@ -198,8 +198,7 @@ def test_a_shallow_clone_without_the_manifests_commit_is_blocked(shop: Trusting,
     built(root, "1.2.0", "alpha")
     old = git(root, "rev-parse", "HEAD")
     write(root, {"packages/alpha/alpha.py": "new = 1\n"})
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, push=True)
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", "--depth", "1", (tmp_path / "demo.git").as_uri(), str(clone))
     (root / "dist").rename(clone / "dist")

@@ -59,13 +59,11 @@ def test_the_job_that_builds_gets_the_tag_of_a_merged_version(root: Path) -> Non
     }
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     write(root, {"pyproject.toml": text.replace("1.2.3", "1.3.0")})
-    commit_all(root, "feat: more")
-    git(root, "push", "--quiet")
+    commit_all(root, "feat: more", push=True)
     for _ in range(2):
         assert without_pythons(outputs(root, "auto-tag", "--no-check-index")) == RELEASE
     write(root, {"notes.txt": ""})
-    commit_all(root, "docs: notes")
-    git(root, "push", "--quiet")
+    commit_all(root, "docs: notes", push=True)
     assert without_pythons(outputs(root, "auto-tag", "--no-check-index")) == NOTHING
 
 

@@ -191,8 +191,7 @@ def test_a_version_file_of_the_development_version_must_be_tracked(tmp_path: Pat
 @pytest.fixture
 def with_readme(demo: Path) -> Path:
     write(demo, {"staged.txt": "1\n"})
-    commit_all(demo)
-    git(demo, "push", "--quiet")
+    commit_all(demo, push=True)
     return demo
 
 
@@ -227,8 +226,7 @@ def test_a_hook_that_fails_leaves_no_trace_of_created_files(demo: Path, bump: Bu
     code = "open('made.txt', 'w').write('x')"
     table = f'[[tool.relnox.hooks.edit-bump]]\nrun = ["python", "-c", "{code}"]\n'
     (demo / "pyproject.toml").write_text((demo / "pyproject.toml").read_text() + table)
-    commit_all(demo)
-    git(demo, "push", "--quiet")
+    commit_all(demo, push=True)
     before = everything(demo)
     hook(demo, "pre-commit", "exit 1")
     bump(demo, *RELEASE, code=2)
@@ -331,8 +329,7 @@ def test_auto_tag_ignores_versions_that_the_commit_does_not_have(demo: Path) -> 
 def test_auto_tag_does_not_tag_a_package_that_git_does_not_track(independent: Path) -> None:
     git(independent, "push", "--quiet", "--tags")
     write(independent, {".gitignore": "libs/new\n"})
-    commit_all(independent)
-    git(independent, "push", "--quiet")
+    commit_all(independent, push=True)
     package(independent, "new")
     ran = run_in_process(independent, "auto-tag", "--package", "new", "--no-check-index", code=1)
     assert "git does not track libs/new/pyproject.toml" in ran.text
@@ -344,7 +341,6 @@ def test_auto_tag_tags_a_package_in_a_directory_that_is_a_link(independent: Path
     package(independent, "new")
     (independent / "libs/new").rename(independent / "elsewhere")
     (independent / "libs/new").symlink_to("../elsewhere")
-    commit_all(independent)
-    git(independent, "push", "--quiet")
+    commit_all(independent, push=True)
     run_in_process(independent, "auto-tag", "--package", "new", "--no-check-index", code=0)
     assert "new-v1.0.0" in git(independent, "tag").split()

@@ -126,8 +126,7 @@ def test_a_second_run_has_nothing_to_do(root: Path, forge: ForgeServer) -> None:
 def test_the_open_pull_request_follows_the_release_branch(root: Path, forge: ForgeServer) -> None:
     assert propose(root).code == 0
     write(root, {"CHANGELOG.md": CHANGELOG.format(text="Another mistake")})  # conflicts with the first commit
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, push=True)
     ran = propose(root, code=0)
     assert "updates pull request 1" in ran.out + ran.err
     is_proposed(forge, root)
@@ -168,8 +167,7 @@ def test_the_report_has_number_and_address(root: Path, forge: ForgeServer, tmp_p
 def test_text_of_the_changelog_notifies_no_user_and_closes_nothing(root: Path, github: GitHubServer) -> None:
     text = "fixes #1, closes https://github.com/acme/demo/issues/2 by @someone <img src=x> ```\n/merge"
     write(root, {"CHANGELOG.md": CHANGELOG.format(text=text)})
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, push=True)
     assert propose(root).code == 0
     body = str(github.pull_requests[0].body)
     assert (
@@ -186,8 +184,7 @@ def test_modes_and_line_ends_are_those_of_git(root: Path, github: GitHubServer, 
         settings.write(
             f"\n[[tool.relnox.version-files]]\nfile = '{name}'\npattern = 'version (?P<version>[0-9.]+)'\n"
         )
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, push=True)
     (root / name).unlink()
     git(root, "checkout", "--", name)
     propose(root, code=0)
@@ -273,8 +270,7 @@ def test_a_detached_checkout_of_the_head_is_enough(root: Path, github: GitHubSer
 def test_a_shallow_clone_is_enough(root: Path, github: GitHubServer) -> None:
     assert propose(root).code == 0
     write(root, {"new.txt": "new\n"})
-    commit_all(root)
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, push=True)
     shallow = root.parent / "shallow"
     git(root.parent, "clone", "--quiet", "--depth", "1", remote_of(root).as_uri(), str(shallow))
     git(shallow, "config", f"url.{remote_of(root).as_uri()}.insteadOf", github.remote)
@@ -316,8 +312,7 @@ def test_a_release_that_is_not_tagged_yet_blocks_the_next_one(root: Path, github
     git(root, "tag", "--annotate", "--message", "v2.0.0", "v2.0.0")
     git(root, "push", "--quiet", "origin", "v2.0.0")
     write(root, {"packages/base/new.py": "new = 1\n"})
-    commit_all(root, "feat: Something new")
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, "feat: Something new", push=True)
     assert propose(root, part="auto").code == 0
     is_proposed(github, root)
     github.merge(1)
@@ -378,8 +373,7 @@ def test_the_merged_versions_are_tagged(root: Path, github: GitHubServer, how: s
 
 def test_a_link_beside_the_edited_files_stays_a_link(root: Path, github: GitHubServer) -> None:
     (root / "notes.md").symlink_to("CHANGELOG.md")
-    commit_all(root, "Link")
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, "Link", push=True)
     assert propose(root).code == 0
     modes = git(remote_of(root), "ls-tree", head_of(github), "notes.md").split()
     assert modes[0] == "120000"
@@ -388,8 +382,7 @@ def test_a_link_beside_the_edited_files_stays_a_link(root: Path, github: GitHubS
 def test_what_a_person_has_done_stays_done(root: Path, forge: ForgeServer) -> None:
     with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write('check.manual = [{ title = "Ask the designers" }, { title = "Announce it", when = "after" }]\n')
-    commit_all(root, "fix: more")
-    git(root, "push", "--quiet", "origin", "main")
+    commit_all(root, "fix: more", push=True)
     assert propose(root).code == 0
     (request,) = forge.pull_requests
     assert "- [ ] Ask the designers\n- [ ] Announce it (after publishing)\n" in (request.body or "")

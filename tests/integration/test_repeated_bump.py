@@ -45,8 +45,7 @@ def push_other(root: Path, directory: Path) -> None:
     """Push a commit from another clone."""
     other = clone(root, directory)
     write(other, {"packages/top/more.py": ""})
-    commit_all(other, "feat: more")
-    git(other, "push", "--quiet")
+    commit_all(other, "feat: more", push=True)
 
 
 def on_remote(root: Path) -> list[str]:

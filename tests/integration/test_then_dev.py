@@ -90,8 +90,7 @@ def test_the_remote_moved_and_the_rebased_release_is_pushed(demo: Path, bump: Bu
     assert bump(demo, *PUSHED).code == 2
     hook.unlink()
     write(other, {"other.txt": "1\n"})
-    commit_all(other, "fix: other")
-    git(other, "push", "--quiet")
+    commit_all(other, "fix: other", push=True)
     git(demo, "pull", "--quiet", "--rebase", "origin", "main")
     bump(demo, *PUSHED, code=0)
     assert subjects(demo)[:3] == ["Start development of 1.3.1.dev1", "Release 1.3.0", "fix: other"]

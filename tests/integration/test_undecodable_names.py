@@ -31,8 +31,7 @@ def root(tmp_path: Path) -> Path:
     git(root, "tag", "v1.0.0")
     git(root, "push", "--quiet", "--tags")
     write(root, {f"src/acme/{NAME}.py": '__version__ = "1.0.0"\nX = 1\n'})
-    commit_all(root, "feat: x")
-    git(root, "push", "--quiet")
+    commit_all(root, "feat: x", push=True)
     return root
 
 

@@ -41,8 +41,7 @@ def test_line_ends_and_other_changes_stay(two: Path, bump: Bump) -> None:
     write(two, {".gitattributes": "*.toml text eol=crlf\n", "mine.txt": "1\n", "other.txt": "1\n"})
     for path in two.rglob("pyproject.toml"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    commit_all(two)
-    git(two, "push", "--quiet", "origin", "main")
+    commit_all(two, push=True)
     before = (two / TOP).read_bytes()
     assert bump(two, *RELEASE).code == 0
     write(two, {"mine.txt": "2\n", "other.txt": "2\n", "new.txt": ""})
