@@ -106,12 +106,12 @@ def run_blocked_bump(bump: Bump, root: Path, *options: str, code: int = 1) -> st
     return ran.err
 
 
-def run_front_end(front_end: str, cwd: Path, task: str, *options: str) -> RunResult:
-    """Run a task with a front end."""
+def run_front_end(front_end: str, cwd: Path, task: str, *options: str, code: int | None = None) -> RunResult:
+    """Run a task with a front end; for `code` see `run`."""
     match front_end:
         case "nox":
-            return run(cwd, "nox", "-s", task, *(["--", *options] if options else []))
+            return run(cwd, "nox", "-s", task, *(["--", *options] if options else []), code=code)
         case "invoke":
-            return run(cwd, "invoke", task, *options)
+            return run(cwd, "invoke", task, *options, code=code)
         case _:
-            return run_process(cwd, "relnox", task, *options)
+            return run_process(cwd, "relnox", task, *options, code=code)

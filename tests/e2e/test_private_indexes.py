@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import packed
@@ -14,10 +13,8 @@ from accounts import Accounts
 from package_index import PackageIndex, serving
 from private_indexes import PASSWORD, USER, PrivateIndex, devpi, installed, pypiserver
 from releases import made_wheel, project_of, reading
-from running import RunResult
+from running import RunResult, run_in_process
 from stops import stopped
-
-from relnox.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,17 +104,13 @@ def _built(directory: Path, name: str, content: str, *requires: str) -> list[Pat
     return [*wheels, packed.sdist(directory, sources, name=f"{name}-1.0.tar.gz", top=f"{name}-1.0")]
 
 
-def relnox(root: Path, task: str, *words: str) -> RunResult:
+def relnox(root: Path, task: str, *words: str, code: int) -> RunResult:
     """Run a task with the index of the project."""
-    out, err = io.StringIO(), io.StringIO()
-    common = ["--project", str(root), "--index", "own", "--reporter", "plain", "--report", str(root / "run.json")]
-    with redirect_stdout(out), redirect_stderr(err):
-        code = main([task, *common, *words])
-    return RunResult(code, out.getvalue(), err.getvalue())
+    return run_in_process(root, task, "--index", "own", "--report", str(root / "run.json"), *words, code=code)
 
 
-def publish(root: Path) -> RunResult:
-    return relnox(root, "publish", "--yes")
+def publish(root: Path, code: int = 0) -> RunResult:
+    return relnox(root, "publish", "--yes", code=code)
 
 
 def listed(index: PrivateIndex) -> dict[str, str | None]:
@@ -142,12 +135,10 @@ def test_a_release_is_published_verified_and_skipped_by_a_rerun(
     third = made_wheel(tmp_path / "elsewhere", "third", {"third.py": "origin = 'trusted'\n"})
     with serving(third) as trusted:
         built = project(tmp_path / "demo", index, trusted=trusted.simple_url)
-        ran = publish(built.root)
-        assert ran.code == 0, ran.text
+        publish(built.root)
         assert upload_statuses(built.root) == {"success"}
         assert listed(index) == built.hashes
-        ran = publish(built.root)
-        assert ran.code == 0, ran.text
+        publish(built.root)
         assert upload_statuses(built.root) == {"skipped"}
 
         # An attacker uploads a newer `third` to the index: it must not be installed.
@@ -160,9 +151,8 @@ def test_a_release_is_published_verified_and_skipped_by_a_rerun(
             settings=f'[tool.relnox.indexes.own]\nupload = "{index.upload}"\nsimple = "{index.simple}"\n'
             "production = false\n",
         )
-        assert publish(attack).code == 0
-        ran = relnox(built.root, "verify-install")
-        assert ran.code == 0, ran.text
+        publish(attack)
+        relnox(built.root, "verify-install", code=0)
         asked = {path.split("/")[2] for path in trusted.asked if path.startswith("/simple/")}
         assert asked == {"third"}, "the release's own packages come from the index only"
 
@@ -176,8 +166,7 @@ def test_a_killed_run_is_finished_by_a_rerun(kind: str, index: PrivateIndex, tmp
     assert code == -signal.SIGKILL, output
     before = listed(index)
     assert before.keys() == {name for name in built.hashes if name.startswith("core-") and name.endswith(".whl")}
-    ran = publish(built.root)
-    assert ran.code == 0, ran.text
+    publish(built.root)
     assert upload_statuses(built.root) == {"skipped", "success"}
     assert listed(index) == built.hashes
 
@@ -185,10 +174,9 @@ def test_a_killed_run_is_finished_by_a_rerun(kind: str, index: PrivateIndex, tmp
 @pytest.mark.parametrize("index", INDEXES, indirect=True)
 def test_other_bytes_of_the_same_name_are_a_conflict(index: PrivateIndex, tmp_path: Path) -> None:
     built = project(tmp_path / "demo", index)
-    assert publish(built.root).code == 0
+    publish(built.root)
     other = project(tmp_path / "other", index, content="changed = True\n")
-    ran = publish(other.root)
-    assert ran.code == 4, ran.text
+    ran = publish(other.root, code=4)
     for name in built.hashes:
         assert f"own has a different {name}" in ran.err
         assert built.hashes[name] in ran.err

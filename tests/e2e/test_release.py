@@ -23,8 +23,7 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 def test_five_packages_are_released_through_each_front_end(front_end: str, workspace: Path) -> None:
     def task(name: str, *options: str) -> str:
-        ran = run_front_end(front_end, workspace, name, *options)
-        assert ran.code == 0, ran.text
+        ran = run_front_end(front_end, workspace, name, *options, code=0)
         return ran.out + ran.err
 
     task("bump", "--part", "minor", "--commit", "--tag")

@@ -271,15 +271,6 @@ def test_the_command_line_wins_then_the_environment_then_the_file(
     assert plan["steps"][1]["strict"] is expected
 
 
-def test_an_invalid_setting_is_an_error(project: Path) -> None:
-    done = relnox(settings(project, '[tool.relnox]\nbrnch = "main"'), "status")
-    assert (done.code, done.out) == (1, "")
-    assert (
-        done.err == "error: pyproject.toml: tool.relnox has no key 'brnch' [setting-invalid]\n"
-        "fix: did you mean branch?\n"
-    )
-
-
 # init
 
 

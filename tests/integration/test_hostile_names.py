@@ -18,7 +18,7 @@ from fake_forge import GitHubServer, GitLabServer, remote_on_forge
 from hostile_text import TEXTS
 from job_outputs import NAMES, read_github
 from projects import HATCHLING, copy_of, git, remote_of, repository, write
-from running import RunResult
+from running import RunResult, checked
 from workflow_commands import commands
 
 from relnox.cli import main
@@ -95,16 +95,16 @@ def check_output(printed: str, text: object, allowed: set[str]) -> None:
     assert {command.name for command in commands(printed)} <= allowed, (text, printed)
 
 
-def run(job: Job, root: Path, text: object, *words: str) -> RunResult:
+def run(job: Job, root: Path, text: object, *words: str, code: int | None = None) -> RunResult:
     """Run relnox, and check that nothing was executed or injected."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = main([words[0], "--project", str(root), *words[1:]])
+        ended = main([words[0], "--project", str(root), *words[1:]])
     check_output(out.getvalue(), text, set())
     check_output(err.getvalue(), text, COMMANDS)
     assert "Traceback" not in err.getvalue(), (text, err.getvalue())
     job.check(text)
-    return RunResult(code, out.getvalue(), err.getvalue())
+    return checked(RunResult(ended, out.getvalue(), err.getvalue()), code)
 
 
 def as_ref(text: str) -> str | None:

@@ -14,8 +14,6 @@ from releases import Package, publish, release
 from running import RunResult
 
 from relnox.cli import main
-from relnox.commands import status
-from relnox.system import retries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,14 +73,3 @@ def test_an_index_that_is_down_fails_after_seconds(tmp_path: Path, clock: Simula
     assert "returned 500 Internal Server Error; gave up after 10 s" in ran.err
     assert "or remove --index own" in ran.err
     assert clock.monotonic() < 11
-
-
-def test_a_silent_index_times_out(tmp_path: Path, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "_INDEX_TIMEOUT", 0.3)
-    monkeypatch.setattr(retries, "_UNCONNECTED_RETRY_TIME", 0.3)
-    assert retries.Deadline().read_timeout == 60
-    release(tmp_path, PACKAGES)
-    with PackageIndex([Rule(acts.stalls(), on=ANY)]) as index:
-        ran = ask(tmp_path, index.simple_url)
-    assert ran.code == 5, ran.text
-    assert "cannot read the files of part-0 on own" in ran.err

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +9,7 @@ from accounts import Accounts, Token
 from package_index import PackageIndex
 from projects import git, repository, write
 from releases import Package, made_wheel, release
-from running import RunResult
-
-from relnox.cli import main
+from running import RunResult, run_in_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +41,9 @@ def root(tmp_path: Path) -> Path:
     return repository(root)
 
 
-def publish_test(root: Path, index: PackageIndex, *options: str, token: str = OURS) -> RunResult:
+def publish_test(
+    root: Path, index: PackageIndex, *options: str, token: str = OURS, code: int | None = None
+) -> RunResult:
     write(
         root,
         {
@@ -54,12 +52,9 @@ def publish_test(root: Path, index: PackageIndex, *options: str, token: str = OU
             "production = false\n"
         },
     )
-    words = ["publish-test", "--project", str(root), "--index", "own", "--no-verify", "--reporter", "plain"]
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RELNOX_OWN_TOKEN", token)
-        code = main([*words, *options])
-    return RunResult(code, out.getvalue(), err.getvalue())
+        return run_in_process(root, "publish-test", "--index", "own", "--no-verify", *options, code=code)
 
 
 def put(index: PackageIndex, directory: Path, owner: str, *versions: str) -> None:
@@ -72,8 +67,7 @@ def test_a_project_that_may_belong_to_another_account_is_noted_before_any_upload
 ) -> None:
     put(index, tmp_path / "theirs", "otto", "0.1", "0.2")
     before = len(index.uploads)
-    ran = publish_test(root, index, "--dry-run")
-    assert ran.code == 0, ran.text
+    ran = publish_test(root, index, "--dry-run", code=0)
     assert f"note: {TAKEN}" in ran.out
     assert "project core on own" not in ran.out
     assert len(index.uploads) == before
@@ -83,8 +77,7 @@ def test_an_upload_to_the_project_of_another_account_is_an_error(
     root: Path, index: PackageIndex, tmp_path: Path
 ) -> None:
     put(index, tmp_path / "theirs", "otto", "0.1", "0.2")
-    ran = publish_test(root, index, "--package", "demo", "--allow-mismatch")
-    assert ran.code == 1, ran.text
+    ran = publish_test(root, index, "--package", "demo", "--allow-mismatch", code=1)
     assert f"note: {TAKEN}" in ran.err
     assert "these credentials may not upload to project demo on own: 403 The user 'anna' isn't allowed" in ran.err
     assert f"relnox publish-test --project {root} --index embedded" in ran.err
@@ -96,8 +89,7 @@ def test_a_project_with_a_version_that_is_tagged_here_is_ours(
 ) -> None:
     put(index, tmp_path / "ours", "anna", "0.1", "0.2")
     git(root, "tag", "demo-v0.2")
-    ran = publish_test(root, index)
-    assert ran.code == 0, ran.text
+    ran = publish_test(root, index, code=0)
     assert "may belong to another account" not in ran.text
 
 
@@ -117,7 +109,6 @@ def test_where_the_tags_cannot_be_known_nothing_is_guessed(
 
 
 def test_a_token_for_another_project_is_an_error(root: Path, index: PackageIndex) -> None:
-    ran = publish_test(root, index, "--package", "core", token="pypi-of-other")
-    assert ran.code == 1, ran.text
+    ran = publish_test(root, index, "--package", "core", token="pypi-of-other", code=1)
     assert "the token for own is for a project other than core: 403 Invalid API Token: project-scoped" in ran.err
     assert "or for the whole account if this is its first release" in ran.err

@@ -18,7 +18,6 @@ from relnox.core.bump.release_history import (
 from relnox.core.bump.version_bumps import BumpRequest
 from relnox.core.packages import Package, VersionSource
 from relnox.core.settings.config import CommitsConfig, Config
-from relnox.core.tags import TagFormat, latest_tags
 from relnox.core.versions.versioning import Bump
 from relnox.core.workspace import Workspace
 
@@ -131,15 +130,6 @@ def test_commit_types_in_settings_ignore_case() -> None:
 @given(st.text(max_size=60))
 def test_any_message_has_a_level_or_none(message: str) -> None:
     assert level_of_commit(message, CommitsConfig()) in {None, "patch", "minor", "major"}
-
-
-# --- last tags -----------------------------------------------------------------------------------------
-
-
-def test_packages_have_their_own_last_tags() -> None:
-    formats = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("core", "core-web", "new")}
-    found = latest_tags(formats, ["core-v1.0", "core-web-v2.0", "core-v0.9"])
-    assert {name: tag for name, (tag, _) in found.items()} == {"core": "core-v1.0", "core-web": "core-web-v2.0"}
 
 
 # --- which commits are since --------------------------------------------------------------------------
