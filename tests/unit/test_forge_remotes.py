@@ -141,8 +141,3 @@ def test_the_fix_for_a_missing_token_names_a_variable_that_is_set_by_hand() -> N
         with pytest.raises(Blocked) as caught:
             forge_of(remote, variables).check_token()
         assert str(caught.value.fix).startswith(f"set {name} to a token for a/b")
-
-
-def test_a_forge_shows_no_token() -> None:
-    forge = forge_of("https://github.com/a/b", {"GITHUB_TOKEN": "secret-of-the-job"})
-    assert "secret-of-the-job" not in repr(vars(forge))
