@@ -189,9 +189,6 @@ class _ListingPage(HTMLParser):
         self.is_html = False
         self.has_password_field = False
 
-    def handle_decl(self, decl: str) -> None:
-        self.is_html = self.is_html or decl.lower().startswith("doctype html")
-
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         self.is_html = True
