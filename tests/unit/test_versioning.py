@@ -193,6 +193,15 @@ def test_phases_may_start_at_1(version: str, bumps: str) -> None:
         ("26", "minor = 26.1"),
         ("1!26.3", "minor = 1!26.4"),
         ("9.9", "minor = 2026.0"),
+        # The number of a prerelease may be a date.
+        ("1.0.0b260730", "beta = 1.0.0b261120; pre = 1.0.0b261120; rc = 1.0.0rc0; release = 1.0.0"),
+        ("1.0.0b20260730", "beta = 1.0.0b20261120"),
+        ("1.0.0b260730.dev1", "beta = 1.0.0b261120"),
+        ("1.0.0b261120.dev1", "beta = 1.0.0b261120"),
+        ("1.0.0.dev20260730", "dev = 1.0.0.dev20261120"),
+        ("1.0.0b261399", "beta = 1.0.0b261400"),
+        ("1.0.0b9", "beta = 1.0.0b10"),
+        ("1.0.0b261120", "beta = refuse: today's date (2026-11-20) or a later one"),
         # Versions of the future.
         ("26.12.0", "patch = refuse: is not higher than the current version 26.12.0"),
         ("2026.12.0", "patch = refuse: is not higher than the current version 2026.12.0"),
@@ -424,3 +433,10 @@ def test_parsing_any_text_gives_a_version_or_is_blocked(text: str) -> None:
         return
     assert parse_version(str(version)) == version
     assert (normalization_note(text) is None) == (text == str(version))
+
+
+@pytest.mark.parametrize("scheme", get_args(Scheme))
+def test_a_number_with_too_many_digits_is_blocked(scheme: Scheme) -> None:
+    longest = "9" * 4300  # sys.int_info.default_max_str_digits
+    with pytest.raises(Blocked):
+        next_version(Version(f"{longest}.0.{longest}"), Bump(part="major"), scheme=scheme, today=NOVEMBER)

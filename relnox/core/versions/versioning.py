@@ -7,7 +7,8 @@ another form (`semver_compat`). Every result is greater than the current version
 
 from __future__ import annotations
 
-from datetime import date
+import contextlib
+from datetime import date, datetime
 from typing import Literal, TypeAlias, get_args
 
 from packaging.version import Version
@@ -30,6 +31,8 @@ PATCH = 2
 """The index of the patch number in a release."""
 _TWO_DIGITS = range(10, 100)
 """First numbers that are years of two digits: no version with such a year could follow one with four."""
+_DATE_FORMATS = {6: "%y%m%d", 8: "%Y%m%d"}
+"""The formats of dates that are the number of a prerelease, by their length."""
 PHASES: dict[str, Phase] = {letter: phase for phase, letter in LETTERS.items()}
 _ORDER = tuple(PHASES)
 _FIRST = 1
@@ -126,6 +129,12 @@ def next_version(
     else:
         counting = CalendarCounting(current.release, today) if scheme == "calver" else LevelCounting()
         result = BumpComputation(current.__replace__(local=None), bump, counting, prerelease_start).result()
+    try:
+        str(result)
+    except ValueError:  # Python converts no numbers of thousands of digits
+        raise Blocked(
+            "version-invalid", "the next number has too many digits", fix="set the version: --to VERSION"
+        ) from None
     _check_order(current, result, bump)
     if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
         reason, fix = obstacle
@@ -252,6 +261,10 @@ class LevelCounting:
         padded_release = _pad_release(release, level + 1)
         return _pad_release((*padded_release[:level], padded_release[level] + 1), len(padded_release))
 
+    def next_prerelease(self, number: int, *, is_used: bool) -> int:
+        """Return the number of a prerelease that follows one that is used, or may have that number itself."""
+        return number + is_used
+
 
 class CalendarCounting(LevelCounting):
     """Numbering by date: YYYY.MM.MICRO if a version has three numbers, else YYYY.MINOR."""
@@ -259,6 +272,7 @@ class CalendarCounting(LevelCounting):
     def __init__(self, release: Release, today: date | None) -> None:
         if today is None:
             raise Blocked("bump-not-possible", 'scheme = "calver" needs a date', fix="pass today's date in UTC")
+        self.today = today
         year = today.year % 100 if release[0] in _TWO_DIGITS else today.year
         has_month = len(release) >= len(("YYYY", "MM", "MICRO"))
         self.period: Release = (year, today.month) if has_month else (year,)
@@ -272,6 +286,29 @@ class CalendarCounting(LevelCounting):
         if self.begins_series(release, level):
             return super().next_release(release, len(self.period))
         return _pad_release((*self.period, 0), len(release))
+
+    def next_prerelease(self, number: int, *, is_used: bool) -> int:
+        """Return the date of today for a number that is a date, such as 260730, else the next number."""
+        date_format = _date_format(number)
+        if date_format is None:
+            return super().next_prerelease(number, is_used=is_used)
+        today = int(self.today.strftime(date_format))
+        if today < number + is_used:
+            raise Blocked(
+                "version-not-higher",
+                f"prerelease number {number} is already today's date ({self.today}) or a later one",
+                fix="bump tomorrow, or set the version: --to VERSION",
+            )
+        return today
+
+
+def _date_format(number: int) -> str | None:
+    """Return the format of the date that the number of a prerelease is, or None if it is no date."""
+    for length, date_format in _DATE_FORMATS.items():
+        with contextlib.suppress(ValueError):
+            if number in range(10 ** (length - 1), 10**length) and datetime.strptime(str(number), date_format):  # noqa: DTZ007
+                return date_format
+    return None
 
 
 def _pad_release(release: Release, length: int) -> Release:
@@ -386,7 +423,8 @@ class BumpComputation(Record):
         """Return the next dev release: of the same version, the next prerelease, or the next patch."""
         version, number = self.version, self.bump.number
         if version.dev is not None:
-            return version.__replace__(dev=version.dev + 1 if number is None else number)
+            following = self.counting.next_prerelease(version.dev, is_used=True) if number is None else number
+            return version.__replace__(dev=following)
         first = _FIRST if number is None else number
         if version.pre is not None:
             return _final_version(version).__replace__(pre=self._next_in_phase(version.pre), dev=first)
@@ -407,7 +445,7 @@ class BumpComputation(Record):
         """
         letter, number = pre
         is_pending = self.version.dev is not None and self.version.post is None
-        return letter, number if is_pending else number + 1
+        return letter, self.counting.next_prerelease(number, is_used=not is_pending)
 
     def _impossible_bump_error(self, why: str, fix: str) -> Blocked:
         return Blocked("bump-not-possible", f"{self.version} {why}", fix=fix)
