@@ -305,8 +305,9 @@ class CalendarCounting(LevelCounting):
 def _date_format(number: int) -> str | None:
     """Return the format of the date that the number of a prerelease is, or None if it is no date."""
     for length, date_format in _DATE_FORMATS.items():
-        with contextlib.suppress(ValueError):
-            if number in range(10 ** (length - 1), 10**length) and datetime.strptime(str(number), date_format):  # noqa: DTZ007
+        if number in range(10 ** (length - 1), 10**length):
+            with contextlib.suppress(ValueError):
+                datetime.strptime(str(number), date_format)  # noqa: DTZ007 - only whether it is a date
                 return date_format
     return None
 
