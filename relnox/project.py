@@ -7,7 +7,7 @@ import platform
 import posixpath
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -33,7 +33,7 @@ from relnox.core.settings.schema import Field
 from relnox.core.tags import DetectedTagFormats, TagFormat, detect_tag_formats
 from relnox.core.version_groups import VersionGroup, find_version_groups
 from relnox.core.workspace import Workspace
-from relnox.errors import Blocked, Problem, TryLater
+from relnox.errors import Blocked, Problem, TryLater, problem_of
 from relnox.source import discovery, history, pyproject, version_literals
 from relnox.source.changelog_files import find_changelogs
 from relnox.source.git import Git, GitState, find_repository
@@ -487,11 +487,15 @@ def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
             f"Python encodes file names as {encoding} (relnox needs UTF-8, as git and package indexes use)",
             fix="export PYTHONUTF8=1, then rerun the command",
         )
-    if not start.is_dir():
-        raise Blocked(
-            "project-not-found", f"{start} is not a directory", fix="pass the project's directory: --project DIR"
-        )
-    start = start.resolve()
+    try:
+        if not start.is_dir():
+            message = f"{start} is not a directory"
+            raise Blocked("project-not-found", message, fix="pass the project's directory: --project DIR")
+        start = start.resolve()
+    except OSError as error:  # such as a working directory that was removed
+        if (problem := problem_of(error)) is None:
+            raise
+        raise Blocked(problem.code, problem.message, problem.fix) from error
     top = find_repository(start)
     root = discovery.find_project_root(start, top_directory(top))
     # Paths in plans are relative to the root, so git needs the root's position in the checkout.
@@ -505,7 +509,9 @@ def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
         settings = _read_settings(root)
         return Config() if settings is None else parse_settings(settings, options_by_table)
     except Blocked as error:
-        file = os.path.relpath(root / "pyproject.toml")
+        file = str(root / "pyproject.toml")
+        with suppress(FileNotFoundError):  # the working directory was removed
+            file = os.path.relpath(file)
         raise Blocked(error.code, f"{file}: {error.message}", fix=error.fix) from None
 
 

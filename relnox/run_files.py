@@ -44,13 +44,22 @@ def document_paths(options: CommonOptions) -> tuple[str, ...]:
     return tuple(path for path in files if path is not None and path != STANDARD_OUTPUT)
 
 
-def check_report_path(path: str | None) -> None:
-    """Raise an error if the report cannot be written to a path; None if there is no report."""
-    if path is not None and path != STANDARD_OUTPUT:
+def check_outputs(options: CommonOptions) -> None:
+    """Raise an error if two documents have the same path, or if the report cannot be written."""
+    json_path = STANDARD_OUTPUT if getattr(options, "json", False) else None
+    flags: dict[str, str] = {}
+    for flag, path in {"--plan": options.plan, "--report": options.report, "--json": json_path}.items():
+        if path is None:
+            continue
+        other = flags.setdefault(path if path == STANDARD_OUTPUT else os.path.realpath(path), flag)
+        if other != flag:
+            place = "standard output" if path == STANDARD_OUTPUT else path
+            raise Blocked("options-conflict", f"{other} and {flag} both write to {place}", fix=f"remove {flag}")
+    if options.report is not None and options.report != STANDARD_OUTPUT:
         try:
-            Path(path).open("ab").close()
+            Path(options.report).open("ab").close()
         except OSError as error:
-            raise _not_writable_error(path, "report", error.strerror) from None
+            raise _not_writable_error(options.report, "report", error.strerror) from None
 
 
 def write_document(path: str, text: str, what: str) -> None:

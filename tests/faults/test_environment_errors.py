@@ -19,6 +19,7 @@ from running import RunResult
 
 import relnox
 from relnox.commands import TASKS
+from relnox.errors import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,11 +86,22 @@ def lost(tmp_path: Path, *words: str) -> RunResult:
 def test_a_lost_working_directory_is_an_error(tmp_path: Path, task: str) -> None:
     ran = lost(tmp_path, task, *(["--from", "dist"] if task == "collect" else []))
 
-    assert (ran.code, ran.out) == (2, "")
+    assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
         "error: the working directory no longer exists [file-not-writable]\n"
         "fix: cd into the project's directory, or pass it: --project DIR\n"
     )
+
+
+def test_python_code_gets_a_problem_for_a_lost_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    with pytest.raises(Blocked, match="the working directory no longer exists"):
+        relnox.Workspace.open()
 
 
 def test_without_a_working_directory_a_project_can_be_named(tmp_path: Path, demo: Path) -> None:
@@ -99,6 +111,11 @@ def test_without_a_working_directory_a_project_can_be_named(tmp_path: Path, demo
 
     ran = lost(tmp_path, "bump", "--part", "minor", "--commit", "--tag", "--project", str(demo))
     assert (ran.code, git(demo, "tag")) == (0, "v1.3.0"), ran.text
+
+    with (demo / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("[tool.relnox]\nbranches = 3\n")
+    ran = lost(tmp_path, "status", "--project", str(demo))
+    assert (ran.code, f"{demo}/pyproject.toml: " in ran.err) == (1, True), ran.text
 
 
 @pytest.mark.parametrize(

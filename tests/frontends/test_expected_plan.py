@@ -148,3 +148,17 @@ def test_a_project_outside_git_has_plans_too(tmp_path: Path) -> None:
     approved(root, plan["digest"], "bump", "3.0", code=1)
     approved(root, plan["digest"], "bump", "2.0")
     assert 'version = "2.0"' in (root / "pyproject.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bump", "minor", "--plan", "one.json", "--report", "./one.json"),
+        ("bump", "minor", "--plan", "-", "--report", "-"),
+        ("status", "--json", "--plan", "-"),
+    ],
+)
+def test_two_documents_have_two_files(root: Path, words: tuple[str, ...]) -> None:
+    ran = run(root, "relnox", *words, code=1)
+    assert "[options-conflict]" in ran.err
+    assert git(root, "diff", "--stat") == ""
