@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -96,13 +97,10 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
 
     def apply(self, run: Run) -> str:
         installation = _Installation(self, run)
-        directory = run.create_temporary_directory(f"environment {self.python}")
-        try:
-            installation.install(directory / "env")
+        with run.service(EnvironmentDirectories).borrow(self.python) as directory:
+            installation.install(directory)
             installation.compare_files()  # before foreign code runs
             installation.run_checks()
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)  # before the run ends: environments may be large
         return installation.describe()
 
 
@@ -132,6 +130,30 @@ class SkippedChecks(SharedService):
                     f"{fixes.task_command('verify-install', '--python', 'X.Y')}",
                 )
         return reason
+
+
+class EnvironmentDirectories(SharedService):
+    """Directories of environments whose checks have ended, in which the next environments are created."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._directories: defaultdict[str, list[Path]] = defaultdict(list)
+
+    @contextmanager
+    def borrow(self, python: str) -> Iterator[Path]:
+        """Yield a directory for an environment, if possible one that an environment had before.
+
+        uv asks each interpreter that it does not know by its path, which takes longer than to create the environment.
+        """
+        free = self._directories[python]
+        try:
+            directory = free.pop()
+        except IndexError:
+            directory = self._run.create_temporary_directory(f"environment {python}")
+        try:
+            yield directory / "env"
+        finally:
+            free.append(directory)
 
 
 class _Installation:
