@@ -143,7 +143,7 @@ class EnvironmentDirectories(SharedService):
     def borrow(self, python: str) -> Iterator[Path]:
         """Yield a directory for an environment, if possible one that an environment had before.
 
-        uv asks each interpreter that it does not know by its path, which takes longer than to create the environment.
+        uv starts each interpreter to inspect it, and caches the result by path.
         """
         free = self._directories[python]
         try:
