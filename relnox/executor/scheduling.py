@@ -93,7 +93,7 @@ def execute_step(step: Step, run: Run) -> StepFinished:
     start = time.monotonic()
     error: Problem | None = None
     try:
-        if (reason := step.done(run)) is not None:
+        if (reason := step.reason_to_skip(run)) is not None:
             status, detail = Status.SKIPPED, reason
         else:
             result = step.apply(run)

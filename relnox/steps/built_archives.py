@@ -173,8 +173,8 @@ class CleanDirectory(Step, key="clean"):
     def title(self) -> str:
         return f"remove {join_names(self.files)} from {self.directory}"
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the directory has none of the files, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the directory has none of the files, else None."""
         return None if self._remaining_files(run) else f"{format_count(len(self.files), 'file')} removed"
 
     def apply(self, run: Run) -> None:

@@ -52,8 +52,8 @@ class EditFiles(Step):
     def previewed_edits(self) -> tuple[Edit, ...]:
         return self.edits
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if all files have their new content, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if all files have their new content, else None."""
         return "the files are already edited" if file_edits.are_applied(run.root, self.edits) else None
 
     def apply(self, run: Run) -> None:

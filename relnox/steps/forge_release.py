@@ -103,8 +103,8 @@ class DraftRelease(
 ):
     """Create a draft release, or complete the text of a release that exists."""
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if there is one release with the section, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if there is one release with the section, else None."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -146,8 +146,8 @@ class AttachFile(
     file: AttachedFile
     directory: str
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the forge serves the file with the planned hash, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the forge serves the file with the planned hash, else None."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             file = self._files_on_forge(forge, self._release(run)).get(self.file.name)
@@ -215,8 +215,8 @@ class PublishRelease(ReleaseStep, key="publish release {self.tag}"):
     def previewed_edits(self) -> tuple[Edit, ...]:
         return super().previewed_edits if self.latest is None else ()  # otherwise the draft shows it
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the release is public and complete, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the release is public and complete, else None."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             page = choose_release(forge.releases(self.tag), self.tag)

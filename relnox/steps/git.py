@@ -148,8 +148,8 @@ class CreateTags(Step, key="tag"):
     def title(self) -> str:
         return f"tag {join_names([tag.name for tag in self.tags])}"
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if all tags exist on the commit, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if all tags exist on the commit, else None."""
         return "the tags already exist on this commit" if not self._missing_tags(run.checkout) else None
 
     def apply(self, run: Run) -> None:
@@ -213,8 +213,8 @@ class Push(Step, key="push"):
     def title(self) -> str:
         return f"push {join_names(filter(None, [self.branch, *self.tags]))} to {self.remote_name} atomically"
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the remote has the branch and the tags, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the remote has the branch and the tags, else None."""
         return None if self._missing_refs(run.checkout) else f"{self.remote_name} is up to date"
 
     def apply(self, run: Run) -> None:
@@ -286,8 +286,8 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
     def title(self) -> str:
         return f"push {join_names([tag for tag, _ in self.tags])} to {self.remote_name}"
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the remote has the tags, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the remote has the tags, else None."""
         missing, foreign = self._compare_tags(run)
         return None if missing else _describe_foreign_tags(foreign) or f"{self.remote_name} has the tags already"
 
@@ -409,8 +409,8 @@ class UntrackFiles(Step, key="untrack"):
     def title(self) -> str:
         return f"git rm --cached {join_names(self.files)}"
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if git tracks none of the files, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if git tracks none of the files, else None."""
         tracked = run.checkout.read_entries("ls-files", "--", *self.files)
         return None if tracked else "git does not track them; revoke the secrets: the history has them"
 

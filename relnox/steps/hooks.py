@@ -74,7 +74,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
     rehearsal: bool = False
     skip: str | None = None
 
-    def done(self, run: Run) -> str | None:
+    def reason_to_skip(self, run: Run) -> str | None:
         """Return the planned reason to skip the hook, else None: one that failed or was killed runs again."""
         del run
         return self.skip

@@ -37,8 +37,8 @@ class LockFile(Step, key="lock {self.file}"):
     def title(self) -> str:
         return f"update {self.file}: {self.tool} lock" if self.writes else f"compare {self.file}: uv lock --check"
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the lock file is current, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the lock file is current, else None."""
         return f"{self.file} is current" if self._is_current(run) else None
 
     def apply(self, run: Run) -> None:
@@ -93,8 +93,8 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
         lines += [f"without {', '.join(self.without)}"] if self.without else []
         return "".join(f"# {line}\n" for line in lines)
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the file pins these requirements, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the file pins these requirements, else None."""
         path = run.root / self.file
         is_written = path.is_file() and path.read_text(encoding="utf-8").startswith(self._header)
         return "it is locked already; to lock it again, delete the file" if is_written else None

@@ -96,8 +96,8 @@ class Collect(Step, key="collect {self.package}"):
         attestations = f", and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
         return f"collect {self.package} {self.version} into {self.output}: {files}{attestations}"
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the output has all files with their hashes, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the output has all files with their hashes, else None."""
         if self._missing_files(run):
             return None
         signed = f" and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
@@ -156,8 +156,8 @@ class WriteMergedManifest(Step, key="manifest"):
     def title(self) -> str:
         return f"write the manifest of {format_count(len(self.manifest.distributions), 'file')} into {self.output}"
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the output has this manifest, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the output has this manifest, else None."""
         forms = _manifest_contents(run.root / self.output, self.manifest)
         is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
         return f"{self.output}/{MANIFEST_JSON} is up to date" if is_written else None

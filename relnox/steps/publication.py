@@ -360,8 +360,8 @@ class ClearIndex(Step, key="clear index", title="remove all content of index {se
     index: str
     files: tuple[Distribution, ...]
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the index has no files but those of the release, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the index has no files but those of the release, else None."""
         files = {file.filename: file.sha256 for file in self.files}
         return "the index has no other files" if run.indexes.embedded.store.holds_only(files) else None
 

@@ -45,8 +45,8 @@ class CommitToBranch(Step, key="commit to branch"):
     def previewed_edits(self) -> tuple[Edit, ...]:
         return self.edits
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the remote branch has the planned commit, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the remote branch has the planned commit, else None."""
         head = self._remote_head(run)
         if head is None:
             return None
@@ -100,8 +100,8 @@ class OpenPullRequest(
     name: str
     body: str
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if an open pull request has this title and description, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if an open pull request has this title and description, else None."""
         request = run.forge(self.remote_name).open_pull_request(self.head, self.base)
         if request is None or not self._matches_plan(request):
             return None

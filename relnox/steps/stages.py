@@ -135,8 +135,8 @@ class BuildStage(Stage):
     directory: str
     commit: str | None = None
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the directory has a complete build of the commit, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the directory has a complete build of the commit, else None."""
         root = checkout_directory(run)
         directory, git = root / self.directory, find_repository(root)
         commit = git.resolve_commit(self.commit or "HEAD") if git is not None else None

@@ -52,8 +52,8 @@ class Attest(Step, key="attest"):
     def title(self) -> str:
         return f"sign {join_names([file.filename for file in self.files])} as {self.publisher.description}"
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if each file has a valid attestation, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if each file has a valid attestation, else None."""
         if self._unsigned_files(run):
             return None
         return f"{format_count(len(self.files), 'file')} with valid attestations"
@@ -76,7 +76,7 @@ class Attest(Step, key="attest"):
     def verify(self, run: Run, result: None) -> str:
         """Check that each file has a valid attestation."""
         del result
-        if (detail := self.done(run)) is None:
+        if (detail := self.reason_to_skip(run)) is None:
             raise Failed(
                 "attestation-invalid",
                 f"the signing service returned no valid attestation by {self.publisher.description} for "
@@ -172,8 +172,8 @@ class Upload(Step, key="upload {self.file.filename}"):
     def upload(self) -> tuple[str, Distribution]:
         return self.index, self.file
 
-    def done(self, run: Run) -> str | None:
-        """Return why nothing is left to do if the index lists the file with its hash, else None."""
+    def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the index lists the file with its hash, else None."""
         return self._check_listing(run, refresh=False)
 
     def apply(self, run: Run) -> str:

@@ -79,7 +79,7 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
             f"check it{smoke}"
         )
 
-    def done(self, run: Run) -> str | None:
+    def reason_to_skip(self, run: Run) -> str | None:
         """Return the reason to skip it, a setting or a Python that the package does not support; else None.
 
         Raises:

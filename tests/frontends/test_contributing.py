@@ -27,7 +27,7 @@ class Forge:
 
 run = SimpleNamespace(forge=lambda remote: Forge())
 step = CreateMilestone(remote_name="origin", name="2.0")
-assert step.done(run) is None
+assert step.reason_to_skip(run) is None
 print(step.title, step.verify(run, step.apply(run)), sep=": ")
 """
 

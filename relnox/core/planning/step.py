@@ -46,8 +46,9 @@ class NewTag(Record, kw_only=True):
 class Step(Record, ABC, kw_only=True):
     """The base class of steps: what to do, as data; whether it is done; and how it is done.
 
-    A subclass adds fields, and implements `apply`, and `done` or `verify`. The arguments of its declaration, `key`
-    and `title`, are format strings for the step, `self`; properties of these names compute what has another form.
+    A subclass adds fields, and implements `apply`, and `reason_to_skip` or `verify`. The arguments of its
+    declaration, `key` and `title`, are format strings for the step, `self`; properties of these names compute what
+    has another form.
 
     Attributes:
         needs: Keys of the steps that must succeed before this one; see `after`.
@@ -92,22 +93,22 @@ class Step(Record, ABC, kw_only=True):
         """One line that tells the user what the step will do."""
         return self._title.format(self=self)
 
-    def done(self, run: Any) -> str | None:
-        """Return why nothing is left to do, else None; called before and, by `verify`, after `apply`."""
+    def reason_to_skip(self, run: Any) -> str | None:
+        """Return why nothing is left to do, else None; called before `apply`, and by `verify` after it."""
 
     @abstractmethod
     def apply(self, run: Any) -> Any:
         """Do it, and return the result, which later steps read with `run.result`."""
 
     def verify(self, run: Any, result: Any) -> str:
-        """Describe what was done: the result if that is text, else what `done` says now.
+        """Describe what was done: the result if that is text, else what `reason_to_skip` says now.
 
         Raises:
             Failed: It is not done.
         """
         if isinstance(result, str):  # `apply` found that it is done
             return result
-        if (detail := self.done(run)) is None:
+        if (detail := self.reason_to_skip(run)) is None:
             raise Failed(
                 "step-not-done",
                 f"{self.title}: this had no lasting effect (another process changes the same things)",
