@@ -36,7 +36,7 @@ from relnox.run_files import lock_checkout
 from relnox.source import uv_settings
 from relnox.steps.build_environments import InstallerSettings
 from relnox.steps.run import Run
-from relnox.steps.stages import StageRunner, checkout_directory
+from relnox.steps.stages import StageCallbacks, checkout_directory
 from relnox.system import retries
 from relnox.system.files import project_path, temporary_directory
 from relnox.system.secrets import mask_error
@@ -336,7 +336,7 @@ class PlannedTask:
             if any(step.exclusive for step in plan.steps):
                 stack.enter_context(lock_checkout(project.private_directory))
             confirm = partial(_ask_for_confirmation, interactive=self._interactive)
-            stages = StageRunner(partial(self._run_stage, stack), partial(self._plan_stage, stack), confirm)
+            stages = StageCallbacks(partial(self._run_stage, stack), partial(self._plan_stage, stack), confirm)
             values: list[object] = [stages]
             if runs_project_code:
                 values.append(_read_installer_settings(project))

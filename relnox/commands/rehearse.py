@@ -23,7 +23,7 @@ from relnox.errors import Blocked, Problem
 from relnox.indexes.targets import EMBEDDED
 from relnox.project import Project
 from relnox.source.git import remotes
-from relnox.steps.stages import CloneCheckout
+from relnox.steps.stages import CreateTemporaryClone
 
 _DIST = "dist"  # in the clone
 
@@ -35,7 +35,7 @@ def plan(options: Options, project: Project) -> Plan:
     branch = state.branch if project.release_lines else None
     names = (line.branch for line in (*project.release_lines, *project.config.branch) if not line.is_glob)
     new.add(
-        CloneCheckout(
+        CreateTemporaryClone(
             commit=head,
             branch=branch or next(names, state.branch or "rehearsal"),
             remote_name=project.config.remote,

@@ -38,7 +38,7 @@ def execute(run: Run, signal_handlers: signals.Signals) -> Outcome:
         run.emit(RunStarted(plan))
         _execute_steps(plan, progress, run, signal_handlers)
     except BaseException as error:  # a bug or an interruption
-        if publication is None or not publication.must_report:
+        if publication is None or not publication.may_have_public_files:
             raise
         bug = error
         progress.abort_remaining(error)
@@ -46,7 +46,7 @@ def execute(run: Run, signal_handlers: signals.Signals) -> Outcome:
     unsuccessful = [result.step for result in results if result.status in UNSUCCESSFUL]
     # A remote step that fails leaves the local changes, for a rerun of the command.
     undone = [result.step.title for result in results if result.status is Status.SUCCESS and result.step.exclusive]
-    if run.end_changes(undo=bool(unsuccessful) and not unsuccessful[0].remote) and undone:
+    if run.undo_or_keep_changes(undo=bool(unsuccessful) and not unsuccessful[0].remote) and undone:
         run.emit(Problem("", f"undone: {'; '.join(undone)}", level="note"))
     if unsuccessful and publication is not None:
         with _suppress_if_must_report(publication):
@@ -116,7 +116,7 @@ def _recheck_public_files(
         return after_signal
     try:
         with signal_handlers.executing_step(atomic=False):
-            publication.recheck(files, briefly=after_signal is not None)
+            publication.recheck_uploads(files, briefly=after_signal is not None)
     except signals.Interruption as signal:
         return signal.exit_code
     return after_signal
@@ -128,7 +128,7 @@ def _suppress_if_must_report(publication: Publication | None, outcome: Outcome |
     try:
         yield
     except BaseException:  # an interruption too: the exit code is known already
-        if publication is None or not publication.must_report:
+        if publication is None or not publication.may_have_public_files:
             raise
         if outcome is not None:
             with contextlib.suppress(Exception):  # the last resort: nothing is left to report its failure

@@ -92,7 +92,7 @@ class Export(Step, key="export", title="export commit {self.commit:.10} (without
         )
 
     def verify(self, run: Run, result: BuildSource) -> str:
-        """Check that the commit has the project."""
+        """Name the commit; raise `Failed` if it lacks the project's directory."""
         del run
         if not result.directory.is_dir():
             raise Failed(
@@ -189,12 +189,12 @@ class Build(Step, key="build {self.package}"):
             fake_secrets=self.fake_secrets,
             ignored_imports=self.ignored_imports,
         )
-        warn = functools.partial(run.warn, self)
+        warn = functools.partial(run.add_warnings, self)
         return check_archives(paths, expected, warn, tags=self.tags, strict=self.strict)
 
 
 def _files_below(directory: str, files: Iterable[str]) -> frozenset[str]:
-    """Return the files in a directory, relative to it."""
+    """Return the files in a directory and its subdirectories, relative to the directory."""
     prefix = "" if directory == "." else f"{directory}/"
     return frozenset(name.removeprefix(prefix) for name in files if name.startswith(prefix))
 
@@ -202,12 +202,12 @@ def _files_below(directory: str, files: Iterable[str]) -> frozenset[str]:
 def build_archives(
     step: Build, source: Path, into: Path, run: Run, conditions: BuildConditions | None = None
 ) -> list[Path]:
-    """Build a package's sdist, and from it a wheel, or one for each Python that no earlier wheel supports.
+    """Build a package's sdist, and wheels from that sdist: one, or those that the Pythons of the step need.
 
     `source` is the directory of the package. Return the archives in the directory `into`, the sdist first.
     """
     conditions = conditions or build_sessions.DEFAULT_CONDITIONS
-    variables = run.variables(more=conditions.environment_variables(step.epoch))
+    variables = run.environment_variables(more=conditions.environment_variables(step.epoch))
     if step.command:
         return package_builds.run_build_command(
             step.package,
@@ -216,7 +216,7 @@ def build_archives(
             into,
             conditions=conditions,
             variables=variables,
-            on_line=run.on_line(step),
+            on_line=run.line_callback(step),
             builds_wheels=step.wheels != "check",
         )
     packages = built_packages(run)
@@ -230,7 +230,7 @@ def build_archives(
         variables=variables,
         umask=conditions.umask,
         siblings=siblings,
-        on_line=run.on_line(step),
+        on_line=run.line_callback(step),
         constraints=step.settings.constraints,
     )
 
@@ -265,7 +265,7 @@ class CheckReproducibility(
     key="compare {self.build.package}",
     title="build {self.build.package} again in another directory, and compare",
 ):
-    """Build a package again with another path, umask, time zone, locale and file times, and compare archives."""
+    """Build a package again with another path, umask, time zone, locale and file times; compare the hashes."""
 
     runs_project_code = True
     concurrent = True

@@ -29,6 +29,7 @@ class InstallerSettings(Record):
 
     Attributes:
         only_index: The URL of the only index to use, or None to use the configuration of uv.
+        uv: The keys and values of the `uv.toml` for builds.
     """
 
     only_index: str | None = None
@@ -36,7 +37,7 @@ class InstallerSettings(Record):
 
 
 class BuildingServices(SharedService):
-    """Environments and workers that all builds of a run share."""
+    """The environments and worker processes that all builds of a run share."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -52,7 +53,7 @@ class BuildingServices(SharedService):
 
     def installer_variables(self) -> dict[str, str]:
         """Return the environment variables for installers that create build and test environments."""
-        variables = self._run.variables(own_indexes=True)
+        variables = self._run.environment_variables(own_indexes=True)
         index = self._settings.only_index
         return variables if index is None else environments.use_only_index(variables, index)
 
@@ -81,7 +82,7 @@ class BuildingServices(SharedService):
             self._run.emit(Problem("trusted-index-missing", "\n".join([message, *others]), fix, level="warning"))
 
     def environment_pool(self, python: str = "") -> BuildEnvironmentPool:
-        """Return the pool of build environments for a Python, which all builds of a run share."""
+        """Return the pool of build environments for a Python (empty: the running one), shared by all builds."""
         with self._lock:
             if python not in self._pools:
                 variables = {
@@ -112,11 +113,11 @@ class BuildingServices(SharedService):
 
 
 class PrepareBuildEnvironment(Step):
-    """Create the environment shared by all packages with the same build requirements, and start its warm process.
+    """Create the environment for packages with the same build requirements, and start its worker process.
 
     Attributes:
         requires: The build requirements, as written.
-        backend: The module of their build backend, which a warm process imports.
+        backend: The module of their build backend, which the process imports in advance.
         epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
         constraints: The constraints on the releases that may be installed.
     """
@@ -144,7 +145,7 @@ class PrepareBuildEnvironment(Step):
         run.service(BuildingServices).environment_pool().prepare_environment(
             self.requires,
             self.backend,
-            run.variables(more=build_sessions.DEFAULT_CONDITIONS.environment_variables(self.epoch)),
+            run.environment_variables(more=build_sessions.DEFAULT_CONDITIONS.environment_variables(self.epoch)),
             self.constraints,
         )
         return "ready"

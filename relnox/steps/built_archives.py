@@ -55,7 +55,7 @@ def check_archives(
     tags: CommitTags | None = None,
     strict: bool = False,
 ) -> BuiltPackage:
-    """Check the archives of a package against its planned build; `warn` is called with all warnings.
+    """Check the archives of a package against its planned build; `warn` is called once, with all warnings.
 
     `tags` are those of the commit, or None if the version is not from tags. With `strict`, warnings are errors.
 
@@ -66,9 +66,7 @@ def check_archives(
     release = [archives.read(path) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
     findings = [finding for archive in release for finding in checks.check_archive(archive, expected)]
-    findings += [
-        finding for archive in release for finding in _check_version_against_tags(archive, expected, tags)
-    ]
+    findings += [finding for archive in release for finding in _tag_mismatch_problems(archive, expected, tags)]
     findings += checks.check_release(release, optional_extensions=expected.extensions_are_optional)
     files: dict[Problem, list[str]] = {}  # the files with the same finding, such as sdist and wheel
     for finding in findings:
@@ -93,10 +91,10 @@ def check_archives(
     )
 
 
-def _check_version_against_tags(
+def _tag_mismatch_problems(
     archive: Archive, expected: ExpectedArchive, tags: CommitTags | None
 ) -> Iterator[Problem]:
-    """Yield a finding if the version that the backend derived does not match the tags of the commit."""
+    """Yield a problem if the version that the backend derived from tags is not that of the commit's tags."""
     if tags is None or expected.version is not None:
         return
     variable = tag_versions.find_version_variable(os.environ, archive.version)
@@ -129,7 +127,7 @@ def read_manifest_if_valid(output: Path) -> Manifest | None:
 
 @contextlib.contextmanager
 def archive_staging_directory(output: Path, package: str) -> Iterator[Path]:
-    """Create a temporary directory for archives of a package in the output directory, as its only one."""
+    """Create a temporary directory for a package's archives in the output directory, instead of an earlier one."""
     output.mkdir(parents=True, exist_ok=True)
     staging = output / f".relnox-{package}"
     shutil.rmtree(staging, ignore_errors=True)
@@ -141,7 +139,7 @@ def archive_staging_directory(output: Path, package: str) -> Iterator[Path]:
 
 
 def move_files(directory: Path, files: Iterable[Path]) -> None:
-    """Move files to a directory atomically: each appears there only when its content is safely on the disk."""
+    """Move files to a directory; each appears there atomically, with its content safely on the disk."""
     for path in files:
         with path.open("rb") as content:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
@@ -152,7 +150,10 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
 def changed_archive_error(
     path: str, built_sha256: str, sha256: str | None, fix: str, *, missing: type[Problem] = Failed
 ) -> Problem:
-    """Return the error for an archive that has another SHA-256 than when it was built, or is missing (None)."""
+    """Return the error for an archive whose SHA-256 is not the built one, or None because the file is missing.
+
+    `missing` is the class of the error for a missing file.
+    """
     if sha256 is None:
         return missing("archive-missing", f"{path} is missing, although the manifest lists it", fix)
     return Conflict(

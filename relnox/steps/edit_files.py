@@ -18,7 +18,7 @@ def staging_directory(run: Run) -> Path | None:
 
 
 def undo_edits_on_failure(run: Run, edits: Sequence[Edit]) -> None:
-    """Restore the edited files if a later step fails, except those that something else has written since."""
+    """Have the edited files restored if a later step fails, except those that something else has written since."""
 
     def restore_files() -> None:
         if changed_files := file_edits.restore_files(run.root, edits, staging_directory(run)):
@@ -61,6 +61,6 @@ class EditFiles(Step):
         undo_edits_on_failure(run, edits)
 
     def verify(self, run: Run, result: None) -> str:
-        """Count the files, all of which must have their new content."""
+        """Return the number of files; raise `Failed` if one of them does not have its new content."""
         super().verify(run, result)
         return format_count(len(self.edits), "file")

@@ -37,7 +37,11 @@ _LITTLE_STORAGE = 0.1
 
 
 class ReleaseFiles(Record, kw_only=True):
-    """The files of a package on this machine, whose hashes have been compared, and their publishers if known."""
+    """The files of a package, downloaded or copied, with the expected hashes.
+
+    Attributes:
+        publishers: Who signed them, by their provenance; empty if there is none.
+    """
 
     package: str
     archives: tuple[Archive, ...]
@@ -66,7 +70,11 @@ class LookUpRelease(Step, key="look up {self.package}"):
         return f"look up {self.package} {self.version or ''}".rstrip() + f" on {self.index}"
 
     def apply(self, run: Run) -> str:
-        """Read the listing, and warn about what makes installing the release harder."""
+        """Describe the files that the index lists, and warn about what makes installing the release harder.
+
+        Raises:
+            Failed: The release is not listed, or yanked, or the project is in quarantine.
+        """
         index = run.indexes[self.index]
         listing = index.cached_listing(self.package)
         warnings = tuple(_project_warnings(self.package, listing, index, self.storage_limit))
@@ -87,11 +95,11 @@ class LookUpRelease(Step, key="look up {self.package}"):
                 f"{self.index} lists {self.package} {self.version} as yanked (installers skip it)",
                 fix="publish a release that replaces it, or unyank it on the index",
             )
-        run.warn(self, (*warnings, *self._release_warnings(listing, files)))
+        run.add_warnings(self, (*warnings, *self._release_warnings(listing, files)))
         return _describe_files(files)
 
     def _release_warnings(self, listing: Listing, files: tuple[IndexFile, ...]) -> Iterable[Problem]:
-        """Yield warnings about a newer version that is yanked, and about Pythons without a wheel."""
+        """Yield warnings about a newer version that is yanked, and about Pythons for which there is no wheel."""
         newer = [version for version in listing.releases() if self.version is not None and version > self.version]
         if not self.is_requested and (final := [version for version in newer if not version.is_prerelease]):
             yield Problem(
@@ -117,7 +125,7 @@ class LookUpRelease(Step, key="look up {self.package}"):
 def _project_warnings(package: str, listing: Listing, index: Index, storage_limit: int) -> Iterable[Problem]:
     """Yield warnings if a project is archived, deprecated or in quarantine, or its storage is nearly used up.
 
-    Storage, whose limit is in bytes, counts on indexes with the rules of the public index.
+    `storage_limit`, in bytes, applies only to indexes with the rules of the public index.
     """
     reason = f" ({listing.reason})" if listing.reason else ""
     if listing.status == "quarantined":
@@ -166,14 +174,14 @@ def _allows_python(requires_python: str, version: str) -> bool:
 
 
 class _FetchStep(Step, key="fetch {self.package}"):
-    """A step that fetches the files of a package and compares their hashes."""
+    """A step that gets the files of a package and compares their hashes."""
 
     concurrent = True
     package: str
     files: tuple[Distribution, ...]
 
     def verify(self, run: Run, result: ReleaseFiles) -> str:
-        """Report the hashes, which `apply` has compared, and the publishers in provenance."""
+        """Name the files with their hashes, which `apply` has compared, and the publishers in their provenance."""
         del run
         provenance = f"; provenance: {join_names(result.publishers)}" if result.publishers else ""
         return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in self.files) + provenance
@@ -194,7 +202,7 @@ class Download(_FetchStep):
         return f"download {join_names([file.filename for file in self.files])} from {self.index}, compare hashes"
 
     def apply(self, run: Run) -> ReleaseFiles:
-        """Download and compare, with retries: an index may list a file before it serves it."""
+        """Download the files and compare hashes, with retries: an index may list a file before it serves it."""
         directory, deadline = run.create_temporary_directory(self.key), Deadline(self.deadline)
 
         def download() -> tuple[Archive, ...]:
@@ -205,7 +213,7 @@ class Download(_FetchStep):
         return ReleaseFiles(package=self.package, archives=archives, publishers=publishers)
 
     def _verify_provenance(self, run: Run, deadline: Deadline) -> tuple[str, ...]:
-        """Return the publishers in the provenance that the index serves for the files; it must be valid."""
+        """Return the publishers in the provenance of the files; raise `InvalidAttestation` if it is not valid."""
         index = run.indexes[self.index]
         listing = index.cached_listing(self.package)
         served = ((file, index.provenance(listing[file.filename], deadline)) for file in self.files)
@@ -249,7 +257,7 @@ class CopyFiles(_FetchStep):
         return f"copy {join_names([file.filename for file in self.files])} from {self.directory}, compare hashes"
 
     def apply(self, run: Run) -> ReleaseFiles:
-        """Copy and compare, so that the files that were compared are the ones that are installed."""
+        """Copy the files, and compare hashes of the copies, which are what is installed later."""
         directory = run.create_temporary_directory(self.key)
         archives = tuple(self._copy_file(run, file, directory) for file in self.files)
         return ReleaseFiles(package=self.package, archives=archives)
@@ -267,7 +275,11 @@ class CopyFiles(_FetchStep):
 
 
 def select_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:
-    """Select the file to install with a Python on this machine: the best compatible wheel, else the sdist."""
+    """Return the file to install with a Python on this machine: the best compatible wheel, else the sdist.
+
+    Raises:
+        Failed: There is no such file.
+    """
     by_name = {archive.path.name: archive for archive in downloads}
     name = select_file(by_name, python)
     if name is None:
@@ -280,7 +292,7 @@ def select_archive(downloads: Iterable[Archive], package: str, python: str) -> A
 
 
 def select_file(names: Iterable[str], python: str) -> str | None:
-    """Return which of the files of a release, given by their names, a Python installs on this machine, if any."""
+    """Return the name of the file that a Python installs on this machine: a wheel or the sdist, or None."""
     ranks = _wheel_tag_ranks(python)
     candidates: list[tuple[int, str]] = []
     for name in names:

@@ -29,7 +29,7 @@ ATTACH_CHECKSUMS = (
 
 
 class AttachedFile(Record, kw_only=True):
-    """A file of a release.
+    """A file to attach to a release.
 
     Attributes:
         content: Its text, if it is written for the release; None for a file in the directory of archives.
@@ -40,8 +40,8 @@ class AttachedFile(Record, kw_only=True):
     content: str | None = None
 
 
-class ForgeStep(Step):
-    """A step of the release of a tag.
+class ForgeReleaseStep(Step):
+    """A step of making the release of a tag on a forge.
 
     Attributes:
         package: The name of the generic package that has the files, on GitLab.
@@ -61,7 +61,7 @@ class ForgeStep(Step):
     def _empty_duplicates(
         self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage
     ) -> list[ReleasePage]:
-        """Return the other drafts that relnox made for the tag and that have no files."""
+        """Return the drafts of relnox for the tag, other than `page`, that have no files."""
         drafts = [
             other for other in pages if other.is_draft and release_page.is_made_by_relnox(other.body, self.tag)
         ]
@@ -69,19 +69,19 @@ class ForgeStep(Step):
 
 
 def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None:
-    """Return the release of a tag to complete: one that is published, else the oldest draft of relnox, or None."""
+    """Return the release of a tag to complete: a public one, else the oldest draft of relnox, or None."""
     published = [page for page in pages if not page.is_draft]
     drafts = [page for page in pages if page.is_draft and release_page.is_made_by_relnox(page.body, tag)]
     return next(iter([*published, *drafts]), None)
 
 
-class ReleaseStep(ForgeStep):
+class ReleaseTextStep(ForgeReleaseStep):
     """A step that creates a release or changes its text.
 
     Attributes:
         name: The title.
         body: The text of a new release, in Markdown.
-        section: The part of it that is kept up to date, also in a release that a person published.
+        section: The part of the text that is also updated in a release that a person published.
         prerelease: Whether to mark the release as a prerelease.
     """
 
@@ -97,14 +97,14 @@ class ReleaseStep(ForgeStep):
 
 
 class DraftRelease(
-    ReleaseStep,
+    ReleaseTextStep,
     key="draft release {self.tag}",
     title="draft release {self.name} of tag {self.tag}: notes and installation",
 ):
-    """Create a draft release, or complete the text of a release that exists."""
+    """Create a draft release, or update the text of a release that exists."""
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if there is one release with the section, else None."""
+        """Return a reason if exactly one release exists, with the current section in its text, else None."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -117,7 +117,7 @@ class DraftRelease(
         return f"{'draft' if page.is_draft else 'release'}: {page.url}"
 
     def apply(self, run: Run) -> None:
-        """Create or complete the release; of several drafts, which two jobs may create at once, one stays."""
+        """Create or update the release; of the drafts that parallel jobs create, only the oldest one stays."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -133,11 +133,11 @@ class DraftRelease(
 
 
 class AttachFile(
-    ForgeStep,
+    ForgeReleaseStep,
     key="attach {self.file.name} to {self.tag}",
     title="attach {self.file.name} to the release of {self.tag}",
 ):
-    """Attach a file to a release, and compare what the forge has with it: the stated hash, and a download.
+    """Attach a file to a release, then compare its hash with what the forge states and serves.
 
     Attributes:
         directory: The directory of archives, relative to the root.
@@ -181,7 +181,7 @@ class AttachFile(
         return next((page for page in run.results(ReleasePage) if page.tag == self.tag), None)
 
     def _path_to_send(self, run: Run) -> Path:
-        """Return the path of the file to send, whose hash is the planned one."""
+        """Return the path of the file to send; raise an error if its hash is not the planned one."""
         if self.file.content is not None:
             path = run.create_temporary_directory("release") / self.file.name
             path.write_bytes(self.file.content.encode())
@@ -194,8 +194,8 @@ class AttachFile(
         return path
 
 
-class PublishRelease(ReleaseStep, key="publish release {self.tag}"):
-    """Publish the release of a tag, with its files; on GitLab it is created only now.
+class PublishRelease(ReleaseTextStep, key="publish release {self.tag}"):
+    """Publish the draft release of a tag; on GitLab, which has no drafts, create the release.
 
     Attributes:
         latest: Whether it becomes the latest release of the repository; None if the forge has no such mark.
@@ -216,7 +216,7 @@ class PublishRelease(ReleaseStep, key="publish release {self.tag}"):
         return super().previewed_edits if self.latest is None else ()  # otherwise the draft shows it
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the release is public and complete, else None."""
+        """Return a reason if the release is public, with the current text and all files, else None."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             page = choose_release(forge.releases(self.tag), self.tag)
@@ -260,10 +260,7 @@ class PublishRelease(ReleaseStep, key="publish release {self.tag}"):
             forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
 
     def _check_only_release(self, pages: Sequence[ReleasePage], page: ReleasePage) -> None:
-        """Raise an error if there is another release of the tag, which may have other files.
-
-        A draft that is left beside a public release does no harm.
-        """
+        """Raise `Conflict` if the tag has another release; a draft beside a public release does no harm."""
         others = [other.url for other in pages if other.id != page.id and (page.is_draft or not other.is_draft)]
         if others:
             raise Conflict(
@@ -274,14 +271,14 @@ class PublishRelease(ReleaseStep, key="publish release {self.tag}"):
 
 
 def _has_planned_hash(forge: Forge, file: ReleaseFile, sha256: str) -> bool:
-    """Return whether a file of a release has a hash, as the forge states it and as it serves the file."""
+    """Return whether the forge states this hash for a file, or none, and a download of it has this hash."""
     is_stated = file.is_complete and file.sha256 in (None, sha256)
     return is_stated and forge.download_sha256(file) == sha256
 
 
 @contextmanager
 def _mark_partly_public() -> Iterator[None]:
-    """Have problems say that the release is partly public, since an index has its files already."""
+    """Give errors in a `with` block the exit code of a partly public release: its files are on an index by now."""
     try:
         yield
     except (Blocked, Failed) as error:

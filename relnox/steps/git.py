@@ -42,7 +42,7 @@ class Commit(Step):
         return f"commit {self.message.splitlines()[0]!r}"
 
     def apply(self, run: Run) -> str:
-        """Commit from a temporary index, check the commit, and bring git's index up to date; return its id."""
+        """Commit from a temporary index, check the commit, update git's index, and return the id of the commit."""
         git, edits = run.checkout, self._planned_edits(run)
         before = git.head()
         try:
@@ -63,7 +63,7 @@ class Commit(Step):
         return head
 
     def verify(self, run: Run, result: str) -> str:
-        """Name the commit, and the files that something else has changed since."""
+        """Name the commit, and the files whose edits something else has changed since."""
         changed_files = [
             edit.file for edit in self._planned_edits(run) if not file_edits.are_applied(run.root, (edit,))
         ]
@@ -82,10 +82,10 @@ class Commit(Step):
 
 
 def _check_commit(git: Git, tree: str, files: Collection[str], message: str | None = None) -> None:
-    """Check that HEAD has the planned changes of these files and no others, and its message the trailers.
+    """Check that HEAD has the planned tree and the trailers of the planned message (None: not checked).
 
     Raises:
-        Failed: A commit hook changed them.
+        Failed: A commit hook changed one of `files`, another file, or the trailers.
     """
     paths = git.read_entries("diff-tree", "-r", "--name-only", "--no-renames", tree, "HEAD")
     names = [path.removeprefix(git.prefix) for path in paths]
@@ -112,7 +112,7 @@ def _check_commit(git: Git, tree: str, files: Collection[str], message: str | No
 
 
 class ResetIndex(Step, key="index", title="bring git's index up to date with the commit"):
-    """Check a commit, and bring git's index up to date with it, whose run was killed before it could do that."""
+    """Check the commit of a run that was killed, and update git's index, which that run could not do."""
 
     atomic = True
     exclusive = True
@@ -160,7 +160,7 @@ class CreateTags(Step, key="tag"):
         run.undo_on_failure(commits.delete_tags, git, [tag.name for tag in missing])
 
     def verify(self, run: Run, result: None) -> str:
-        """Name the tag or count the tags, all of which must exist."""
+        """Name the tag or count the tags; raise `Failed` if one is missing."""
         super().verify(run, result)
         return self.tags[0].name if len(self.tags) == 1 else format_count(len(self.tags), "tag")
 
@@ -168,7 +168,7 @@ class CreateTags(Step, key="tag"):
         return self.commit or git.head() or ""
 
     def _missing_tags(self, git: Git) -> list[NewTag]:
-        """Return the tags that do not exist, or that the release commit had before it was rebased or amended.
+        """Return the tags to create: missing ones, and those on the release commit before a rebase or amendment.
 
         Raises:
             Conflict: A tag exists on another commit.
@@ -180,7 +180,7 @@ class CreateTags(Step, key="tag"):
         missing = [tag for tag in self.tags if existing[tag.name] != commit]
         for tag in missing:
             tagged_commit = existing[tag.name]
-            if tagged_commit is not None and not self._is_stale(git, tagged_commit):
+            if tagged_commit is not None and not self._was_rebased(git, tagged_commit):
                 raise Conflict(
                     "tag-exists",
                     f"tag {tag.name} already exists on another commit ({tagged_commit[:10]})",
@@ -188,8 +188,8 @@ class CreateTags(Step, key="tag"):
                 )
         return missing
 
-    def _is_stale(self, git: Git, tagged_commit: str) -> bool:
-        """Return whether a tagged commit, of no branch now, is the release commit before it was rebased."""
+    def _was_rebased(self, git: Git, tagged_commit: str) -> bool:
+        """Return whether a tagged commit, now on no branch, is the release commit before a rebase or amendment."""
         branches = ("refs/heads", "refs/remotes")
         if self.commit is None or git.read_lines("for-each-ref", f"--contains={tagged_commit}", *branches):
             return False
@@ -218,7 +218,7 @@ class Push(Step, key="push"):
         return None if self._missing_refs(run.checkout) else f"{self.remote_name} is up to date"
 
     def apply(self, run: Run) -> None:
-        """Push what is missing; the refs of the remote decide on success, not the exit status."""
+        """Push what is missing; the refs on the remote decide on success, not git's exit status."""
         git = run.checkout
         before, ref = self._missing_refs(git), f"refs/heads/{self.branch}"
         branch, replaces = self.branch if ref in before else "", before.get(ref)
@@ -235,7 +235,7 @@ class Push(Step, key="push"):
                 raise
 
     def verify(self, run: Run, result: None) -> str:
-        """Check that the remote has the branch and the tags."""
+        """Name what was pushed; raise `Failed` if the remote lacks some of it."""
         del result
         if missing := self._missing_refs(run.checkout):
             error = Failed(
@@ -250,17 +250,17 @@ class Push(Step, key="push"):
         return f"{self.remote_name} has {' and '.join([*branch, *tags])}"
 
     def _missing_refs(self, git: Git) -> dict[str, str | None]:
-        """Map the refs that the remote lacks to what it has instead; its branch may have further commits."""
+        """Map each ref that the remote lacks to its id there, or None; a branch may have further commits there."""
         remote, local = remotes.read_push_refs(git, self.remote_name), git.local_refs()
         branch = f"refs/heads/{self.branch}"
         refs = [branch, *(f"refs/tags/{tag}" for tag in self.tags)]
         missing = {ref: remote.get(ref) for ref in refs if remote.get(ref) != local.get(ref)}
-        if branch in missing and self._is_ahead(git, missing[branch], local.get(branch)):
+        if branch in missing and self._is_remote_ahead(git, missing[branch], local.get(branch)):
             del missing[branch]
         return missing
 
-    def _is_ahead(self, git: Git, remote: str | None, local: str | None) -> bool:
-        """Return whether the remote's commit of the branch is a descendant of the local one."""
+    def _is_remote_ahead(self, git: Git, remote: str | None, local: str | None) -> bool:
+        """Return whether the remote's commit is a descendant of the local one; false if one is None."""
         if remote is None or local is None:
             return False
         if git.resolve_commit(remote) is None:
@@ -269,9 +269,10 @@ class Push(Step, key="push"):
 
 
 class PushTags(Step, key="push {self.tags[0][0]}"):
-    """Push a few tags in one transaction; the refs on the remote decide on success, not the exit status.
+    """Push a few tags in one transaction; the refs on the remote decide on success, not git's exit status.
 
     Attributes:
+        tags: Pairs of a tag and its commit.
         created: Tags that this plan creates; they are deleted here if the remote rejects them.
     """
 
@@ -288,16 +289,16 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
 
     def reason_to_skip(self, run: Run) -> str | None:
         """Return a reason if the remote has the tags, else None."""
-        missing, foreign = self._compare_tags(run)
+        missing, foreign = self._compare_with_remote(run)
         return None if missing else _describe_foreign_tags(foreign) or f"{self.remote_name} has the tags already"
 
     def apply(self, run: Run) -> frozenset[str]:
-        """Push the missing tags; return those that other runs pushed meanwhile."""
-        missing, foreign = self._compare_tags(run)
+        """Push the missing tags; return the names of those that other runs pushed meanwhile."""
+        missing, foreign = self._compare_with_remote(run)
         while missing:
             completed = remotes.push_new_tags(run.checkout, self.remote_name, missing)
             tried = missing
-            missing, foreign = self._compare_tags(run)
+            missing, foreign = self._compare_with_remote(run)
             if missing and (completed.returncode == 0 or missing == tried):
                 refs = remotes.read_push_refs(run.checkout, self.remote_name)
                 commits.delete_tags(run.checkout, [tag for tag in self.created if f"refs/tags/{tag}" not in refs])
@@ -309,7 +310,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return foreign
 
     def verify(self, run: Run, result: frozenset[str]) -> str:
-        """Describe the result; `apply` looked at the remote after the push."""
+        """Describe the result without looking again: `apply` compared the tags after the push."""
         del run
         count = len(self.tags)
         return (
@@ -317,8 +318,8 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
             or f"{self.remote_name} has {'the tag' if count == 1 else f'{count} tags'}"
         )
 
-    def _compare_tags(self, run: Run) -> tuple[list[str], frozenset[str]]:
-        """Return the tags that the remote lacks, and those that other runs pushed to it.
+    def _compare_with_remote(self, run: Run) -> tuple[list[str], frozenset[str]]:
+        """Return the tags that the remote lacks, and those that other runs pushed; delete local ones that differ.
 
         Raises:
             Conflict: The remote has a tag on a commit of another line of history.
@@ -343,7 +344,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return missing, frozenset(foreign)
 
     def _check_same_history(self, run: Run, tag: str, commit: str, other: str) -> None:
-        """Raise an error unless the remote's tag is on an ancestor or a descendant of the commit."""
+        """Raise `Conflict` unless the remote's tag (on `other`) is on an ancestor or a descendant of `commit`."""
         git = run.checkout
         if git.resolve_commit(other) is None:
             remotes.try_to_fetch_objects(git, self.remote_name, f"refs/tags/{tag}", timeout=60.0)
@@ -359,7 +360,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
 
 
 def _describe_foreign_tags(foreign: AbstractSet[str]) -> str:
-    """Return which tags another run pushed, for display, or an empty string if none."""
+    """Describe the tags that other runs pushed; return an empty string if there are none."""
     return f"tagged by another run: {join_names(sorted(foreign))}" if foreign else ""
 
 

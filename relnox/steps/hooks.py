@@ -33,7 +33,7 @@ _UMASK = 0o022
 
 
 class EventPackage(Record, kw_only=True):
-    """A package that takes part in an event.
+    """A package in the event that a hook reads.
 
     Attributes:
         directory: Its directory, relative to the root.
@@ -75,15 +75,15 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
     skip: str | None = None
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return the planned reason to skip the hook, else None: one that failed or was killed runs again."""
+        """Return the planned reason to skip the hook, or None; a hook that ran before runs again."""
         del run
         return self.skip
 
     def apply(self, run: Run) -> GeneratedFiles | None:
-        """Run the hook, and return the files that it generated in the exported commit.
+        """Run the hook; before a build, return the files that it generated, or None if there are none.
 
         Raises:
-            Failed: The hook fails, or leaves behind what git would commit.
+            Failed: The hook fails, or leaves behind changes that git would commit.
         """
         source, builds = source_to_build(run), self.event == "before-build"
         is_copy = builds and source.export is not None
@@ -97,7 +97,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         changed_files = set(checked_git.changed_files()) if checked_git is not None else set()
         ignored_before = _ignored_files(git) if is_copy else set()
         try:
-            variables, on_line = run.variables(own_indexes=True), run.on_line(self)
+            variables, on_line = run.environment_variables(own_indexes=True), run.line_callback(self)
             event = self._event_document(root, commit, directory)
             self._run_program(event, root, variables=variables, on_line=on_line, is_copy=is_copy)
         except Failed as error:
@@ -105,7 +105,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
                 error.exit_code = ExitCode.PARTLY_PUBLIC  # rerunning the command runs the hook again
             raise
         if checked_git is not None and head is not None:
-            self._check_head(checked_git, head)
+            self._check_same_head(checked_git, head)
             if left := sorted(changed_files ^ set(checked_git.changed_files())):
                 raise self._leftover_error(join_names(left))
         names = sorted(_ignored_files(git) - ignored_before) if is_copy else []
@@ -141,7 +141,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
             head = copy.head_and_branch()
             event = self._event_document(copy.root, head[0], None)
             self._run_program(event, copy.root, variables=variables, on_line=on_line, is_copy=True)
-            self._check_head(copy, head)
+            self._check_same_head(copy, head)
             names = sorted({*copy.changed_files(), *contents})
             modes = copy.run("diff", "--summary", "HEAD", stderr=False).output.splitlines()
             unsupported = [
@@ -161,7 +161,11 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         on_line: Callable[[str], None] | None,
         is_copy: bool,
     ) -> None:
-        """Run the hook's program in a directory, with a file that describes the event, and wait until it ends."""
+        """Run the hook's program in `root`, with a file that describes the event, and wait until it ends.
+
+        Raises:
+            Failed: It fails, or exceeds the time limit.
+        """
         hook, name = self.hook, self._name
         with files.temporary_directory() as scratch:
             path = scratch / "event.json"
@@ -190,7 +194,8 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
     def _name(self) -> str:
         return f"{self.event} hook ({self.hook.command})"
 
-    def _check_head(self, git: Git, before: tuple[str | None, str | None]) -> None:
+    def _check_same_head(self, git: Git, before: tuple[str | None, str | None]) -> None:
+        """Raise `Failed` if the current commit or branch is not what it was before the hook."""
         if git.head_and_branch() != before:
             raise self._leftover_error("another current commit or branch")
 
@@ -203,7 +208,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         )
 
     def _event_document(self, root: Path, commit: str | None, directory: str | None) -> dict[str, Any]:
-        """Return the document that the hook reads, with the directory it runs in and that of the archives."""
+        """Return the JSON document for the hook: `root` is where it runs, `directory` has the archives, if any."""
         archives: dict[str, list[Distribution]] = {package.name: [] for package in self.packages}
         for file in self.files:
             archives.setdefault(file.package, []).append(file)
@@ -236,6 +241,6 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
 
 
 def _ignored_files(git: Git | None) -> set[str]:
-    """Return the files that git ignores; in a fresh copy, only hooks write some."""
+    """Return the files that git ignores, none outside git; in a fresh copy, only hooks write such files."""
     options = ("ls-files", "--others", "--ignored", "--exclude-standard")
     return set(git.read_entries(*options)) if git is not None else set()

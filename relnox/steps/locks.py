@@ -26,7 +26,7 @@ _QUIET_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-ur
 
 
 class LockFile(Step, key="lock {self.file}"):
-    """Check that a lock file matches its pyproject.toml; with `writes`, let its tool update it."""
+    """Check that a lock file matches its pyproject.toml; with `writes`, have its tool update it."""
 
     runs_project_code = True
     file: str
@@ -116,7 +116,7 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
                     *("--output-file", output, "-"),
                 ],
                 cwd=run.root,
-                env=run.variables(own_indexes=True),
+                env=run.environment_variables(own_indexes=True),
                 stdin="\n".join(self.requirements),
                 timeout=_LOCK_TIMEOUT,
             )

@@ -69,7 +69,7 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
         return manifest
 
     def verify(self, run: Run, result: Manifest) -> str:
-        """Name the manifest, and the packages that it lacks."""
+        """Name the manifest, and the packages that it does not cover."""
         del run
         without = f", without {', '.join(result.missing)}" if result.missing else ""
         return f"{self.output}/{MANIFEST_JSON}{without}"
@@ -133,7 +133,7 @@ def _has_hash(path: Path, sha256: str) -> bool:
 
 
 def _copy_file(source: Path, target: Path, sha256: str, staging: Path) -> None:
-    """Copy a file; it gets its final name only when it is completely on the disk and its hash is correct."""
+    """Copy a file by way of `staging`; it gets its final name only when its content and hash are correct."""
     staged_file = staging / target.name
     shutil.copyfile(source, staged_file)
     if not _has_hash(staged_file, sha256):
@@ -167,7 +167,7 @@ class WriteMergedManifest(Step, key="manifest"):
 
 
 def _write_manifest_files(output: Path, manifest: Manifest) -> None:
-    """Write both forms of a manifest, as text and then as JSON: when that form exists, the build is complete."""
+    """Write a manifest as text, then as JSON, whose existence means that the build is complete."""
     for path, content in _manifest_contents(output, manifest).items():
         replace_file(path, content, durable=True)
 

@@ -46,7 +46,7 @@ _MAX_MISMATCH_TIME = 30.0
 
 
 class Publication(SharedService):
-    """What this run knows of each file of a release: whether it was sent, listed and served."""
+    """What this run knows about each file of a release on an index: whether it was sent, listed and served."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -68,25 +68,25 @@ class Publication(SharedService):
         return tuple(self._files.values())
 
     @property
-    def must_report(self) -> bool:
-        """Whether any file is public, or was uploaded and may be."""
+    def may_have_public_files(self) -> bool:
+        """Whether any file is public, or may be, because its upload had no clear result."""
         return any(file.state not in (FileState.NOT_UPLOADED, FileState.REJECTED) for file in self.files)
 
-    def record(self, index: str, name: str, **changes: UploadStatus | FileCheck) -> None:
-        """Record what is now known about a file, as fields of `PublishedFile`."""
+    def update_file(self, index: str, name: str, **changes: UploadStatus | FileCheck) -> None:
+        """Change fields of what is known about a file; a file that this plan does not upload is ignored."""
         if (before := self._files.get((index, name))) is not None:
             self._files[index, name] = replace(before, **changes)
 
     def record_upload(self, index: str, name: str) -> None:
         """Record that the upload of a file begins, which makes earlier observations obsolete."""
         unknown = FileCheck.UNKNOWN
-        self.record(index, name, upload=UploadStatus.UPLOADED, listing=unknown, download=unknown)
+        self.update_file(index, name, upload=UploadStatus.UPLOADED, listing=unknown, download=unknown)
 
     def record_listing(self, index: str, name: str, observation: FileCheck) -> None:
-        """Record whether the listing has a file; if it had the file before, a page without it is outdated."""
+        """Record whether the listing has a file, except that a file that was listed once cannot become absent."""
         file = self._files.get((index, name))
         if file is not None and (observation is not FileCheck.ABSENT or file.listing is not FileCheck.MATCH):
-            self.record(index, name, listing=observation)
+            self.update_file(index, name, listing=observation)
 
     def check_listing(
         self,
@@ -99,8 +99,8 @@ class Publication(SharedService):
     ) -> set[str]:
         """Return the names of those files of one package that an index lists with the built hashes.
 
-        With `refresh`, the listing is requested again even if it is recent, by default for a few seconds. Errors
-        say more about files that this run has `uploaded`.
+        With `refresh`, the listing is requested again even if it is recent, by default for a few seconds.
+        `uploaded`, for the error: whether this run has sent the files.
 
         Raises:
             Conflict: It lists one of them with a different hash.
@@ -126,13 +126,13 @@ class Publication(SharedService):
         return set(hashes)
 
     def _check_quarantine(self, index: str, files: Sequence[Distribution]) -> None:
-        """Check that the project of some files is not in quarantine, whose files may be listed all the same."""
+        """Raise `TryLater` if the project is in quarantine: an index may list its files all the same."""
         package = files[0].package
         listing = self._run.indexes[index].cached_listing(package)
         if listing.status != "quarantined":
             return
         for file in files:
-            self.record(index, file.filename, listing=FileCheck.UNKNOWN, download=FileCheck.UNKNOWN)
+            self.update_file(index, file.filename, listing=FileCheck.UNKNOWN, download=FileCheck.UNKNOWN)
         raise TryLater(
             "project-quarantined",
             f"project {package} is quarantined on {index}, and cannot be installed"
@@ -141,9 +141,9 @@ class Publication(SharedService):
         )
 
     def compare_served(self, index: str, built_file: Distribution, deadline: Deadline) -> ServedContent:
-        """Compare what an index serves with a built file that it lists, and record the result."""
+        """Download a listed file, compare its hash with that of the built file, and record the result."""
         comparison = self._run.indexes[index].compare_served(built_file, deadline)
-        self.record(index, built_file.filename, download=comparison.observation)
+        self.update_file(index, built_file.filename, download=comparison.observation)
         return comparison
 
     def unverified_uploads(self) -> dict[tuple[str, str], list[Distribution]]:
@@ -154,8 +154,8 @@ class Publication(SharedService):
                 files.setdefault((file.index, file.package), []).append(self._built[key])
         return files
 
-    def recheck(self, files: Mapping[tuple[str, str], Sequence[Distribution]], *, briefly: bool) -> None:
-        """Check files again that `unverified_uploads` returned, for some seconds, and ignore errors.
+    def recheck_uploads(self, files: Mapping[tuple[str, str], Sequence[Distribution]], *, briefly: bool) -> None:
+        """Check files (by index and package) on their indexes again, for some seconds, ignoring errors.
 
         With `briefly`, after a signal, nothing is downloaded.
         """
@@ -218,7 +218,7 @@ class Publication(SharedService):
 def different_files_error(
     index: Target, files: Sequence[tuple[Distribution, str]], *, uploaded: bool = False
 ) -> Conflict:
-    """Return the error for files of a package that the index has with other content, each with its hash there."""
+    """Return the error for files that an index has with other content, each with its SHA-256 there."""
     after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
     other_way = "" if index.name == EMBEDDED else "; or publish the files of the build that was uploaded first"
     return Conflict(
@@ -285,7 +285,7 @@ class AwaitIndex(Step, key="await {self.package}"):
             pause = min(pause * 2, _MAX_POLL_INTERVAL)
 
     def verify(self, run: Run, result: None) -> str:
-        """Count the files, and say which of them installers ignore."""
+        """Count the files, and name those that installers ignore because they are yanked."""
         del result
         listing = run.indexes[self.index].cached_listing(self.package)
         verbs = "listed and served" if self.download else "listed"
@@ -298,7 +298,7 @@ class AwaitIndex(Step, key="await {self.package}"):
         return text
 
     def _check_index(self, run: Run, checks: dict[str, ServedContent], deadline: Deadline) -> None:
-        """Check the listing, and compare the files that are not verified yet, concurrently."""
+        """Update `checks` (by file name) with the listing, and with downloads of files that did not match yet."""
         publication = run.service(Publication)
         names = publication.check_listing(self.index, self.files, deadline=deadline, uploaded=bool(self.needs))
 
@@ -351,21 +351,20 @@ class AwaitIndex(Step, key="await {self.package}"):
 
 
 class ClearIndex(Step, key="clear index", title="remove all content of index {self.index}"):
-    """Remove all content of the embedded index, unless it has only files of this release.
+    """Remove all files from the embedded index, unless they all belong to this release.
 
     Attributes:
-        files: The files of the release, which are kept if an interrupted run uploaded them.
+        files: The files of the release, which an interrupted run may have uploaded.
     """
 
     index: str
     files: tuple[Distribution, ...]
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the index has no files but those of the release, else None."""
+        """Return a reason if the index has only files of this release, else None."""
         files = {file.filename: file.sha256 for file in self.files}
         return "the index has no other files" if run.indexes.embedded.store.holds_only(files) else None
 
     def apply(self, run: Run) -> None:
-        """Remove everything, including files of this release."""
         run.indexes.embedded.store.clear()
         run.indexes[self.index].forget_listings()

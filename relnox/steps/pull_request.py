@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CommitToBranch(Step, key="commit to branch"):
-    """Commit the edited files on top of a commit, and push that to a branch, which is created or replaced.
+    """Create a commit on top of `parent` with edits, and push it to a branch, which is created or replaced.
 
     Neither the checkout nor a local branch changes.
 
@@ -117,7 +117,7 @@ class OpenPullRequest(
         return request
 
     def verify(self, run: Run, result: PullRequest) -> str:
-        """Check that the pull request is open, and has the planned text."""
+        """Name the pull request; raise `Conflict` if it is closed, or does not have the planned text."""
         request = run.forge(self.remote_name).pull_request(result.number)
         if not self._matches_plan(request):
             raise Conflict(
@@ -134,14 +134,11 @@ class OpenPullRequest(
 
 
 def _pull_request_table(request: PullRequest) -> Table:
-    """Return the table that is shown at the end of the run and in its report."""
+    """Return the table of one row that the end of the run and its report show."""
     rows = ((str(request.number), request.url, request.title),)
     return Table(title="pull request", columns=("number", "address", "title"), rows=rows)
 
 
 def _normalized_lines(body: str) -> list[str]:
-    """Return the lines of a description for comparison: forges change line ends and trailing white space.
-
-    Tasks that a person has done are as planned.
-    """
+    """Return the lines of a description without what people and forges change: checked tasks, trailing blanks."""
     return [pull_request_text.uncheck_task(line).rstrip() for line in body.strip().splitlines()]

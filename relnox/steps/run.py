@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class SharedService:
-    """An object that the steps of a run share, created when the first step needs it (`Run.service`)."""
+    """The base class of objects that the steps of a run share; `Run.service` creates them when needed."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     def close(self) -> None:
-        """End running work; called at the end of the run and when it is interrupted, possibly several times."""
+        """End its work; called at the end of the run and on an interruption, possibly several times."""
 
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ V = TypeVar("V", bound=SharedService)
 class Run:
     """One run of a plan.
 
-    Objects that only some steps need are passed as `values` and returned by `result`: `StageRunner`,
+    Objects that only some steps need are passed as `values` and returned by `result`: `StageCallbacks`,
     `InstallerSettings`.
 
     Attributes:
@@ -90,8 +90,8 @@ class Run:
         if result is not None:
             self._results[step.key] = result
 
-    def warn(self, step: Step, warnings: Iterable[Problem]) -> None:
-        """Add warnings about the files that a step creates; thread-safe."""
+    def add_warnings(self, step: Step, warnings: Iterable[Problem]) -> None:
+        """Add warnings to the result of a step; thread-safe."""
         self._warnings[step.key] = (*self.warnings(step), *warnings)
 
     def warnings(self, step: Step) -> tuple[Problem, ...]:
@@ -99,12 +99,12 @@ class Run:
         return self._warnings.get(step.key, ())
 
     def results(self, kind: type[T]) -> tuple[T, ...]:
-        """Return the `values` of a class, then the results of steps of that class, in the order of the plan."""
+        """Return all objects of a class: `values` of the run, then results of steps, in the order of the plan."""
         results = (*self._values, *(self._results.get(step.key) for step in self.plan.steps))
         return tuple(result for result in results if isinstance(result, kind))
 
     def result(self, kind: type[T]) -> T | None:
-        """Return the only value or step result of a class, or None if there is none."""
+        """Return the only object of a class among the `values` of the run and the results of steps, or None."""
         return next(iter(self.results(kind)), None)
 
     def service(self, kind: type[V]) -> V:
@@ -116,13 +116,13 @@ class Run:
             return service
 
     def undo_on_failure(self, undo: Callable[..., object], *arguments: object) -> None:
-        """Call a function if this step or a later local one fails; the last one that was registered first."""
+        """Have a function called if this step or a later local one fails; the last one is called first."""
         self._undo.append(partial(undo, *arguments))
 
-    def end_changes(self, *, undo: bool) -> bool:
-        """Undo the changes of the steps, or keep them; return whether there were any, and all are undone.
+    def undo_or_keep_changes(self, *, undo: bool) -> bool:
+        """Undo the changes of the steps, or keep them; return True if there were some and all are undone.
 
-        Changes before one that cannot be undone stay as well.
+        If an undo fails, the changes before it stay as well.
         """
         changes, self._undo = self._undo, []
         try:
@@ -138,13 +138,13 @@ class Run:
         self.emit(Problem("not-undone", message, fix, level="warning"))
 
     def close_services(self) -> None:
-        """End the worker processes of services, even if they are still working."""
+        """End the worker processes of all services, even if they are still working."""
         for service in tuple(self._services.values()):
             service.close()
 
     @property
     def checkout(self) -> Git:
-        """The checkout, for steps that are planned only inside one."""
+        """The git checkout; an error outside git, where steps that need it are not planned."""
         if self.git is None:
             raise Failed(
                 "not-a-git-repository", f"{self.root} is not in a git repository", fix=fixes.CREATE_REPOSITORY
@@ -152,7 +152,7 @@ class Run:
         return self.git
 
     def forge(self, remote: str) -> Forge:
-        """Return the forge of a remote of the checkout; the same one for all steps."""
+        """Return the forge that a remote of the checkout is on; it is the same object for all steps."""
         from relnox import forges
 
         with self._opening:
@@ -181,12 +181,17 @@ class Run:
                 self.unsuccessful.append(event.step)
             self._emit(event)
 
-    def on_line(self, step: Step) -> Callable[[str], None]:
-        """Return the callback that receives each output line of a program that the step runs."""
+    def line_callback(self, step: Step) -> Callable[[str], None]:
+        """Return the callback that reports an output line of a program as one of the step."""
         return lambda line: self.emit(OutputLine(step, line))
 
-    def variables(self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment variables for programs that must not see credentials; see `clean_environment`."""
+    def environment_variables(
+        self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Return the environment for programs of the project, without credentials; see `clean_environment`.
+
+        With `own_indexes`, the user's settings of package indexes stay. `more` are additional variables.
+        """
         names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
         temporary = dict.fromkeys(names, str(self.scratch)) | dict(more or {})
         return clean_environment(os.environ, own_indexes=own_indexes, passed=self._passed, more=temporary)

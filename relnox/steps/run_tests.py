@@ -68,12 +68,12 @@ class RunTests(Step):
             for file in wheels_or_sdist(packages[package])
             if file.kind == "sdist" or wheels.is_installable_on(file.filename, python)
         ]
-        installer.install(environment, [*archives, *self.requires], on_line=run.on_line(self)).check(
+        installer.install(environment, [*archives, *self.requires], on_line=run.line_callback(self)).check(
             f"{self.package}: installing the archives for its tests"
         )
-        variables = environment.activated_variables(run.variables(more=dict(self.environment)))
+        variables = environment.activated_variables(run.environment_variables(more=dict(self.environment)))
         directory = source_to_build(run).directory / self.directory
-        _run_tests(self.command, self.package, directory, variables, run.on_line(self))
+        _run_tests(self.command, self.package, directory, variables, run.line_callback(self))
         return "tests pass with the built wheel"
 
 
@@ -102,13 +102,13 @@ class RunTestsOnCheckout(Step, key="test"):
         )
         services.report_package_sources()
         sources = [str(run.root / directory) for _, directory in self.packages]
-        installer.install(environment, [*sources, *self.requires], on_line=run.on_line(self)).check(
+        installer.install(environment, [*sources, *self.requires], on_line=run.line_callback(self)).check(
             "installing the packages for their tests",
             fix="correct the requirements that uv names, of the packages or of [tool.relnox.test]",
         )
-        variables = environment.activated_variables(run.variables(more=dict(self.environment)))
+        variables = environment.activated_variables(run.environment_variables(more=dict(self.environment)))
         for package, directory in self.packages:
-            _run_tests(self.command, package, run.root / directory, variables, run.on_line(self))
+            _run_tests(self.command, package, run.root / directory, variables, run.line_callback(self))
         return "tests pass"
 
 
@@ -119,10 +119,10 @@ def _run_tests(
     variables: Mapping[str, str],
     on_line: Callable[[str], None],
 ) -> None:
-    """Run the tests of a package in its directory.
+    """Run the test command of a package in its directory.
 
     Raises:
-        Failed: They fail, or the program that runs them is not installed.
+        Failed: The tests fail, or the program that runs them is not installed.
     """
     if shutil.which(command[0], path=variables["PATH"]) is None:
         raise Failed(

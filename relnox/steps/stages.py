@@ -33,17 +33,17 @@ def checkout_directory(run: Run) -> Path:
     return run.root if clone is None else clone.directory
 
 
-class CloneCheckout(
+class CreateTemporaryClone(
     Step, key="clone", title="clone commit {self.commit:.10} and a remote for it to a temporary directory"
 ):
-    """Clone the checkout and a remote for it to a temporary directory."""
+    """Clone the checkout, and a remote for the clone, to a temporary directory."""
 
     commit: str
     branch: str
     remote_name: str
 
     def apply(self, run: Run) -> TemporaryClone:
-        """Clone the checkout to a bare repository, so that the push is rehearsed as well, and this to a clone."""
+        """Clone the checkout to a bare repository, which takes the rehearsed push, and clone that one."""
         directory = copies.clone_with_remote(run.checkout, run.scratch, self.commit, self.branch, self.remote_name)
         return TemporaryClone(directory=directory)
 
@@ -52,8 +52,8 @@ class CloneCheckout(
         return f"at {self.commit[:10]}"
 
 
-class StageRunner(Record):
-    """What the caller of a run lets its stages do.
+class StageCallbacks(Record):
+    """The functions by which stages of a run plan, run and confirm other tasks.
 
     Attributes:
         run: Plans and runs the task of a stage in a directory.
@@ -67,7 +67,7 @@ class StageRunner(Record):
 
 
 class Stage(Step):
-    """Run another task, which is planned when the step starts.
+    """A step that runs another task, which is planned when the step starts.
 
     Attributes:
         options: The options of the task, by field name.
@@ -91,7 +91,7 @@ class Stage(Step):
         return " ".join([self.task, *(word for option in self.options for word in fixes.option_words(*option))])
 
     def apply(self, run: Run) -> Outcome:
-        runner = run.result(StageRunner)
+        runner = run.result(StageCallbacks)
         assert runner is not None  # noqa: S101 - a value of every run
         outcome = runner.run(self, checkout_directory(run))
         if outcome.exit_code != ExitCode.DONE:
@@ -101,7 +101,7 @@ class Stage(Step):
         return outcome
 
     def verify(self, run: Run, result: Outcome) -> str:
-        """Count the steps of the task, which verified each of them, or the items of its checklist."""
+        """Count the steps of the task that succeeded and that were skipped, or its checks by status."""
         del run
         if result.items:
             counts = Counter(item.status for item in result.items)
@@ -121,9 +121,9 @@ class SendingStage(Stage):
 
 
 class BuildStage(Stage):
-    """Build the packages of a commit, unless the directory has their complete build already.
+    """Build the packages of a commit, unless the directory has a complete build of it already.
 
-    A second build may differ from the first one, whose files may be public.
+    A second build could differ from the first one, whose files may be public.
 
     Attributes:
         packages: The packages that the build must have.
@@ -177,7 +177,7 @@ class Gate(Step, key="gate"):
         Raises:
             Problem: One of the stages is blocked, or the user declined.
         """
-        runner = run.result(StageRunner)
+        runner = run.result(StageCallbacks)
         assert runner is not None  # noqa: S101 - a value of every run
         try:
             plans = [runner.plan(stage, checkout_directory(run)) for stage in self.stages]
@@ -194,7 +194,7 @@ class Gate(Step, key="gate"):
 
 
 def _adapt_exit_code(error: Problem, run: Run, task: str = "") -> Problem:
-    """Return the error of a stage with an exit code that is true of the whole run.
+    """Return the error of a stage with the exit code that the whole run ends with.
 
     What blocks a stage after an earlier one changed the checkout is a failure. Installations that fail after the
     files were published are a conflict: running the command again does not help.

@@ -74,7 +74,7 @@ class Attest(Step, key="attest"):
         retries.retry(sign, retries.Deadline(_SIGNING_TIME))
 
     def verify(self, run: Run, result: None) -> str:
-        """Check that each file has a valid attestation."""
+        """Count the attestations; raise `Failed` if a file has no valid one."""
         del result
         if (detail := self.reason_to_skip(run)) is None:
             raise Failed(
@@ -86,7 +86,7 @@ class Attest(Step, key="attest"):
         return detail
 
     def _unsigned_files(self, run: Run) -> list[Distribution]:
-        """Return the files without a valid attestation by the publisher, verified offline."""
+        """Return the files without a stored attestation by the publisher that is valid (checked offline)."""
         unsigned = []
         for file in self.files:
             try:
@@ -114,10 +114,10 @@ class LogIn(Step, key="log in"):
         return f"get upload tokens for {join_names(self.packages)} from {self.index}"
 
     def apply(self, run: Run) -> str:
-        """Get a token for each project, so that errors come before any upload.
+        """Get a token for each project, valid for this run only, so that errors come before any upload.
 
-        Tokens are valid for this run only. The identity of a CI job names no project, so only the upload of the
-        first file of a project shows whether the project accepts this publisher.
+        The identity of a CI job names no project, so only the first upload for a project shows whether this job may
+        publish it.
         """
         credentials = run.indexes[self.index].credentials
 
@@ -135,7 +135,7 @@ class LogIn(Step, key="log in"):
 
 
 def _combine_errors(errors: Sequence[Problem]) -> Problem:
-    """Merge errors into the one with the worst exit code, which gets the messages and fixes of the others."""
+    """Return the error with the worst exit code, changed to have the messages and fixes of all errors."""
     worst = ExitCode.worst([error.exit_code for error in errors])
     deciding_error = next(error for error in errors if error.exit_code is worst)
     deciding_error.message = "\n".join(dict.fromkeys(error.message for error in errors))
@@ -174,7 +174,7 @@ class Upload(Step, key="upload {self.file.filename}"):
 
     def reason_to_skip(self, run: Run) -> str | None:
         """Return a reason if the index lists the file with its hash, else None."""
-        return self._check_listing(run, refresh=False)
+        return self._describe_if_listed(run, refresh=False)
 
     def apply(self, run: Run) -> str:
         """Upload with retries; before each retry check the listing, since the response may have been lost.
@@ -182,24 +182,25 @@ class Upload(Step, key="upload {self.file.filename}"):
         `AwaitIndex` verifies the files of the package together.
         """
         upload = _UploadAttempts(self, run)
-        response = retries.retry(upload.attempt, Deadline(_RETRY_TIME + self.file.size / _MIN_RATE))
+        response = retries.retry(upload.upload_once, Deadline(_RETRY_TIME + self.file.size / _MIN_RATE))
         return f"uploaded: {response}"
 
-    def has_arrived(self, run: Run) -> bool:
-        """Return whether the index lists the file with its hash."""
+    def is_listed_now(self, run: Run) -> bool:
+        """Return whether the index, asked again, lists the file with its hash; false if it does not respond."""
         try:
-            return self._check_listing(run, refresh=True) is not None
+            return self._describe_if_listed(run, refresh=True) is not None
         except TryLater:
             return False
 
-    def _check_listing(self, run: Run, *, refresh: bool) -> str | None:
+    def _describe_if_listed(self, run: Run, *, refresh: bool) -> str | None:
+        """Describe the file if the index lists it with its hash; return None if it does not list it."""
         if not run.service(Publication).check_listing(self.index, [self.file], refresh=refresh):
             return None
         return f"already on {self.index}: sha256 {self.file.sha256}"
 
 
 class _UploadAttempts:
-    """The attempts to upload one file."""
+    """The state of the attempts to upload one file."""
 
     def __init__(self, step: Upload, run: Run) -> None:
         self._step = step
@@ -208,8 +209,8 @@ class _UploadAttempts:
         self._was_sent = False
         self._earlier_result_unknown = False
 
-    def attempt(self) -> str:
-        """Upload the file once; return the response, or what the listing shows if there is no valid one."""
+    def upload_once(self) -> str:
+        """Upload the file; return the response, or what the listing shows if there is no valid one."""
         step, index = self._step, self._run.indexes[self._step.index]
         directory = self._run.root / step.directory
         signed = (attestation_path(directory, step.file),) if step.attested else ()
@@ -218,14 +219,14 @@ class _UploadAttempts:
             return upload_file(path, step.file, index, index.credentials, signed, self._record_attempt)
         except Problem as error:
             self._record_failure(error)
-            if step.has_arrived(self._run):
+            if step.is_listed_now(self._run):
                 return "no valid response, but the index lists it"
             if isinstance(error, FileExists):  # not listed yet: `AwaitIndex` compares its hash
                 return error.message
             raise
 
     def _path_of_unchanged_file(self, directory: Path) -> Path:
-        """Return the path of the file, if it still is the one that was built."""
+        """Return the path of the file; raise an error if its content is not what was built."""
         file = self._step.file
         path = directory / file.filename
         if (sha256 := archives.hash_of_file_inside(directory, path)) != file.sha256:
@@ -241,8 +242,8 @@ class _UploadAttempts:
         self._publication.record_upload(self._step.index, self._step.file.filename)
 
     def _record_failure(self, error: Problem) -> None:
-        """Record that an attempt failed, which is a rejection only if the index cannot have stored the file."""
+        """Record a failed attempt: as a rejection only if the index cannot have stored the file."""
         is_rejected = error.rejected or getattr(error, "never_connected", False)
         if self._was_sent and is_rejected and not self._earlier_result_unknown:
             self._was_sent = False
-            self._publication.record(self._step.index, self._step.file.filename, upload=UploadStatus.REJECTED)
+            self._publication.update_file(self._step.index, self._step.file.filename, upload=UploadStatus.REJECTED)

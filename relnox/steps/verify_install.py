@@ -80,7 +80,7 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
         )
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return the reason to skip it, a setting or a Python that the package does not support; else None.
+        """Return a reason if a setting skips the check, or the package does not support this Python, else None.
 
         Raises:
             Failed: All packages are skipped on all Pythons, and not just by settings.
@@ -114,10 +114,10 @@ class SkippedChecks(SharedService):
         self._lock = Lock()
 
     def record_skip(self, reason: str, *, is_unsupported: bool = False) -> str:
-        """Count a check, and return the reason to skip it.
+        """Count a skipped check, and return its reason.
 
         Raises:
-            Failed: It is the last one, no other was made, and a package does not support the Pythons.
+            Failed: All checks were skipped, one of them because the package does not support the Python.
         """
         with self._lock:
             self._left -= 1
@@ -157,7 +157,7 @@ class EnvironmentDirectories(SharedService):
 
 
 class _Installation:
-    """A package of the release and the siblings that it needs, in a fresh environment."""
+    """A fresh environment with a package of the release and the siblings that it needs."""
 
     def __init__(self, step: VerifyInstall, run: Run) -> None:
         self._step = step
@@ -172,7 +172,7 @@ class _Installation:
         """Create the environment, install the files, and check that the requirements are compatible."""
         checks = self._step.checks
         self._others = self._select_required_wheels()
-        installer = environments.Installer(self._run.variables())
+        installer = environments.Installer(self._run.environment_variables())
         self._environment = installer.create_environment(directory, self.interpreter.path)
         requirements = [str(archive.path) for archive in (*self._files.values(), *self._others.values())]
         if checks.extras:
@@ -181,17 +181,17 @@ class _Installation:
             self._environment,
             requirements,
             index_url=self._run.indexes.trusted.simple_url,
-            on_line=self._run.on_line(self._step),
+            on_line=self._run.line_callback(self._step),
         )
         action = f"{self._release} on Python {self.interpreter.version}"
-        _check_installer(f"{action}: installing it", completed)
+        _check_installation_succeeded(f"{action}: installing it", completed)
         installer.run_pip_check(self._environment).check(
             f"{action}: the installed packages are incompatible", fix="correct the requirements that are named"
         )
         self._installed = read_installed_distributions(self._environment)
 
     def compare_files(self) -> None:
-        """Compare the installed files with the release: their origins (PEP 610) and their hashes in RECORD."""
+        """Check that installed packages come from the release (PEP 610) and match the hashes in RECORD."""
         messages = []
         for name, archive in {**self._files, **self._others}.items():
             distribution = self._installed.get(name)
@@ -201,15 +201,21 @@ class _Installation:
                 )
                 continue
             url = distribution.direct_url.get("url", "")
-            if _path_of_url(url) != _path_of_url(archive.path.as_uri()):
+            if _url_to_local_path(url) != _url_to_local_path(archive.path.as_uri()):
                 origin = url or "the trusted index"
                 messages.append(f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}")
             messages += [f"{name}: {change}" for change in find_changed_files(distribution)]
         if messages:
-            raise self._broken_error([CheckFailure(message=message) for message in messages], CheckResult())
+            raise self._broken_installation_error(
+                [CheckFailure(message=message) for message in messages], CheckResult()
+            )
 
     def run_checks(self) -> None:
-        """Import the modules, look up the functions of the scripts, and run the smoke tests."""
+        """Import the modules, look up the functions of the scripts, and run the smoke tests.
+
+        Raises:
+            Failed: One of them fails, a version is another one, or there is nothing to check.
+        """
         checks, distribution = self._step.checks, self._installed[self._step.package]
         entry_points = distribution.dist_info_directory / "entry_points.txt"
         extras = set(map(canonicalize_name, checks.extras))
@@ -235,14 +241,14 @@ class _Installation:
             CheckFailure(message=f"{message}, but the release is {self._step.version}") for message in wrong
         ]
         if failures := [*failures, *self._result.failures]:
-            raise self._broken_error(failures, self._result)
+            raise self._broken_installation_error(failures, self._result)
         for expression in checks.smoke:
             result = self._run_installation_checks({"expression": expression})
             if result.failures:
-                raise self._broken_error(result.failures, result)
+                raise self._broken_installation_error(result.failures, result)
         is_checked = self._result.versions or self._result.scripts or self._programs_and_data or checks.smoke
         if not (is_checked or self._reason_for_no_modules):
-            raise self._empty_error()
+            raise self._nothing_to_check_error()
 
     def describe(self) -> str:
         """Return what was installed, imported and run."""
@@ -273,7 +279,7 @@ class _Installation:
         return select_archive(self._release_files[package], package, self._step.python)
 
     def _select_required_wheels(self) -> dict[str, Archive]:
-        """Select the wheels of other projects that the release's files require, directly or indirectly."""
+        """Return the wheels of other projects by name that the release requires, also indirectly."""
         others: dict[str, Archive] = {}
         if not self._step.others:
             return others
@@ -298,7 +304,7 @@ class _Installation:
 
     @property
     def _programs_and_data(self) -> list[str]:
-        """The names of the installed files outside of site-packages, except the scripts of entry points."""
+        """The names of the files installed outside of site-packages, except the scripts of entry points."""
         names = self._installed[self._step.package].record_hashes
         outside = [name.rpartition("/")[2] for name in names if name.startswith(("../", "/"))]
         return [name for name in outside if name.removesuffix(".exe") not in self._scripts]
@@ -313,7 +319,7 @@ class _Installation:
         return "its metadata" if self.archive.import_names is not None else ""
 
     def _is_other_version(self, text: str) -> bool:
-        """Return whether text is a version other than the release's; false for other text, such as a commit id."""
+        """Return whether a text is a version (unlike a commit id), and not that of the release."""
         try:
             return Version(text) != self._step.version
         except InvalidVersion:
@@ -324,13 +330,13 @@ class _Installation:
             self._environment,
             request,
             directory=self._run.create_temporary_directory("checks"),
-            variables=self._run.variables(),
+            variables=self._run.environment_variables(),
             time_limit=_TIME_LIMIT,
-            on_line=self._run.on_line(self._step),
+            on_line=self._run.line_callback(self._step),
         )
 
-    def _broken_error(self, failures: Iterable[CheckFailure], result: CheckResult) -> Failed:
-        """Return the error for all failures, with the last output."""
+    def _broken_installation_error(self, failures: Iterable[CheckFailure], result: CheckResult) -> Failed:
+        """Return the error that lists all failures and the last output of the checks."""
         failures = tuple(failures)
         lines = [
             f"  {failure.message}{f' ({failure.location})' if failure.location else ''}" for failure in failures
@@ -369,8 +375,8 @@ class _Installation:
             f"if it cannot be imported alone: [tool.relnox.verify] modules = {{ {package} = [] }}"
         )
 
-    def _empty_error(self) -> Failed:
-        """Return the error for a package that was installed, but has nothing to import or run."""
+    def _nothing_to_check_error(self) -> Failed:
+        """Return the error for an installed package that has nothing to import or run."""
         package, distribution = self._step.package, self._installed[self._step.package]
         metadata = f"{distribution.dist_info_directory.name}/"
         if any(not name.startswith(metadata) for name in distribution.record_hashes):
@@ -393,12 +399,12 @@ class _Installation:
         )
 
 
-def _path_of_url(url: str) -> str:
+def _url_to_local_path(url: str) -> str:
     return unquote(urlsplit(url).path)
 
 
-def _check_installer(action: str, completed: Completed) -> None:
-    """Raise an error with the cause found in the output if an installer failed."""
+def _check_installation_succeeded(action: str, completed: Completed) -> None:
+    """Raise an error if an installer failed: `TryLater` if an index did not respond, else `Failed`."""
     output = " ".join(completed.output.lower().split())
     fix = environments.choose_installer_fix(completed, "see the installer's last lines above")
     if any(text in output for text in _RESOLUTION_ERRORS):
