@@ -234,6 +234,7 @@ command("option-unknown", "bump --part minor --comit --dry-run", "bump --part mi
 command("value-invalid", "bump --part large --dry-run", "bump --part minor --dry-run")
 command("option-invalid", "completion", "completion bash")
 command("option-missing", f"{BUMP} --tag --dry-run")
+command("option-missing", f"{BUMP} --push --dry-run")
 command("option-missing", f"{BUMP} --then-dev --commit --dry-run")
 command("option-missing", "bump --dry-run")
 command(
@@ -248,6 +249,9 @@ command("options-conflict", "bump --part release --pre rc --dry-run", then=("bum
 command("options-conflict", "bump --undo --part minor --dry-run", "bump --undo --dry-run", then=("bump-missing",))
 command("options-conflict", f"{BUMP} --plan - --report - --dry-run", f"{BUMP} --plan - --dry-run")
 setting("command-line-only", "publish.yes = true")
+setting("command-line-only", 'status.report = "src/demo/__init__.py"')
+setting("command-line-only", 'bump.plan = "src/demo/__init__.py"')
+setting("command-line-only", 'build.expect-version = "1.2.3"')
 setting("value-invalid", 'tag-format = "v{versoin}"', 'tag-format = "v{version}"')
 setting("value-invalid", "tag-format = 3", 'tag-format = "v{version}"')
 setting("value-invalid", 'changelog = "towncrir"', 'changelog = "none"')
@@ -732,6 +736,14 @@ def tag_of_another_version(world: World) -> str:
     released(world, '[tool.relnox]\ntag-format = "v{version}"\n')
     world.git("tag", "--annotate", "--message", "1.3.0", "v1.3.0")
     return "build-all --release-tag v1.3.0 --dry-run"
+
+
+@state("release-version-differs", beside=("tag-not-checked-out",))
+def tag_that_is_right_where_it_is(world: World) -> str:
+    released(world)
+    world.edit("pyproject.toml", "1.2.3", "1.2.4")
+    world.commit()
+    return "build-all --release-tag v1.2.3 --dry-run"
 
 
 @state("package-not-tagged")
@@ -1241,6 +1253,20 @@ def sibling_on_no_index(world: World) -> str:
     wheels = [made_wheel(world.root / "dist", "demo", requires=["core"]), made_wheel(world.root / "dist", "core")]
     project_of(world.root, *wheels, settings=settings)
     return f"{PUBLISH} --package demo"
+
+
+PRIVATE = 'classifiers = ["Private :: Do Not Upload"]\n'
+
+
+@state("requirement-unavailable", lambda world: world.edit("secret/pyproject.toml", PRIVATE, ""))
+def sibling_that_is_private(world: World) -> str:
+    wheels = [
+        made_wheel(world.root / "dist", "open", requires=["secret"]),
+        made_wheel(world.root / "dist", "secret"),
+    ]
+    project_of(world.root, *wheels, needs={"open": ["secret"]})
+    world.edit("secret/pyproject.toml", "version =", f"{PRIVATE}version =")
+    return "verify-install --from dist"
 
 
 @state("release-not-tagged", _tag_and_build)

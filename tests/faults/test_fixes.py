@@ -47,7 +47,7 @@ OWN = re.compile(r"(^|/)(dist|\.git|[^/]+\.git|__pycache__|\.lock)(/|$)")
 """What a build made, or git keeps: the way of a fix may replace it."""
 
 GIT = re.compile(r"(^|/)(\.git|[^/]+\.git|__pycache__)/")
-SECRET = re.compile(r"(?<!^::add-mask::pypi-)canary|me:secret|password = ", re.MULTILINE)
+SECRET = re.compile(r"(?<!^::add-mask::)(pypi-canary|token-of)|me:secret|password = ", re.MULTILINE)
 """Parts of the tokens and passwords of the states, which only GitHub's runner gets."""
 CHANGING = {
     "forge-file-differs": "found when the files are attached",

@@ -368,10 +368,11 @@ def test_dirty_files_of_other_packages_do_not_block(tmp_path: Path, bump: Bump) 
     needs = {"a": "", "b": '"a==1.0.0"', "c": ""}
     root = released(packages(tmp_path / "many", INDEPENDENT, needs), *needs)
     change(root, "chore: begin", *(f"packages/{name}/x.py" for name in needs))
-    for name in ("packages/c/x.py", "docs/index.md"):
-        (root / name).write_text("mine")
+    others = ("docs/index.md", "packages/abc.md", "packages/c/x.py")
+    for name in others:
+        write(root, {name: "mine"})
     bump(root, "--package", "a", *MINOR, code=0)
-    assert git(root, "status", "--porcelain").split() == ["M", "docs/index.md", "M", "packages/c/x.py"]
+    assert sorted(git(root, "status", "--porcelain").split()[1::2]) == [*others]
     (root / "packages/b/x.py").write_text("mine")  # it moves along
     said = run_blocked_bump(bump, root, "--package", "a", "--again", *MINOR)
     assert "uncommitted changes: packages/b/x.py" in said

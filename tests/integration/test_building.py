@@ -8,7 +8,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from backends import in_tree
+from backends import READING, in_tree
 from projects import HATCHLING, repository, write
 from running import run
 
@@ -61,6 +61,20 @@ def test_packages_are_built_after_their_build_requirements(tmp_path: Path) -> No
     run(root, "relnox", "build-all", "--dry-run", "--plan", "plan.json", code=0)
     keys = [step["title"].split()[1] for step in json.loads((root / "plan.json").read_text())["steps"]][:3]
     assert keys == ["zeta", "alpha", "middle"]
+
+
+def test_siblings_are_built_with_the_backend_that_was_just_built(tmp_path: Path) -> None:
+    system = '[build-system]\nrequires = ["house>=2"]\nbuild-backend = "house"\n'
+    own = system.replace('"house>=2"', "") + 'backend-path = ["."]\n'
+    files = {"pyproject.toml": '[tool.relnox]\npackages = ["house", "home"]\nversions = "independent"\n'}
+    for name, version, text in (("house", "2.0", own), ("home", "1.0", system)):
+        files[f"{name}/pyproject.toml"] = f'[project]\nname = "{name}"\nversion = "{version}"\n{text}'
+        files[f"{name}/{name}.py"] = READING if name == "house" else ""
+    run(write(tmp_path, files), "relnox", "build-all", code=0)  # no index has house 2
+    assert [name for name in archives(tmp_path) if "py3" in name] == [
+        "home-1.0-py3-none-any.whl",
+        "house-2.0-py3-none-any.whl",
+    ]
 
 
 def test_a_warning_of_a_backend_is_a_line_of_its_package(tmp_path: Path) -> None:

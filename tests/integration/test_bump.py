@@ -203,6 +203,7 @@ def test_a_worktree_is_released_like_any_checkout(demo: Path, tmp_path: Path) ->
 
 ALLOWED = (*RELEASE, "--allow-branch", "--allow-dirty")
 SEVEN = "for n in 0 1 2 3 4 5 6; do echo $n {} f$n.txt; done"
+UNMERGED = "echo 1 > README.md; git stash -q; echo 2 > README.md; git commit -qam x; git stash pop || git status"
 CHANGED = "files that the bump edits have uncommitted changes: pyproject.toml"
 
 
@@ -218,6 +219,7 @@ CHANGED = "files that the bump edits have uncommitted changes: pyproject.toml"
             "v1.3.0 already exists here and on origin (",
         ),
         ("echo '# unfinished' >> pyproject.toml", ALLOWED, 1, CHANGED),
+        (UNMERGED, RELEASE, 1, "uncommitted changes: README.md"),
         ("echo '# unfinished' >> pyproject.toml; git add .", ALLOWED, 1, CHANGED),
         (
             f"{SEVEN.format('>')}; git add .; git commit -qm x; {SEVEN.format('>>')}",

@@ -539,6 +539,12 @@ def test_archives_to_attach_are_compared_first(world: World) -> None:
     world.run()
 
 
+def test_a_tag_that_the_remote_has_on_another_commit_blocks(world: World) -> None:
+    git(world.root, "push", "--quiet", "--force", "origin", "v1.0.0:refs/tags/v1.1.0")
+    assert "[tag-exists]" in world.run(code=4).err
+    assert world.forge.changes == 0
+
+
 def test_gitlab_has_no_drafts(gitlab: World) -> None:
     ran = gitlab.run("--draft", code=1)
     assert "fix: remove --draft; or [tool.relnox.forge-release] draft = false" in ran.err

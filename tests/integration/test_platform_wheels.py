@@ -105,6 +105,12 @@ def test_an_invalid_python_is_rejected_before_any_build(version: str, tmp_path: 
     assert not (tmp_path / "at-work").exists()
 
 
+def test_a_python_that_is_not_installed_is_reported_before_any_build(tmp_path: Path) -> None:
+    ran = build_all(tagged(tmp_path, EACH), "--python", HERE, "--python", "3.99", code=1)
+    assert "uv python install 3.99" in ran.err
+    assert not (tmp_path / "dist").exists()
+
+
 @pytest.mark.native
 @pytest.mark.parametrize(
     ("tag", "expected"),

@@ -215,6 +215,12 @@ SAVE = "git add -A && git commit -qm x && git push -q origin HEAD"
     [
         *(("", options, "cannot be combined with") for options in ("--commit", "--commit --tag", "--undo")),
         ("touch new; git add new; git commit -qm x", "", "is not the head of main on origin"),
+        ("", "--then-dev", "cannot be combined"),
+        ("git config user.useConfigOnly true; git config user.name ''", "", "[committer-unknown]"),
+        (f"touch new; {SAVE}; git reset -q --hard HEAD^", "", "[branch-behind]"),
+        ("git push -q origin main:refs/tags/v2.0.0 main:refs/tags/v2.1.0", "", "tag v2.1.0 already exists"),
+        ("git rm -q --cached CHANGELOG.md; git commit -qm x; git push -q", "", "[file-untracked]"),
+        ("git update-index --assume-unchanged CHANGELOG.md", "", "[git-setting-invalid]"),
         (f"git switch -qc {BRANCH}; git push -q origin {BRANCH}", "--allow-branch", "[branch-wrong]"),
         *(("echo secret >> CHANGELOG.md", options, "[tree-dirty]") for options in ("", "--allow-dirty")),
         (
@@ -229,12 +235,13 @@ SAVE = "git add -A && git commit -qm x && git push -q origin HEAD"
         ),
     ],
 )
-def test_what_blocks_a_pull_request_before_anything_is_sent(
-    root: Path, github: GitHubServer, script: str, options: str, words: str
+def test_what_blocks_a_pull_request_before_anything_is_sent(  # noqa: PLR0917 - a table
+    root: Path, github: GitHubServer, monkeypatch: pytest.MonkeyPatch, script: str, options: str, words: str
 ) -> None:
     subprocess.run(script, shell=True, cwd=root, check=True, capture_output=True)
+    monkeypatch.delenv("GIT_AUTHOR_NAME", raising=False)
     before = everything(root)
-    ran = propose(root, *options.split(), code=1)
+    ran = propose(root, *options.split(), code=4 if words.startswith("tag ") else 1)
     assert words in ran.err
     assert github.sent(*CHANGES) == []
     assert everything(root) == before

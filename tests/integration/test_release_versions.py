@@ -158,6 +158,12 @@ def test_a_tag_of_no_package_is_a_note_for_a_build_and_an_error_if_it_is_named(
     assert "(its tags are like core-v1.2.0, util-v1.2.0) [tag-not-checked-out]" in named.text
 
 
+def test_only_tagged_packages_are_built_as_tagged(root: Path) -> None:
+    assert built(dry_run(root, "--tagged")) == ["acme-core"]
+    commit_all(write(root, {"notes.md": ""}))
+    assert "[package-not-tagged]" in dry_run(root, "--tagged", code=1).text
+
+
 def test_a_shared_tag_releases_all_packages_of_its_group(tmp_path: Path, job: pytest.MonkeyPatch) -> None:
     settings = '[tool.relnox]\npackages = ["libs/*"]\ntag-format = "{name}-v{version}"\n'
     group = '[tool.relnox.groups.pair]\npackages = ["a", "b"]\n'

@@ -386,6 +386,25 @@ def test_a_rebased_or_amended_release_is_tagged_again(unpushed: Path, bump: Bump
     assert on_remote(unpushed) == [git(unpushed, "rev-parse", "HEAD")] * 2
 
 
+@pytest.mark.parametrize("switch", ["--detach", "--create=feature"])
+def test_a_release_is_pushed_from_its_own_branch_only(unpushed: Path, bump: Bump, switch: str) -> None:
+    git(unpushed, "switch", "--quiet", switch)
+    said = run_blocked_bump(bump, unpushed, *PUSHED)
+    assert ("[head-detached]" if switch == "--detach" else "[branch-not-allowed]") in said
+
+
+@pytest.mark.parametrize("message", ["v2.1.0", None])
+def test_a_tag_that_relnox_did_not_create_is_not_moved_to_the_release(
+    two: Path, bump: Bump, message: str | None
+) -> None:
+    assert bump(two, "--part", "minor", "--commit").code == 0
+    other = git(two, "commit-tree", "-m", "Of no branch", "HEAD~1^{tree}")
+    git(two, "tag", *(["--annotate", "--message", message] if message else []), "v2.1.0", other)
+    before = everything(two)
+    assert "[tag-exists]" in bump(two, *RELEASE, code=4).err
+    assert everything(two) == before
+
+
 def test_a_partly_pushed_release_is_finished_as_the_fix_says(unpushed: Path, bump: Bump, tmp_path: Path) -> None:
     # A remote without atomic pushes may have the tag, but not the branch.
     release = git(unpushed, "rev-parse", "main")

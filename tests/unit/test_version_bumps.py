@@ -224,8 +224,9 @@ def test_a_version_that_was_set_by_hand_is_released_as_it_is() -> None:
 
 def test_a_version_from_tags_is_bumped_from_the_last_tag() -> None:
     released = {"a": "1.0.0", "b": "1.0.0"}
-    after = bumped(pkgs("a -; b -"), requested("minor", "a"), released, versions="lockstep")
-    assert after == {"a": "1.1.0", "b": "1.1.0"}
+    for versions in ("lockstep", "independent"):  # their backends read the same tags
+        after = bumped(pkgs("a -; b -"), requested("minor", "a"), released, versions=versions)
+        assert after == {"a": "1.1.0", "b": "1.1.0"}
 
 
 # --- version groups ------------------------------------------------------------------------------------
