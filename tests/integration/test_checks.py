@@ -249,7 +249,7 @@ def test_requirements_have_to_match_the_plan(tmp_path: Path) -> None:
     ],
 )
 def test_requirements_that_accept_the_same_versions_are_equal(one: str, other: str) -> None:
-    assert differing_requirements([one], [other], name="demo") == ([], [])
+    assert differing_requirements([one], [other], name="demo", with_markers=True) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -280,11 +280,19 @@ def test_requirements_that_accept_other_versions_differ(one: str, other: str) ->
     assert differing_requirements([other], [one], name="d") != ([], [])
 
 
+@pytest.mark.parametrize("planned", ["six>=1,>=0.5; os_name == 'x'", "six>=1; python_version < '3.12'"])
+def test_markers_that_differ_from_the_plan_are_a_warning(planned: str, tmp_path: Path) -> None:
+    expected = ExpectedArchive(name="demo-app", requires=(planned, 'attrs; extra == "fast"'))
+    (message,) = found(wheel(tmp_path), expected)
+    assert message.startswith("warning: markers of requirements differ from pyproject.toml: six>=")
+
+
 def test_different_requirements_differ() -> None:
     for one, other in (
         ("a; os_name == 'nt' or os_name == 'x'", "a; os_name == 'nt' and os_name == 'x'"),
         ("a; python_version < '3.11'", "a; python_version <= '3.11'"),
     ):
+        assert differing_requirements([one], [other], name="d", with_markers=True)[0]
         assert differing_requirements([one], [other], name="d") == ([], [])
     assert differing_requirements(["a"], ["a; extra == 'x'"], name="d") == (["a"], ['a; extra == "x"'])
     assert differing_requirements([], ["a; extra == 'x'"], name="d") == ([], ['a; extra == "x"'])

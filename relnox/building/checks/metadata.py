@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from relnox.building.archives import Archive, member_path
-from relnox.building.checks.expected import ExpectedArchive, rejection, warning
+from relnox.building.checks.expected import ExpectedArchive, format_names, rejection, warning
 from relnox.core import fixes
 from relnox.core.release import public_index
 from relnox.errors import Problem
@@ -115,6 +115,10 @@ def _requirement_problems(archive: Archive, expected: ExpectedArchive) -> Iterat
             f"requirement {requirement} is in the metadata, but not in pyproject.toml",
             'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
         )
+    rewritten, _ = differing_requirements(planned, archive.requires, name=archive.name, with_markers=True)
+    if rewritten and not missing and not added:
+        message = f"markers of requirements differ from pyproject.toml: {format_names(rewritten)}"
+        yield warning("metadata-invalid", message, "write them as the build backend does, or update the backend")
     for parsed in _parse_valid_requirements(archive.requires):
         if parsed.url is not None:
             yield rejection(
@@ -275,18 +279,21 @@ def find_invalid_fields(archive: Archive) -> Iterator[Problem]:
             yield rejection("metadata-invalid", message, fix)
 
 
-def differing_requirements(left: Iterable[str], right: Iterable[str], *, name: str) -> tuple[list[str], list[str]]:
+def differing_requirements(
+    left: Iterable[str], right: Iterable[str], *, name: str, with_markers: bool = False
+) -> tuple[list[str], list[str]]:
     """Return the requirements of package `name` that are only in `left`, and those only in `right`.
 
     Requirements are equal if they accept the same versions. Of markers, which backends rewrite, only extras are
-    compared. Invalid requirements are skipped. If the package requires its own extras (`all = ["demo[test]"]`),
-    requirements of extras are not compared, since some backends replace such an entry with those of the extra.
+    compared by default. Invalid requirements are skipped. If the package requires its own extras, as in
+    `all = ["demo[test]"]`, requirements of extras are not compared, since some backends replace such an entry with
+    those of the extra.
     """
     sides = [_parse_valid_requirements(left), _parse_valid_requirements(right)]
     if any(canonicalize_name(requirement.name) == name for side in sides for requirement in side):
         sides = [[requirement for requirement in side if not _extras_in_marker(requirement)] for side in sides]
     first, second = (
-        sorted({str(one) for one in side if not any(_are_equal_requirements(one, other) for other in others)})
+        sorted({str(one) for one in side if not any(_are_equal(one, other, with_markers) for other in others)})
         for side, others in (sides, sides[::-1])
     )
     return first, second
@@ -300,11 +307,14 @@ def _parse_valid_requirements(texts: Iterable[str]) -> list[Requirement]:
     return requirements
 
 
-def _are_equal_requirements(one: Requirement, other: Requirement) -> bool:
+def _are_equal(one: Requirement, other: Requirement, with_markers: bool) -> bool:  # noqa: FBT001
     def parts(requirement: Requirement) -> object:
+        # Backends write the parts of a marker in another order, and older Pythons' versions in full.
+        marker = str(requirement.marker or "").replace("python_full_version", "python_version").split(" and ")
         extras = {canonicalize_name(extra) for extra in requirement.extras}
         name = canonicalize_name(requirement.name)
-        return name, extras, requirement.url, _extras_in_marker(requirement)
+        extras_in_marker = _extras_in_marker(requirement)
+        return name, extras, requirement.url, extras_in_marker, with_markers and sorted(marker)
 
     return parts(one) == parts(other) and _accept_same_versions(one.specifier, other.specifier)
 
