@@ -305,3 +305,22 @@ extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime
         "PIP_CONSTRAINT (uv installs build requirements: set UV_BUILD_CONSTRAINT)",
     ):
         assert f"note: not honored: {said}" in output
+
+
+def test_constraints_with_addresses_are_rejected_with_a_pinned_index(index: PackageIndex, tmp_path: Path) -> None:
+    root = project(tmp_path / "home", f'[tool.relnox]\ntrusted-index = "{index.simple_url}"\n')
+    bounds = tmp_path / "bounds.txt"
+    bounds.write_text("toy-backend<2\n")
+    assert relnox(root, UV_BUILD_CONSTRAINT=str(bounds))[0]["backend"] == "1.0"
+    bounds.write_text(
+        "# from https://example.invalid\nsix>=1  # as in six @ 1\n-i https://example.invalid\n"
+        "toy-backend @ https://elsewhere.example.invalid/toy_backend-9-py3-none-any.whl\n"
+    )
+    done = ran(root, sys.executable, "-m", "relnox", "build-all", UV_BUILD_CONSTRAINT=str(bounds))
+    assert done.returncode == 1, done.stderr
+    assert (
+        "only one index (trusted-index): -i https://example.invalid, toy-backend @ https://elsewhere"
+        in done.stderr
+    )
+    assert "six" not in done.stderr
+    assert "fix: remove the addresses from UV_BUILD_CONSTRAINT" in done.stderr

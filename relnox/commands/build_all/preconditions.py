@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from relnox.commands.shared import checks
@@ -30,6 +32,7 @@ _IGNORED_VARIABLES = {
     "PIP_EXTRA_INDEX_URL": "uv installs build requirements: set UV_INDEX",
 }
 """Maps environment variables that builds do not honor to the reason."""
+_ADDRESS = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
 
 
 def _list_names(directory: Path) -> list[str]:
@@ -184,7 +187,29 @@ def read_build_settings(
         for setting in uv.ignored_settings:
             not_honored.setdefault(setting, []).append(package.name)
     honored_settings |= {"UV_BUILD_CONSTRAINT": None} if files else {}
+    if project.config.trusted_index is not None:
+        bounds = {text for build in by_package.values() for text in build.constraints.requirements}
+        if addresses := list(_constraints_with_addresses(files, sorted(bounds))):
+            raise Blocked(
+                "setting-invalid",
+                "constraints name addresses, but builds may use only one index (trusted-index): "
+                f"{join_names(addresses)}",
+                fix=f"remove the addresses from {join_names(honored_settings)}",
+            )
     notes = [f"builds follow {', '.join(honored_settings)}"] if honored_settings else []
     notes += [f"not honored: {setting}, for {join_names(names)}" for setting, names in not_honored.items()]
     notes += [f"not honored: {name} ({why})" for name, why in _IGNORED_VARIABLES.items() if os.environ.get(name)]
     return by_package, notes
+
+
+def _constraints_with_addresses(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
+    """Yield constraints that lead uv to other places than an index: addresses, and options such as -i."""
+    lines = [*requirements]
+    for file in files:
+        if "://" in file:
+            lines.append(file)
+        else:
+            with contextlib.suppress(OSError):  # uv reports the problem
+                lines += Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
+    texts = (line.partition(" #")[0].strip() for line in lines)
+    yield from (text for text in texts if not text.startswith("#") and _ADDRESS.search(text))
