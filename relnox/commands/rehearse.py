@@ -39,6 +39,7 @@ def plan(options: Options, project: Project) -> Plan:
             commit=head,
             branch=branch or next(names, state.branch or "rehearsal"),
             remote_name=project.config.remote,
+            output=_DIST,
         )
     )
 

@@ -36,11 +36,16 @@ def checkout_directory(run: Run) -> Path:
 class CreateTemporaryClone(
     Step, key="clone", title="clone commit {self.commit:.10} and a remote for it to a temporary directory"
 ):
-    """Clone the checkout, and a remote for the clone, to a temporary directory."""
+    """Clone the checkout, and a remote for the clone, to a temporary directory.
+
+    Attributes:
+        output: The directory that the stages write archives into, in the clone.
+    """
 
     commit: str
     branch: str
     remote_name: str
+    output: str
 
     def apply(self, run: Run) -> TemporaryClone:
         """Clone the checkout to a bare repository, which takes the rehearsed push, and clone that one."""
@@ -48,7 +53,14 @@ class CreateTemporaryClone(
         return TemporaryClone(directory=directory)
 
     def verify(self, run: Run, result: TemporaryClone) -> str:
-        del run, result
+        """Check that nothing will be written outside of the clone."""
+        del run
+        if (result.directory / self.output).is_symlink():
+            raise Failed(
+                "file-is-link",
+                f"{self.output} is a symbolic link in the commit (archives would be written to its target)",
+                fix=f"git rm --cached {self.output} && git commit -m 'Remove {self.output}'",
+            )
         return f"at {self.commit[:10]}"
 
 

@@ -126,6 +126,17 @@ def test_releases_are_pushed_to_the_remote_of_the_settings(tmp_path: Path) -> No
     assert ran.err.splitlines()[-1].endswith(" --commit --tag")  # the checkout has no remote of this name
 
 
+def test_archives_are_not_written_through_a_link_in_the_commit(tmp_path: Path) -> None:
+    root, outside = independent(tmp_path / "demo"), tmp_path / "outside"
+    outside.mkdir()
+    (root / "dist").symlink_to(outside)
+    git(root, "add", "--force", "dist")
+    git(root, "commit", "--message", "Link dist")
+    ran = run(root, "relnox", "rehearse", "--package", "vtry-two", "--part", "minor", code=2)
+    assert "dist is a symbolic link in the commit (archives would be written to its target)" in ran.text
+    assert not contents(outside)
+
+
 @pytest.mark.network
 def test_one_package_in_lockstep_is_rehearsed_with_its_dependencies(tmp_path: Path) -> None:
     root = repository(lockstep_workspace(tmp_path / "five"))
