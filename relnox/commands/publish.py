@@ -448,6 +448,12 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
     for name in files:
         if name in listing and listing[name].yanked:
             yield f"{name} is yanked on {index}: installers ignore it"
+    newer_names = [file.filename for file in listing.values() if file.shows_newer_rules]
+    if newer_names and release.index.has_public_rules:
+        yield (
+            f"{index} has {newer_names[-1]}, which its rules of {public_index.AS_OF} reject, the ones that this "
+            f"version of relnox checks; to update it: {fixes.install_command('relnox', upgrade=True)}"
+        )
     foreign_names = sorted(name for name, file in listing.items() if file.version == version and name not in files)
     if foreign_names and index != targets.EMBEDDED:
         yield (

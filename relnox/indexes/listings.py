@@ -13,6 +13,7 @@ from urllib.parse import unquote, urljoin
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
+from relnox.core.release import public_index
 from relnox.core.release.manifest import is_safe_filename
 
 _API_MAJOR = "1"
@@ -57,6 +58,14 @@ class IndexFile:
             return parse_sdist_filename(self.filename)[1]
         except (InvalidSdistFilename, InvalidWheelFilename):
             return None
+
+    @property
+    def shows_newer_rules(self) -> bool:
+        """Whether it is a wheel for a platform that the public index did not accept when its rules were copied."""
+        if self.version is None or self.upload_time is None or self.upload_time.date() <= public_index.AS_OF:
+            return False
+        tags = parse_wheel_filename(self.filename)[3] if self.filename.endswith(".whl") else ()
+        return not all(public_index.accepts_platform(tag.platform) for tag in tags)
 
 
 class Listing(dict[str, IndexFile]):

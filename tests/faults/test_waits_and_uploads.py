@@ -118,6 +118,27 @@ def test_a_second_sdist_in_another_spelling_is_refused_before_the_first_byte(
     assert (message in ran.err) is has_rules
 
 
+@pytest.mark.parametrize(
+    ("name", "rules", "noted"),
+    [
+        ("demo-0.9-py3-none-newos_1_0_arm64.whl", True, True),
+        ("demo-0.9-cp315-cp315-macosx_27_0_arm64.whl", True, True),
+        ("demo-0.9-cp315-cp315-macosx_27_0_arm64.whl", False, False),
+        ("demo-0.9-py3-none-macosx_26_0_arm64.whl", True, False),
+        ("demo-0.9.tar.gz", True, False),
+    ],
+)
+def test_rules_that_are_older_than_what_the_index_has_are_noted(
+    *, name: str, rules: bool, noted: bool, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    release(tmp_path, SIZES[1])
+    with PackageIndex(clock=clock.time) as index:
+        index.hold("demo", name, b"of an earlier release")
+        ran = publish_to(tmp_path, index.upload_url, index.simple_url, "--yes", production=rules)
+    assert ran.code == 0, ran.text
+    assert (f"own has {name}, which its rules of 2026-08-21 reject" in ran.err) is noted
+
+
 DUPLICATES = {
     "PyPI": (
         400,
