@@ -10,12 +10,18 @@ from pathlib import Path
 
 from relnox.core.packages import Package
 from relnox.errors import Blocked
-from relnox.source.discovery import is_skipped_directory
 from relnox.source.git import Git
 from relnox.system import syntax_trees
 from relnox.system.files import read_project_file
 
 SOURCE_DIRECTORIES = ("lib", "python", "src")
+_FOREIGN_DIRECTORIES = frozenset(
+    {
+        *("_vendor", "benchmarks", "build", "dist", "doc", "docs", "example", "examples", "node_modules"),
+        *("scripts", "templates", "test", "tests", "third_party", "tools", "vendor", "vendored"),
+    }
+)
+"""Directories with Python files that are not the package's own. Others, such as `template`, may be in a package."""
 _CAUGHT_EXCEPTIONS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 
 
@@ -30,7 +36,7 @@ def full_module_name(root: Path, file: str, package: Package) -> str | None:
     name = package.name.replace("-", "_")
     if len(parts) == 1:
         return name if parts[0] == f"{name}.py" else None
-    if any(part != name and is_skipped_directory(part) for part in parts[:-1]):
+    if any(part != name and (part.lower() in _FOREIGN_DIRECTORIES or part[0] == ".") for part in parts[:-1]):
         return None
     if not in_source and not (root / package.directory / parts[0] / "__init__.py").is_file():
         return None

@@ -28,6 +28,7 @@ MINOR = ("--part", "minor", "--commit", "--tag")
         ("import demo.helper\n", "helper.py"),
         ("def f():\n    from .parts.one import x\n", "parts/one.py"),
         ("from demo.parts import (\n    one,\n)\n", "parts/__init__.py"),
+        ("from demo.template import x\n", "template/__init__.py"),
     ],
 )
 def test_an_untracked_module_that_is_imported_is_a_problem(

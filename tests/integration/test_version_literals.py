@@ -119,7 +119,10 @@ def test_similar_code_is_unchanged(tmp_path: Path, bump: Bump, text: str) -> Non
 
 @pytest.mark.parametrize(
     "file",
-    ["tests/demo/__init__.py", "docs/conf.py", "src/demo/_vendor/six/__init__.py", "examples/demo/__init__.py"],
+    [
+        *("tests/demo/__init__.py", "docs/conf.py", "examples/demo/__init__.py"),
+        *("src/demo/_vendor/six/__init__.py", "src/demo/vendored/six/__init__.py"),
+    ],
 )
 def test_modules_of_other_packages_are_unchanged(tmp_path: Path, bump: Bump, file: str) -> None:
     root = demo(tmp_path, {file: '__version__ = "1.2.3"\n', "src/demo/_vendor/__init__.py": ""})
