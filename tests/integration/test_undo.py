@@ -69,7 +69,7 @@ def test_what_is_no_release_commit_is_undone_with_git(two: Path, bump: Bump) -> 
     assert bump(two, "--part", "minor").code == 0
     said = run_blocked_bump(bump, two, "--undo")
     files = "packages/base/pyproject.toml packages/top/pyproject.toml"
-    assert f"git restore {files}; to see what would be lost: git diff {files}" in said
+    assert f"git diff {files}; to undo a bump without --commit: git restore {files}" in said
 
 
 def test_a_tag_without_a_commit_is_deleted_with_git(tmp_path: Path, bump: Bump) -> None:

@@ -32,7 +32,7 @@ SAFE_FIXES = {
         "git fetch {} {} && git log FETCH_HEAD"
     ): "no command: the user looks at the change and decides",
     "git tag --delete {}": "after --undo: tags at HEAD that say, by their trailers, that relnox made them",
-    "to undo a bump without --commit: git restore {}; to see what would be lost: git diff {}": (
+    "to see what would be lost: git diff {}; to undo a bump without --commit: git restore {}": (
         "after --undo: only files that a bump edits, with the command that shows their changes"
     ),
     "git restore {}": "after a bump without a commit: files that only the bump has edited",

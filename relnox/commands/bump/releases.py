@@ -359,7 +359,7 @@ def _no_release_error(git: Git, project: Project) -> Blocked:
     changed_files = project.state.changed_files if project.state is not None else ()
     if edited_files := sorted(changes.read_contents(project).before.keys() & set(changed_files)):
         files = shlex.join(edited_files)
-        fix = f"to undo a bump without --commit: git restore {files}; to see what would be lost: git diff {files}"
+        fix = f"to see what would be lost: git diff {files}; to undo a bump without --commit: git restore {files}"
     elif tags:
         refs = _refs_of_remote(project, git)
         fix = f"git tag --delete {shlex.join(tags)}"
