@@ -281,6 +281,12 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
     jobs: Sequence[Job], packages: Sequence[Package], comparisons: Mapping[str, FileComparison], project: Project
 ) -> Iterator[Problem]:
     """Yield why the files cannot be collected: first the problems of jobs, then those of packages."""
+    if not any(job.manifest.distributions for job in jobs):
+        yield Blocked(
+            "archive-missing",
+            "there are no files to collect (the manifests of all jobs are empty)",
+            f"pass the directory with the output of the build jobs: {_COMMAND}",
+        )
     commits: dict[str | None, str] = {}
     for job in jobs:
         commits.setdefault(job.manifest.commit, job.directory)

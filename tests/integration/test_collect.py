@@ -212,6 +212,12 @@ def test_a_second_run_copies_only_the_changed_attestation(root: Path) -> None:
 # problems
 
 
+def test_jobs_without_files_are_a_problem(root: Path) -> None:
+    shutil.rmtree(root / "jobs")
+    job(root, "empty", [])
+    assert "there are no files to collect" in blocked(root, "--partial")
+
+
 SDIST = "jobs/sources/fast-1.0.tar.gz"
 EXTRA = "fast-1.0-cp312-cp312-win_amd64.whl"
 PROBLEMS: dict[str, tuple[str, str, str]] = {
