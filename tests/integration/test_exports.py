@@ -241,7 +241,7 @@ def test_a_submodule_in_a_package_has_to_be_initialized(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(tmp_path / "home"), "clone")
     ran = run(clone, "relnox", "build-all", "--dry-run", code=1)
-    assert "submodule vendor would be empty in the archives (it is not initialized)" in ran.text
+    assert "submodule vendor would be empty in the archives (not initialized)" in ran.text
     assert "fix: git submodule update --init --recursive" in ran.text
     git(clone, "submodule", "--quiet", "update", "--init")
     ran = run(clone, "relnox", "build-all", code=1)

@@ -114,19 +114,21 @@ def check_submodules(
         return [], []
     prefix = project.git.prefix  # of the project in the checkout
     directories = [prefix if package.directory == "." else f"{prefix}{package.directory}/" for package in packages]
-    problems: list[Problem] = []
+    paths_by_fix: dict[tuple[str, str], list[str]] = {}
     other_paths = []
     for submodule in project.once(find_empty_submodules, project.git, commit):
-        path, reason = submodule.path, "it is not initialized"
-        fix = "git submodule update --init --recursive"
+        path, reason = submodule.path, ("not initialized", "git submodule update --init --recursive")
         if not submodule.is_listed:
-            reason = ".gitmodules does not list it"
             fix = f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}"
+            reason = ".gitmodules does not list it", fix
         if submodule.is_optional or not any(f"{path}/".startswith(directory) for directory in directories):
             other_paths.append(path)
         else:
-            message = f"submodule {path} would be empty in the archives ({reason})"
-            problems.append(Blocked("file-untracked", message, fix))
+            paths_by_fix.setdefault(reason, []).append(path)
+    problems: list[Problem] = [
+        Blocked("file-untracked", f"submodule {join_names(paths)} would be empty in the archives ({reason})", fix)
+        for (reason, fix), paths in paths_by_fix.items()
+    ]
     names = join_names(other_paths)
     return problems, [f"not initialized, and empty in the build: submodules {names}"] if names else []
 
