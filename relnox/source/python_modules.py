@@ -21,7 +21,7 @@ _FOREIGN_DIRECTORIES = frozenset(
         *("scripts", "templates", "test", "tests", "third_party", "tools", "vendor", "vendored"),
     }
 )
-"""Directories with Python files that are not the package's own. Others, such as `template`, may be in a package."""
+"""Directories with files that are not the package's own. Others, such as `template`, may be in a package."""
 _CAUGHT_EXCEPTIONS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 
 
