@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 RESPONSE_TIMEOUT = 300.0
 """The maximum seconds that an index may take to process an uploaded file."""
 _MAX_QUOTED = 500
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class FileExists(Failed):
@@ -275,6 +276,14 @@ def parse_upload_response(response: requests.Response, file: Distribution, index
         used_version=used_version_hint(file.package, file.version, index),
         first_release=first_release_hint(file.package),
     )
+    digests = _DIGEST.findall(text.lower())
+    if isinstance(error, FileExists) and digests and not {file.sha256, file.blake2b_256}.intersection(digests):
+        error = Conflict(
+            "index-file-differs",
+            f"{index.name} has a different {file.filename}:\n  index  {digests[0]}\n"
+            f"  built  sha256 {file.sha256}, blake2b-256 {file.blake2b_256}",
+            fix=different_file_hint(file, index),
+        )
     error.rejected = status in _NOT_STORED
     raise error
 
@@ -309,6 +318,12 @@ def _readable_body(response: requests.Response) -> str:
 
 
 # --- fixes for releases that an index does not accept
+
+
+def different_file_hint(file: Distribution, index: Target) -> str:
+    """Return the fix for a file whose name exists on the index with other content."""
+    hint = used_version_hint(file.package, file.version, index)
+    return hint if index.name == EMBEDDED else f"{hint}; or publish the files of the build that was uploaded first"
 
 
 def used_version_hint(package: str, version: Version, index: Target) -> str:

@@ -177,6 +177,18 @@ def test_a_file_that_the_index_has_is_compared_by_hash(
             assert publish(tmp_path, index).code == 4
 
 
+def test_an_answer_that_names_another_hash_ends_the_release_before_the_index_lists_the_file(
+    tmp_path: Path, clock: SimulatedClock
+) -> None:
+    release(tmp_path, [Package("demo", wheels=3)])
+    answer = f"File already exists ('demo-1.0', with blake2_256 hash '{'0' * 64}')."
+    rules = [Rule(acts.answers(400, answer), tries=[1]), Rule(acts.hides(3600), on=LISTING)]
+    with PackageIndex(rules, clock=clock.time) as index:
+        ran = publish(tmp_path, index, code=4)
+        assert "own has a different demo-1.0" in ran.err
+        assert not index.files
+
+
 def test_a_release_is_finished_from_another_machine_without_the_files_that_are_public(
     tmp_path: Path, clock: SimulatedClock
 ) -> None:

@@ -313,6 +313,7 @@ RESPONSES = [
     ((400, "", "File already used: This filename has already been used."), Conflict, "cannot be reused", "1.0.1"),
     ((400, "", "This filename was previously used by a file."), Conflict, "cannot be reused", "1.0.1"),
     ((400, "", "Uploading new files to releases older than 14 days"), Conflict, "is too old", "1.0.post1"),
+    ((400, "", f"File already exists, with hash '{NOUGHT}'"), Conflict, "has a different demo-1.0", "1.0.post1"),
     ((400, "", f"File already exists, with hash '{SHA256}'"), FileExists, "to be compared by hash", ""),
     # indexes that accept nothing
     ((403, "", "Read-only mode: Uploads are temporarily disabled."), TryLater, "at the moment", "later"),
