@@ -6,7 +6,6 @@ step failed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -20,15 +19,15 @@ from relnox.core.release import public_index, publication
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import FileCheck, FileState, PublishedFile, UploadStatus
 from relnox.core.text import format_count
-from relnox.errors import Conflict, ExitCode, Problem, TryLater
+from relnox.errors import Conflict, ExitCode, TryLater
 from relnox.indexes.embedded import CLEAR_FIX
 from relnox.indexes.index import ServedContent
 from relnox.indexes.targets import EMBEDDED, Target
-from relnox.indexes.uploads import used_version_hint
+from relnox.indexes.uploads import different_file_hint
 from relnox.steps.run import Run, SharedService
-from relnox.system import http, retries
+from relnox.system import retries
 from relnox.system.retries import Deadline, TransientError
-from relnox.system.run_scope import call_concurrently, current_scope
+from relnox.system.run_scope import call_concurrently
 
 _LISTING_TIMEOUT = 5.0
 """Seconds for checking a listing again."""
@@ -160,23 +159,17 @@ class Publication(SharedService):
         With `briefly`, after a signal, nothing is downloaded.
         """
         seconds = _RECHECK_TIMEOUT_AFTER_SIGNAL if briefly else _RECHECK_TIMEOUT
-        deadline, end = Deadline(seconds), time.monotonic() + seconds
+        deadline = Deadline(seconds)
 
         def check_package(key: tuple[str, str]) -> None:
-            if time.monotonic() >= end:
-                return
             with suppress(BaseException):  # the last observation is kept
                 names = self.check_listing(key[0], files[key], deadline=deadline)
                 for file in files[key]:
                     if not briefly and file.filename in names:
                         self.compare_served(key[0], file, deadline)
 
-        try:
-            http.call_with_timeout(lambda: call_concurrently(check_package, files), seconds, "the index")
-        except Problem:  # not all were checked in time
-            pass
-        finally:
-            current_scope().interrupt()
+        with suppress(TimeoutError):
+            call_concurrently(check_package, files, seconds=seconds)
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode:
         """Return the exit code of a run that was not interrupted, which depends on the public files."""
@@ -220,7 +213,6 @@ def different_files_error(
 ) -> Conflict:
     """Return the error for files that an index has with other content, each with its SHA-256 there."""
     after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
-    other_way = "" if index.name == EMBEDDED else "; or publish the files of the build that was uploaded first"
     return Conflict(
         "index-file-differs",
         "\n".join(
@@ -228,7 +220,7 @@ def different_files_error(
             f"  index  sha256 {sha256}\n  built  sha256 {file.sha256}"
             for file, sha256 in files
         ),
-        fix=used_version_hint(files[0][0].package, files[0][0].version, index) + other_way,
+        fix=different_file_hint(files[0][0], index),
     )
 
 

@@ -90,18 +90,26 @@ def new_thread(call: Callable[[], None], name: str) -> Thread:
     return Thread(target=copy_context().run, args=(call,), name=name, daemon=True)
 
 
-def call_concurrently(call: Callable[[S], T], arguments: Iterable[S], *, threads: int = 16) -> list[T]:
+def call_concurrently(
+    call: Callable[[S], T], arguments: Iterable[S], *, threads: int = 16, seconds: float | None = None
+) -> list[T]:
     """Call a function in threads of the run, and return the results in the order of the arguments.
 
-    All calls end before the first error is raised. If the run is interrupted, so are their requests and pauses.
+    All calls end before the first error is raised. If the run is interrupted, or after a time limit in seconds,
+    their requests and pauses are interrupted.
+
+    Raises:
+        TimeoutError: Not all calls ended within the time limit.
     """
     with ThreadPool(threads, thread_name_prefix="call") as pool:
         futures = [pool.submit(call, argument) for argument in arguments]
         try:
-            wait(futures)
+            if wait(futures, timeout=seconds).not_done:
+                raise TimeoutError  # noqa: TRY301 - the calls are interrupted first
         except BaseException:  # when interrupted too: leaving the pool waits for its requests
             pool.shutdown(wait=False, cancel_futures=True)
-            while wait(futures, timeout=_POLL_INTERVAL).not_done:
+            started = [future for future in futures if not future.cancelled()]
+            while wait(started, timeout=_POLL_INTERVAL).not_done:
                 current_scope().interrupt()
             raise
     return [future.result() for future in futures]

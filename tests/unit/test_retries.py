@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -112,3 +113,18 @@ def test_pauses_end_with_the_run_and_those_of_another_run_go_on() -> None:
         process.end_programs()
         time.sleep(0.05)
     assert ended == ["interrupted", "pause", "program"]
+
+
+@pytest.mark.parametrize(("seconds", "error"), [(0.3, TimeoutError), (None, KeyboardInterrupt)])
+def test_more_calls_than_threads_end_with_the_time_limit_and_with_a_signal(
+    seconds: float | None, error: type[BaseException]
+) -> None:
+    main = threading.main_thread().ident or 0
+    interruption = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
+    if seconds is None:
+        interruption.start()
+    with pytest.raises(error):
+        run_scope.call_concurrently(
+            lambda number: Deadline().wait(600, f"pause {number}"), range(20), threads=4, seconds=seconds
+        )
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("call")]
