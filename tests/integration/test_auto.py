@@ -367,7 +367,7 @@ def test_a_maintenance_branch_is_released_below_a_newer_tag(demo: Path, bump: Bu
 def test_dirty_files_of_other_packages_do_not_block(tmp_path: Path, bump: Bump) -> None:
     needs = {"a": "", "b": '"a==1.0.0"', "c": ""}
     root = released(packages(tmp_path / "many", INDEPENDENT, needs), *needs)
-    change(root, "chore: begin", *(f"packages/{name}/x.py" for name in needs))
+    change(root, "chore: begin", "packages/abc.md", *(f"packages/{name}/x.py" for name in needs))
     others = ("docs/index.md", "packages/abc.md", "packages/c/x.py")
     for name in others:
         write(root, {name: "mine"})
