@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from relnox.commands import COMMANDS, SYNONYMS, TASKS, find_task, read_help
 from relnox.core.settings.options import positional_options, positional_usage
 from relnox.core.settings.schema import fields_of
-from relnox.core.text import did_you_mean
+from relnox.core.text import suggest_name
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Parser(argparse.ArgumentParser):
             raise Blocked("option-invalid", f"{self.prog}: {message}", f"{self.prog} --help")
         word = message.removeprefix("unrecognized arguments: ").split()[0]
         flags = [flag for action in self._actions for flag in action.option_strings]
-        fix = did_you_mean(word, flags)
+        fix = suggest_name(word, flags)
         if not word.startswith("-"):
             fix = f"remove {word}" if self.epilog else f"{self.prog} --package {word}"
         raise Blocked("option-unknown", f"{self.prog}: {message}", fix)
@@ -106,7 +106,7 @@ def _add_options(parser: argparse.ArgumentParser, task: str) -> None:
 def _add_option(parser: argparse.ArgumentParser, option: Field) -> None:
     words: dict[str, Any] = {"dest": option.name, "help": option.description.replace("%", "%%")}
     if option.is_flag:
-        words["action"] = "store_true" if option.negative is None else argparse.BooleanOptionalAction
+        words["action"] = "store_true" if option.negative_flag is None else argparse.BooleanOptionalAction
     else:
         words["action"] = "append" if option.is_list else "store"
         words |= {"type": option.parse, "metavar": option.metavar or option.name.upper()}
@@ -135,7 +135,7 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     for name, value in options.items():
         option = options_by_name.get(name) or options_by_name.get(f"{name}_")
         if option is None:
-            raise Blocked("option-unknown", f"{task} has no option {name}", did_you_mean(name, options_by_name))
+            raise Blocked("option-unknown", f"{task} has no option {name}", suggest_name(name, options_by_name))
         if value is None and option.default is None:
             values[option.name] = None
         else:

@@ -18,13 +18,13 @@ from packaging.version import Version
 from relnox.core import fixes
 from relnox.core.bump import release_history
 from relnox.core.bump.lock_files import EDITED_LOCKS
-from relnox.core.bump.release_history import ReleaseHistory, without_development_commits
+from relnox.core.bump.release_history import ReleaseHistory, omit_development_commits
 from relnox.core.documents import table_at
 from relnox.core.packages import Package
 from relnox.core.planning.step import Step
-from relnox.core.records import Record, hashable, replace
+from relnox.core.records import Record, freeze_value, replace
 from relnox.core.release.wheels import platform_wheels
-from relnox.core.setting_proposals import unclear_format_problems
+from relnox.core.setting_proposals import unclear_tag_format_problems
 from relnox.core.settings.config import Config, check_package_names
 from relnox.core.settings.options import RemoteTags
 from relnox.core.settings.patterns import matches_any_glob
@@ -360,7 +360,7 @@ class Project(Record):
     def tag_format_problems(self, packages: Iterable[Package]) -> Iterator[Problem]:
         """Yield a problem if the tag formats of some of these packages are unclear."""
         names = {package.name for package in packages}
-        return unclear_format_problems(names, self.detected_tag_formats, self.tags)
+        return unclear_tag_format_problems(names, self.detected_tag_formats, self.tags)
 
     @property
     def tag_formats(self) -> Mapping[str, TagFormat]:
@@ -397,7 +397,7 @@ class Project(Record):
             lines=self.release_lines,
             paths=self.config.paths,
         )
-        return {name: without_development_commits(own) for name, own in histories.items()}
+        return {name: omit_development_commits(own) for name, own in histories.items()}
 
     def read_files(self, files: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of the files that exist, by path relative to the root."""
@@ -432,7 +432,7 @@ class Project(Record):
 
     def once(self, function: Callable[..., _Value], *arguments: Any, **options: Any) -> _Value:
         """Call a function that reads something; later calls with equal arguments have the same result or error."""
-        key = (function, *map(hashable, arguments), *options, *map(hashable, options.values()))
+        key = (function, *map(freeze_value, arguments), *options, *map(freeze_value, options.values()))
         if key not in self._results:
             try:
                 self._results[key] = function(*arguments, **options), None

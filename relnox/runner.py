@@ -17,9 +17,9 @@ from relnox import commands, executor, reporters, run_files
 from relnox.commands import COMMAND_LINE, COMMANDS, import_task_module
 from relnox.commands.shared import policies
 from relnox.core import fixes
-from relnox.core.credential_variables import find_upload_credentials
+from relnox.core.credential_variables import find_upload_credential_variables
 from relnox.core.fixes import FrontEnd
-from relnox.core.planning.checklist import problems_of
+from relnox.core.planning.checklist import problems_of_checklist
 from relnox.core.planning.events import Outcome, OutputLine, RunFinished, RunStarted, Waiting
 from relnox.core.planning.plan import Plan, Table
 from relnox.core.planning.step import Step
@@ -172,7 +172,7 @@ def resolve_options(
     )
     for name, field in _path_options(task).items():
         path = getattr(options, name)
-        is_of_checkout = name not in {**command_line, **defaults} and field.environment not in os.environ
+        is_of_checkout = name not in {**command_line, **defaults} and field.environment_variable not in os.environ
         # An absolute path was meant to be outside; a relative one may lead there by a link.
         if is_of_checkout and isinstance(path, str) and not Path(path).is_absolute():
             project_path(project.root, path)
@@ -182,8 +182,8 @@ def resolve_options(
 def _settable_environment(declaration: type[CommonOptions]) -> Mapping[str, str]:
     """Return the environment without variables that set an option of other tasks, but not that of this one."""
     fields = [field for task in COMMANDS.values() for field in fields_of(task.options)]
-    settable = {field.environment for field in fields if "environment" in field.sources}
-    others = {field.environment for field in fields_of(declaration) if "environment" not in field.sources}
+    settable = {field.environment_variable for field in fields if "environment" in field.sources}
+    others = {field.environment_variable for field in fields_of(declaration) if "environment" not in field.sources}
     return {name: value for name, value in os.environ.items() if name not in settable & others}
 
 
@@ -299,7 +299,7 @@ class PlannedTask:
     def _execute_or_show(self) -> tuple[Table, ...]:
         """Execute the steps, and return the tables of their results; show what a plan without steps found."""
         plan, reporter = self.plan, self._reporter
-        for problem in problems_of(plan.items):
+        for problem in problems_of_checklist(plan.items):
             reporter.show_event(problem, nested=self._nested)
         if plan.steps:
             with retries.on_wait(self._on_wait):
@@ -322,7 +322,7 @@ class PlannedTask:
         """Return an error before the first upload with the files that an earlier run published added."""
         if uploads := [step.upload for step in self.plan.steps if step.upload is not None]:
             names = [file.filename for _, file in uploads]
-            publication.add_public_files(error, uploads[0][0], names, self.plan.public)
+            publication.add_public_files_to_error(error, uploads[0][0], names, self.plan.public)
         return error
 
     def _execute(self) -> tuple[Table, ...]:
@@ -407,7 +407,7 @@ def _report_visible_credentials(project: Project, reporter: reporters.PlainRepor
 
     They are an error if `on-visible-credentials` is `refuse`.
     """
-    if names := find_upload_credentials(os.environ):
+    if names := find_upload_credential_variables(os.environ):
         problem = Blocked(
             "credentials-exposed",
             f"{join_names(sorted(names))}: set while this task runs code of the project (which does not get "

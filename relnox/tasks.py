@@ -57,7 +57,7 @@ def _make_task(
     parameters: dict[str, Any] = {}
     for field in fields:
         parameters[field.name] = [] if field.is_list else False if field.is_flag else None
-        if field.negative is not None:
+        if field.negative_flag is not None:
             parameters[f"no_{field.name}"] = False
 
     def body(context: Context, **values: Any) -> None:
@@ -133,8 +133,8 @@ def _parse_value(field: Field, values: Mapping[str, Any]) -> Value:
     if value and negative:
         raise Blocked(
             "options-conflict",
-            f"{field.flag} cannot be used with {field.negative}",
-            fix=f"remove {field.flag} or {field.negative}",
+            f"{field.flag} cannot be used with {field.negative_flag}",
+            fix=f"remove {field.flag} or {field.negative_flag}",
         )
     return True if value else False if negative else None
 

@@ -13,7 +13,7 @@ from relnox.commands.options import COMMANDS as COMMANDS
 from relnox.commands.options import TASKS as TASKS
 from relnox.commands.options import Task as Task
 from relnox.core.fixes import FrontEnd, TaskCommand
-from relnox.core.text import did_you_mean
+from relnox.core.text import suggest_name
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def find_task(word: str, choices: Iterable[str] = COMMANDS) -> Task:
     names = list(choices)
     if task is not None and task.name in names:
         return task
-    fix = did_you_mean(str(word), names)
+    fix = suggest_name(str(word), names)
     if fix in {f"did you mean {task.name}?" for task in COMMANDS.values() if task.sends}:
         fix = f"choose one of {', '.join(names)}"
     raise Blocked("task-unknown", f"unknown task {word}", fix)

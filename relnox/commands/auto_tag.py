@@ -103,7 +103,7 @@ def plan(options: Options, project: Project) -> Plan:
     for start in range(0, len(refs), MAX_TAGS):
         batch = refs[start : start + MAX_TAGS]
         new.add(PushTags(remote_name=remote_name, tags=batch, created=tuple(tags), needs=after(*create)))
-    return new.plan()
+    return new.build()
 
 
 # --- the rules by which packages are tagged: the first one that applies decides
@@ -130,7 +130,7 @@ def _decide_tag(package: Package, options: Options, project: Project) -> Decisio
     bump = project.bump_command(name, "--to", "VERSION")
     is_development = version.is_devrelease and (last is None or not last.is_devrelease)
     if not is_development and not release_lines.allows_version(project.release_lines, version):
-        reason = f"outside the bounds of {release_lines.describe_lines(project.release_lines)}"
+        reason = f"outside the bounds of {release_lines.describe_release_lines(project.release_lines)}"
         others = [line.branch for line in project.config.branch if line.contains(version)]
         problem = Blocked(
             "version-outside-bounds",
@@ -292,4 +292,4 @@ def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Pr
     yield from checks.hidden_file_problems(files, project)
     own_files = {*files, *(package.pyproject for package in packages)}
     yield from checks.untracked_file_problems(own_files, packages, project)
-    yield from checks.differing_location_problems(packages, project)
+    yield from checks.inconsistent_version_file_problems(packages, project)

@@ -62,7 +62,7 @@ def plan(options: Options, project: Project) -> Plan:
         new.outputs["matrix"] = document(options, project).strip()
     else:
         _plan_files(new, options, project)
-    return new.plan()
+    return new.build()
 
 
 def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:

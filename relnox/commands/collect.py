@@ -100,7 +100,7 @@ def plan(options: Options, project: Project) -> Plan:
         *(
             Collect(
                 package=package,
-                version=manifest.version(package),
+                version=manifest.version_of(package),
                 files=tuple(sources[file.filename] for file in manifest.files_of(package)),
                 attestations=tuple(
                     attestations[file.filename]
@@ -134,7 +134,7 @@ def plan(options: Options, project: Project) -> Plan:
     words = ("--from", "dist", *releases.directory_option(options.output, project))
     new.next_command = fixes.task_command("verify-install", *words)
     new.outputs |= releases.outputs_of_build(packages, project)
-    return new.plan()
+    return new.build()
 
 
 # --- the output of jobs ------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def _merge_manifests(
         latest,
         policy=policies.publishing_policy(project, latest.commit) if is_here else latest.policy,
         distributions=tuple(sorted(files, key=lambda file: (order[file.package], file.kind, file.filename))),
-        needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
+        needs=tuple((name, tuple(sorted(graph.reachable_names([name], needs) - {name}))) for name in order),
         missing=tuple(sorted(incomplete)),
     )
 
@@ -399,7 +399,7 @@ def _archive_problems(jobs: Sequence[Job], project: Project) -> Iterator[Problem
     directories = {project.root / job.directory: job for job in jobs}
     for package, by_file in paths.items():
         archive_paths = tuple(by_file.values())
-        for finding in releases.archive_errors(package, archive_paths, archive_paths, project, public=False):
+        for finding in releases.archive_problems(package, archive_paths, archive_paths, project, public=False):
             (directory, *_) = (
                 directories[path.parent].directory for path in archive_paths if path.name == finding.file
             )

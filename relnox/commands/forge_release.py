@@ -17,7 +17,7 @@ from packaging.version import Version
 from relnox.building import archives
 from relnox.commands.options import ForgeReleaseOptions as Options
 from relnox.commands.shared import consistency, releases
-from relnox.commands.shared.forge_releases import forge_of, forge_release_obstacles
+from relnox.commands.shared.forge_releases import forge_of, forge_release_problems
 from relnox.commands.shared.releases import Release
 from relnox.core import changelog, fixes
 from relnox.core.bump import changelog_updates, release_history
@@ -79,28 +79,28 @@ def plan(options: Options, project: Project) -> Plan:
         new.problems.append(
             Blocked(
                 "release-not-tagged",
-                f"the build of {join_names(f'{name} {manifest.version(name)}' for name in untagged_names)} is of "
-                f"{f'commit {commit[:10]}' if commit else 'no commit'}, which has no tag of that version",
+                f"the build of {join_names(f'{name} {manifest.version_of(name)}' for name in untagged_names)} is "
+                f"of {f'commit {commit[:10]}' if commit else 'no commit'}, which has no tag of that version",
                 fixes.task_command("auto-tag"),
             )
         )
     new.problems += _tags_of_other_packages(tags, release, project)
     if not tags or commit is None:
-        return new.plan()
-    new.problems += forge_release_obstacles(
+        return new.build()
+    new.problems += forge_release_problems(
         project, dict.fromkeys(tags, commit), assets=options.assets, draft=options.draft
     )
     if new.problems:
-        return new.plan()
+        return new.build()
     for tag, names in tags.items():
         _add_release(new, tag, release.manifest.restricted_to(frozenset(names)), release, options, project)
-    return new.plan()
+    return new.build()
 
 
 def _unpublished_files(release: Release) -> Iterator[Problem]:
     """Yield a problem if the index lacks files of the release, or has them with other content."""
     index = release.index
-    if missing_files := [file.filename for file in release.missing]:
+    if missing_files := [file.filename for file in release.missing_files]:
         words = ("--index", index.name) if index.name != targets.PRODUCTION else ()
         yield Blocked(
             "file-not-listed",
@@ -133,7 +133,7 @@ def _tags_of_other_packages(
         others = [
             name
             for name in siblings.packages
-            if tag in releases.tags_of_version(name, siblings.version(name), project)
+            if tag in releases.tags_of_version(name, siblings.version_of(name), project)
         ]
         if others:
             yield Blocked(
@@ -148,7 +148,7 @@ def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]
     manifest, request = release.manifest, release.build.request
     by_tag: dict[str, list[str]] = {}
     for name in manifest.packages:
-        version = manifest.version(name)
+        version = manifest.version_of(name)
         tags = {
             tag: tagged
             for tag, tagged in releases.tags_of_version(name, version, project).items()
@@ -172,7 +172,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     if is_public := page is not None and not page.is_draft:
         drafts = [other.url for other in pages if other.is_draft]
         new.notes += [f"the release of {tag} is public; delete its draft by hand: {url}" for url in drafts]
-    versions = {name: manifest.version(name) for name in manifest.packages}
+    versions = {name: manifest.version_of(name) for name in manifest.packages}
     name, version = next(iter(versions.items()))
     is_single = len(versions) == 1
     previous = _previous_tag(name, version, manifest.commit or "", project)
@@ -264,7 +264,7 @@ def _release_notes(  # noqa: PLR0913, PLR0917 - as above
 ) -> tuple[str, str]:
     """Return the notes of the release of a tag, and a link to all changes since the previous one."""
     forge, commit = forge_of(project), manifest.commit or ""
-    versions = {name: manifest.version(name) for name in manifest.packages}
+    versions = {name: manifest.version_of(name) for name in manifest.packages}
     link, text = "", "First release."
     if previous is not None:
         compare = forge.compare_url(previous, tag)
@@ -321,6 +321,6 @@ def _read_commits(project: Project, names: Sequence[str], previous: str, commit:
     histories = history.read_release_histories(
         git, project.workspace, project.tag_formats, tags, paths=paths, revision=commit
     )
-    own = (release_history.without_development_commits(histories[name]) for name in names)
+    own = (release_history.omit_development_commits(histories[name]) for name in names)
     changes = (change for since in own for change in release_history.changes_since_release(since))
     return list({change.id: change for change in changes}.values())

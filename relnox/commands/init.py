@@ -55,13 +55,13 @@ def plan(options: Options, project: Project) -> Plan:
     contents = next((edit.after for edit in edits if edit.file == _PYPROJECT), b"")
     after = project.once(_project_with_settings, contents, project) if contents else project
     new.notes += project.workspace.warnings
-    new.notes += setting_proposals.group_notes(project.detected_tag_formats, project.tags)
+    new.notes += setting_proposals.version_group_notes(project.detected_tag_formats, project.tags)
     new.notes += _notes(files, settings, options, after)
     if edits:
         new.add(EditFiles(edits=edits))
     else:
         new.notes.append("nothing to do: all files exist already")
-    return new.plan()
+    return new.build()
 
 
 def _propose_settings(project: Project) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, u
     if existing is None:
         newline = "\r\n" if "\r\n" in text else "\n"
         separator = "" if not text else newline if text.endswith("\n") else 2 * newline
-        after = text + separator + (fixes.to_toml(settings) + "\n").replace("\n", newline)
+        after = text + separator + (fixes.settings_to_toml(settings) + "\n").replace("\n", newline)
         expected = settings
     else:
         after, expected = _add_settings(text, settings)
@@ -142,7 +142,7 @@ def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, u
         raise Blocked(
             "bump-not-possible",
             "[tool.relnox] in pyproject.toml cannot be added or updated without changing other settings",
-            fix=f"add by hand:\n{fixes.to_toml(settings, config)}",
+            fix=f"add by hand:\n{fixes.settings_to_toml(settings, config)}",
         )
     bom = codecs.BOM_UTF8 if files.get(_PYPROJECT, b"").startswith(codecs.BOM_UTF8) else b""
     return bom + after.encode()
@@ -186,7 +186,8 @@ def _notes(
     has_table = b"[tool.relnox" in files.get(_PYPROJECT, b"")
     missing = {key: value for key, value in settings.items() if key not in ("branch", "packages")}
     if has_table and missing and not options.update:
-        yield f"[tool.relnox] exists and is not changed; --update adds:\n{fixes.to_toml(missing, project.config)}"
+        added = fixes.settings_to_toml(missing, project.config)
+        yield f"[tool.relnox] exists and is not changed; --update adds:\n{added}"
     yield from (problem.as_note for problem in project.tag_format_problems(project.workspace.packages))
     if options.nox and b"relnox" not in files.get("noxfile.py", b"relnox"):
         yield "noxfile.py exists and is not changed; add to it: from relnox.sessions import *  # noqa: F403"

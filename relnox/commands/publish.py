@@ -62,17 +62,17 @@ def plan(options: Options, project: Project) -> Plan:
     new.releases += _released_packages(release.manifest, project)
     _add_differences(new, release, options, project)
     consent = None
-    if release.missing and index.production and not options.yes:
-        names = ", ".join(f"{name} {release.manifest.version(name)}" for name in release.manifest.packages)
+    if release.missing_files and index.production and not options.yes:
+        names = ", ".join(f"{name} {release.manifest.version_of(name)}" for name in release.manifest.packages)
         consent = f"Publish {names} to {index.name} ({index.host})? Files cannot be replaced later."
     words = ("--index", index.name, *releases.directory_option(options.dist, project))
     new.next_command = fixes.task_command("verify-install", *words)
-    return new.plan(consent=consent, public=public)
+    return new.build(consent=consent, public=public)
 
 
 def _released_packages(manifest: Manifest, project: Project) -> Iterator[ReleasedPackage]:
     for name in manifest.packages:
-        version = manifest.version(name)
+        version = manifest.version_of(name)
         tags = releases.tags_of_version(name, version, project)
         tag = next((tag for tag, commit in tags.items() if commit == manifest.commit), "")
         yield ReleasedPackage(package=name, version=str(version), tag=tag)
@@ -80,7 +80,7 @@ def _released_packages(manifest: Manifest, project: Project) -> Iterator[Release
 
 def _add_differences(new: PlanBuilder, release: Release, options: Options, project: Project) -> None:
     """Show what the packages to upload change for users since their last releases."""
-    diffs = release_diffs.release_diffs(
+    diffs = release_diffs.compare_with_last_releases(
         _packages_to_upload(release), release.build.directory, release.index, project
     )
     new.tables += release_diffs.diff_tables(diffs, full=options.verbose)
@@ -89,7 +89,7 @@ def _add_differences(new: PlanBuilder, release: Release, options: Options, proje
 
 def _packages_to_upload(release: Release) -> Manifest:
     """Return the packages that have files to upload."""
-    return release.manifest.restricted_to(frozenset(file.package for file in release.missing))
+    return release.manifest.restricted_to(frozenset(file.package for file in release.missing_files))
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
@@ -119,12 +119,12 @@ def add_publication(
     mismatches, version_notes = consistency.compare_versions(
         release.build.request, project, manifest.packages, manifest
     )
-    public, uses_oidc, publisher = release.public, False, None
+    public, uses_oidc, publisher = release.public_filenames, False, None
     try:
         new.add_problems((*mismatches, *_contradictions(release, project)), options)
-        public = () if new.problems and not release.missing else public
+        public = () if new.problems and not release.missing_files else public
         new.add_problems(_upload_obstacles(release, project), options)
-        if release.missing:
+        if release.missing_files:
             credentials = index.credentials
             uses_oidc = credentials.uses_oidc
             if index.name != targets.EMBEDDED:
@@ -138,33 +138,33 @@ def add_publication(
     except Problem as error:  # a check that cannot be made
         new.problems.append(error)
     new.notes += (*version_notes, *index.ignored_variable_warnings(), *_plan_notes(release, project))
-    if release.public:
+    if release.public_filenames:
         count = format_count(len(manifest.distributions), "file")
-        new.details.append(f"skipping {len(release.public)} of {count}: already on {index.name}")
+        new.details.append(f"skipping {len(release.public_filenames)} of {count}: already on {index.name}")
 
     hook_fields: dict[str, Any] = {
         "task": new.task,
-        "versions": {name: manifest.version(name) for name in manifest.packages},
+        "versions": {name: manifest.version_of(name) for name in manifest.packages},
         "project": project,
         "rehearsal": not index.production,
         "index": index.name,
         "directory": options.dist,
         "files": manifest.distributions,
     }
-    skip = None if release.missing else f"all files are already on {index.name}"
+    skip = None if release.missing_files else f"all files are already on {index.name}"
     before = new.add(*hooks.hook_steps("before-publish", needs=after(*needs), skip=skip, **hook_fields))
     needs = (*needs, *before)
     if publisher is not None:
         attest = Attest(
             index=index.name,
-            files=release.missing,
+            files=release.missing_files,
             directory=options.dist,
             publisher=publisher,
             needs=after(*needs),
         )
         needs = (*needs, *new.add(attest))
     if uses_oidc:
-        packages = tuple(dict.fromkeys(file.package for file in release.missing))
+        packages = tuple(dict.fromkeys(file.package for file in release.missing_files))
         needs = (*needs, *new.add(LogIn(index=index.name, packages=packages, needs=after(*needs))))
     uploads = new.add(*upload_steps(manifest, index, options.dist, after(*needs), attested=publisher is not None))
     new.add(*hooks.hook_steps("after-publish", needs=after(*uploads), **hook_fields))
@@ -226,11 +226,11 @@ def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
 
 def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
     """Yield what else blocks the uploads: files, archives, the index, and the rules for production indexes."""
-    target, manifest, missing_files = release.index, release.manifest, release.missing
+    target, manifest, missing_files = release.index, release.manifest, release.missing_files
     index, production, dist = target.name, target.production, release.build.directory
     directory = project.root / dist
     # the files on disk and on the index
-    rebuild_or_copy = _COPY if release.public else _REBUILD
+    rebuild_or_copy = _COPY if release.public_filenames else _REBUILD
     unchanged_paths: dict[str, Path] = {}
     for file in manifest.distributions:
         path, index_hash = directory / file.filename, release.hashes.get(file.filename)
@@ -253,7 +253,7 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
             if file.filename in unchanged_paths
         ]
         uploaded_paths = [path for path in paths if path.name not in release.hashes]
-        for finding in releases.archive_errors(
+        for finding in releases.archive_problems(
             package, uploaded_paths, paths, project, public=target.has_public_rules
         ):
             invalid.add(finding.file)
@@ -269,7 +269,7 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
         yield from _listing_obstacles(release, project)
     if not (production and missing_files):
         return
-    diffs = release_diffs.release_diffs(_packages_to_upload(release), dist, target, project)
+    diffs = release_diffs.compare_with_last_releases(_packages_to_upload(release), dist, target, project)
     yield from budget_problems(diffs, project.config.diff)
     # production indexes: only commits of a release, and no development versions
     tag = release.build.request.tag
@@ -280,7 +280,7 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
             f"publish to a test index: {fixes.task_command('publish-test')}; or to publish them here always, set "
             f'[tool.relnox.targets] dev = "{index}"'
         )
-        if last_tag := releases.latest_tag({file.package for file in missing_files}, project):
+        if last_tag := releases.latest_reachable_tag({file.package for file in missing_files}, project):
             build = fixes.task_command("build-all", "--commit", last_tag[0])
             fix = f"publish the last release: {build}, and rerun the command; or {fix}"
         yield Blocked(
@@ -299,7 +299,7 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
 
 def _listing_obstacles(release: Release, project: Project) -> Iterator[Problem]:
     """Yield why the index will reject files, according to the listing of their project."""
-    target, missing_files = release.index, release.missing
+    target, missing_files = release.index, release.missing_files
     index = target.name
     for package, file in {file.package: file for file in missing_files}.items():
         listing = target.cached_listing(package)
@@ -335,7 +335,7 @@ def _listing_obstacles(release: Release, project: Project) -> Iterator[Problem]:
 def _describe_development_versions(release: Release) -> str:
     """Return a clause on the packages to upload that have development versions; empty if there are none."""
     names = dict.fromkeys(
-        f"{file.package} {file.version}" for file in release.missing if file.version.is_devrelease
+        f"{file.package} {file.version}" for file in release.missing_files if file.version.is_devrelease
     )
     are = "is a development version" if len(names) == 1 else "are development versions"
     return f"{join_names(names)} {are}" if names else ""
@@ -358,7 +358,7 @@ def _unavailable_siblings(package: str, path: Path, release: Release, project: P
         if name not in workspace.by_name or name == package or requirement.url or is_of_extra:
             continue
         in_run = name in manifest.packages
-        if in_run and requirement.specifier.contains(manifest.version(name), prereleases=True):
+        if in_run and requirement.specifier.contains(manifest.version_of(name), prereleases=True):
             continue
         public = project.once(_public_versions, name, release.index, project.indexes)
         if any(True for _ in requirement.specifier.filter(public)):
@@ -366,14 +366,15 @@ def _unavailable_siblings(package: str, path: Path, release: Release, project: P
         versions = join_names(map(str, sorted(public, reverse=True)))
         reason = f"only {versions} on {index}" if public else f"{name} is not on {index}"
         if in_run:
-            reason += f", and this run publishes {manifest.version(name)}"
+            reason += f", and this run publishes {manifest.version_of(name)}"
         command = fixes.task_command(task, "--index", index)
         fix = f"publish both in one run: {command} --package {package} --package {name}"
         if workspace.by_name[name].is_private:
             fix = f"remove the Private :: classifier of {name}, or the requirement of {package}"
         yield Blocked(
             "requirement-unavailable",
-            f"{package} {manifest.version(package)} requires {requirement}, which cannot be installed ({reason})",
+            f"{package} {manifest.version_of(package)} requires {requirement}, which cannot be installed "
+            f"({reason})",
             fix,
             allow="allow_mismatch",
         )
@@ -416,7 +417,7 @@ def _plan_notes(release: Release, project: Project) -> Iterator[str]:
     index, manifest, build = release.index.name, release.manifest, release.build
     for package in manifest.packages:
         yield from _listing_notes(package, release, project)
-    if release.missing and release.index.production:
+    if release.missing_files and release.index.production:
         for item in project.config.check.manual:
             yield f"to be done {item.when} publishing: {item.title}{f' ({item.link})' if item.link else ''}"
     packages = [package for package in project.workspace.packages if package.name in manifest.packages]
@@ -433,7 +434,7 @@ def _plan_notes(release: Release, project: Project) -> Iterator[str]:
                 f"PART OF A RELEASE: this run does not publish {join_names(other_names)} of this build, although "
                 f"released together with {join_names(published_names)} (one version)"
             )
-    yield from releases.private_notes(build.private)
+    yield from releases.private_package_notes(build.private)
 
 
 def _listing_notes(package: str, release: Release, project: Project) -> Iterator[str]:
@@ -443,8 +444,8 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
     files, or if one of its versions on the index is tagged in this repository.
     """
     index, files = release.index.name, {file.filename: file for file in release.manifest.files_of(package)}
-    listing, version = release.index.cached_listing(package), release.manifest.version(package)
-    is_uploaded = any(file.package == package for file in release.missing)
+    listing, version = release.index.cached_listing(package), release.manifest.version_of(package)
+    is_uploaded = any(file.package == package for file in release.missing_files)
     for name in files:
         if name in listing and listing[name].yanked:
             yield f"{name} is yanked on {index}: installers ignore it"

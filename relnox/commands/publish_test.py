@@ -58,7 +58,7 @@ def plan(options: Options, project: Project) -> Plan:
     words = releases.directory_option(options.dist, project)
     next_words = ("publish",) if options.verify else ("verify-install", "--index", index)
     new.next_command = fixes.task_command(*next_words, *words)
-    return new.plan(public=public)
+    return new.build(public=public)
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:

@@ -74,7 +74,7 @@ def plan(options: Options, project: Project) -> Plan:
     words = (word for name, value in request.items() for word in fixes.option_words(name, value))
     next_command = fixes.task_command("bump", *words) if request else fixes.task_command("build-all")
     new.next_command = f"git commit --all && {next_command}" if state.changed_files else next_command
-    return new.plan()
+    return new.build()
 
 
 def _requested_bump(

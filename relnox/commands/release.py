@@ -16,7 +16,7 @@ from packaging.version import Version
 from relnox.commands import bump
 from relnox.commands.options import BumpOptions
 from relnox.commands.options import ReleaseChainOptions as Options
-from relnox.commands.shared.forge_releases import forge_of, forge_release_obstacles
+from relnox.commands.shared.forge_releases import forge_of, forge_release_problems
 from relnox.core import fixes
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
@@ -197,7 +197,7 @@ def plan(options: Options, project: Project) -> Plan:
         releases = bump_plan.releases
         if not releases:  # nothing to release, or nothing that can be released
             new.notes += bump_plan.notes
-            return new.plan()
+            return new.build()
     chain = _decide_chain(options, project, request, releases)
     if options.forge_release:
         note, problems = _check_forge_release(chain, project)
@@ -223,7 +223,7 @@ def plan(options: Options, project: Project) -> Plan:
         new.releases += releases
     rows = tuple((step.key, step.purpose) for step in steps if isinstance(step, Stage | Gate))
     new.tables.append(Table(title="", columns=("stage", "what it does"), rows=rows))
-    return new.plan()
+    return new.build()
 
 
 _REPEATED_OPTIONS = ("part", "pre", "to", "package", "index", "test_index")
@@ -290,7 +290,7 @@ def _check_forge_release(chain: Chain, project: Project) -> tuple[list[str], lis
         forge_of(project).check_token()
     except Problem as error:
         return [f"no release on the forge ({error.message})\n  fix: {error.fix}"], []
-    return [], list(forge_release_obstacles(project, dict.fromkeys(chain.tags)))
+    return [], list(forge_release_problems(project, dict.fromkeys(chain.tags)))
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:

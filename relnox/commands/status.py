@@ -53,7 +53,7 @@ def plan(options: Options, project: Project) -> Plan:
     new.notes += project.workspace.warnings
     new.notes += _release_line_notes(project)
     new.notes += _tag_notes(packages, project)
-    differing = checks.differing_location_problems(project.workspace.packages, project)
+    differing = checks.inconsistent_version_file_problems(project.workspace.packages, project)
     new.notes += (problem.as_note for problem in differing)
     bumps, reasons = _next_bumps(project)
     new.notes += reasons
@@ -68,7 +68,7 @@ def plan(options: Options, project: Project) -> Plan:
     cells = tuple(_table_cells(row, project.release_lines) for row in _rows(options, project))
     if not options.json:
         new.tables.append(Table(title="", columns=columns, rows=cells))
-    return new.plan()
+    return new.build()
 
 
 def document(options: Options, project: Project) -> str:
@@ -142,9 +142,9 @@ def _release_line_notes(project: Project) -> Iterator[str]:
     if not release_lines.has_release_lines(configured_branches):
         return
     if lines:
-        yield f"release line: {release_lines.describe_lines(lines)}"
+        yield f"release line: {release_lines.describe_release_lines(lines)}"
     else:
-        yield f"no release line (release branches: {release_lines.describe_lines(configured_branches)})"
+        yield f"no release line (release branches: {release_lines.describe_release_lines(configured_branches)})"
 
 
 def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]:
@@ -155,8 +155,8 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
     try:
         problems = project.tag_format_problems(package for package in packages if not package.is_private)
         yield from (problem.as_note for problem in problems)
-        yield from setting_proposals.group_notes(project.detected_tag_formats, project.tags)
-        yield from checks.newer_tags(project).notes([package.name for package in packages])
+        yield from setting_proposals.version_group_notes(project.detected_tag_formats, project.tags)
+        yield from checks.newer_tags(project).ignored_tag_notes([package.name for package in packages])
     except Blocked:  # an invalid format, which _next_bumps reports
         return
 

@@ -73,7 +73,7 @@ class Heading(NamedTuple):
         title_start: The position of the title.
         level: The level of the heading; 1 is the highest.
         parts: The parts of the title with a version; None if the title is something else.
-        pending: The position of the word `unreleased` after a version, in the title or in the line below; or -1.
+        unreleased_start: The position of `unreleased` after a version, in the title or in the line below; or -1.
     """
 
     start: int
@@ -82,7 +82,7 @@ class Heading(NamedTuple):
     title_start: int
     level: int
     parts: re.Match[str] | None = None
-    pending: int = -1
+    unreleased_start: int = -1
 
     @property
     def version(self) -> Version | None:
@@ -91,19 +91,19 @@ class Heading(NamedTuple):
 
     @property
     def is_unreleased(self) -> bool:
-        """Whether this is the heading of unreleased changes, in upper or lower case."""
+        """Whether the title is `Unreleased`, in upper or lower case."""
         return _UNRELEASED.fullmatch(self.title) is not None
 
     @property
-    def is_pending(self) -> bool:
+    def is_unreleased_version(self) -> bool:
         """Whether this is the heading of a version that is not released yet, such as `1.2.0 (unreleased)`."""
-        return self.pending >= 0
+        return self.unreleased_start >= 0
 
     @property
     def is_release(self) -> bool:
-        """Whether this is the heading of a version or of unreleased changes, unlike `2.0 migration`."""
+        """Whether the changes of a version, or unreleased ones, are below; false for `2.0 migration`."""
         is_version = self.parts is not None and not re.match(r"\s*[^\W\d_]", self.parts["rest"])
-        return self.is_unreleased or self.is_pending or is_version
+        return self.is_unreleased or self.is_unreleased_version or is_version
 
 
 class Changelog:
@@ -147,9 +147,11 @@ class Changelog:
         if heading.parts is None:
             return heading
         if word := re.fullmatch(r"\W+(unreleased)\W*", heading.parts["rest"], re.IGNORECASE):
-            return heading._replace(pending=heading.title_start + heading.parts.start("rest") + word.start(1))
+            return heading._replace(
+                unreleased_start=heading.title_start + heading.parts.start("rest") + word.start(1)
+            )
         line = _UNRELEASED_LINE.match(self.visible, heading.end)
-        return heading._replace(pending=line.start("word")) if line is not None else heading
+        return heading._replace(unreleased_start=line.start("word")) if line is not None else heading
 
     @property
     def unreleased(self) -> Heading:
@@ -161,7 +163,7 @@ class Changelog:
         headings = [heading for heading in self.headings if heading.is_unreleased]
         if not headings:
             headings = [heading for heading in self.headings if heading.is_release][:1]
-            headings = [heading for heading in headings if heading.is_pending]
+            headings = [heading for heading in headings if heading.is_unreleased_version]
         if not headings:
             raise Blocked(
                 "changelog-invalid",
@@ -169,7 +171,7 @@ class Changelog:
                 fix="add a line ## [Unreleased] above the last version",
             )
         if len(headings) > 1:
-            lines = ", ".join(str(self.line_of(heading)) for heading in headings)
+            lines = ", ".join(str(self.line_number_of(heading)) for heading in headings)
             raise Blocked(
                 "changelog-invalid",
                 f"there are {len(headings)} headings for Unreleased (lines {lines})",
@@ -177,18 +179,18 @@ class Changelog:
             )
         return headings[0]
 
-    def line_of(self, heading: Heading) -> int:
-        """Return the number of the line with the title of a heading."""
+    def line_number_of(self, heading: Heading) -> int:
+        """Return the number of the line with the title of a heading, from 1."""
         return self.text.count("\n", 0, heading.title_start) + 1
 
     def end_of_section(self, heading: Heading) -> int:
-        """Return where the section of a heading ends: at the next release, or at a heading of its level."""
+        """Return where the section of a heading ends: at the next release, or a heading of its level or above."""
         after = self.headings[self.headings.index(heading) + 1 :]
         ends = (other.start for other in after if other.is_release or other.level <= heading.level)
         return next(ends, len(self.text))
 
-    def section_without(self, heading: Heading, spans: Iterable[tuple[int, int]]) -> str:
-        """Return the text between a heading and the end of its section, without these spans of the changelog."""
+    def section_without_spans(self, heading: Heading, spans: Iterable[tuple[int, int]]) -> str:
+        """Return the text of the section of a heading, without the given spans of the changelog."""
         parts, start, end = [], heading.end, self.end_of_section(heading)
         for first, last in spans:
             if start <= first < end:
@@ -196,8 +198,8 @@ class Changelog:
                 start = last
         return "".join([*parts, self.text[start:end]])
 
-    def with_title(self, heading: Heading, title: str) -> str:
-        """Return a heading with another title; underlines are extended to the length of the title."""
+    def retitle_heading(self, heading: Heading, title: str) -> str:
+        """Return the text of a heading with another title; underlines are extended to the length of the title."""
         title_end = heading.title_start + len(heading.title)
         before, after = self.text[heading.start : heading.title_start], self.text[title_end : heading.end]
 
@@ -240,7 +242,10 @@ def _with_title_parts(headings: list[Heading]) -> list[Heading]:
 
 
 def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
-    """Return a date in the form of the first example with a date, and the pattern of that form."""
+    """Return a date in the form of the first example with a date, and the regular expression of that form.
+
+    If no example has a date, that is ISO 8601.
+    """
     for example in examples:
         for pattern, date_format in _DATES:
             if re.search(rf"(?<!\w){pattern}(?!\w)", example):
@@ -271,23 +276,23 @@ def has_unreleased_heading(text: str, versions: Collection[Version] | None = ())
     if any(heading.is_unreleased for heading in changelog.headings):
         return True
     first = next((heading for heading in changelog.headings if heading.is_release), None)
-    return first is not None and first.is_pending and (versions is None or first.version in versions)
+    return first is not None and first.is_unreleased_version and (versions is None or first.version in versions)
 
 
-def reason_without_section(text: str, version: Version) -> str | None:
-    """Return why a release adds no section for its version, or None if there is a section already."""
+def reason_no_section_is_added(text: str, version: Version) -> str | None:
+    """Return why a release adds no section for its version, or None if the changelog has one already."""
     headings = [heading for heading in Changelog(text).headings if heading.is_release]
-    if any(heading.version == version and not heading.is_pending for heading in headings):
+    if any(heading.version == version and not heading.is_unreleased_version for heading in headings):
         return None
     if any(heading.is_unreleased for heading in headings):
         return "nothing is under Unreleased"
-    if headings and headings[0].is_pending:
+    if headings and headings[0].is_unreleased_version:
         return f"its first heading is {headings[0].title}, of another version"
     hide = '[tool.relnox] changelog = "none"'
     return f"no heading Unreleased above the last version; to leave it so without this note: {hide}"
 
 
-def is_unreleased_empty(text: str) -> bool:
+def is_unreleased_section_empty(text: str) -> bool:
     """Return whether the section for unreleased changes has only headings, comments and link references.
 
     A section for a version, such as `1.2.0 (unreleased)`, does not count as empty, since it exists already.
@@ -297,9 +302,9 @@ def is_unreleased_empty(text: str) -> bool:
     """
     changelog = Changelog(text)
     heading = changelog.unreleased
-    rest = changelog.section_without(heading, [(other.start, other.end) for other in changelog.headings])
+    rest = changelog.section_without_spans(heading, [(other.start, other.end) for other in changelog.headings])
     without = re.sub(r"<!--.*?-->", "", _LINK.sub("", rest), flags=re.DOTALL)
-    return not heading.is_pending and not without.strip()
+    return not heading.is_unreleased_version and not without.strip()
 
 
 def add_release(text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None) -> str:
@@ -319,10 +324,10 @@ def add_release(text: str, *, version: str, date: dt.date, tag: str | None, prev
         if is_version and target is not None and heading.version == target and heading != unreleased:
             raise Blocked(
                 "changelog-invalid",
-                f"version {version} already has a heading (line {changelog.line_of(heading)})",
+                f"version {version} already has a heading (line {changelog.line_number_of(heading)})",
                 fix="release another version, or move its text to Unreleased and remove the heading",
             )
-    if unreleased.is_pending:
+    if unreleased.is_unreleased_version:
         edits = _edits_of_pending_version(changelog, unreleased, version, date, tag)
     else:
         edits = _edits_inserting_release(changelog, unreleased, version, date, tag, previous_tag)
@@ -341,15 +346,15 @@ def _edits_of_pending_version(
     title = heading.parts
     assert title is not None  # noqa: S101 - it is pending
     new_title = heading.title[: title.start("version")] + version + heading.title[title.end("version") :]
-    word_end = heading.pending + len("unreleased")
-    if heading.pending > heading.end:
+    word_end = heading.unreleased_start + len("unreleased")
+    if heading.unreleased_start > heading.end:
         lines = re.findall(r"^(?:\S+ )?released (.*)", changelog.visible, re.IGNORECASE | re.MULTILINE)
-        word = "Released" if changelog.text[heading.pending].isupper() else "released"
-        yield heading.pending, word_end, f"{word} {_format_date(date, lines)[0]}"
+        word = "Released" if changelog.text[heading.unreleased_start].isupper() else "released"
+        yield heading.unreleased_start, word_end, f"{word} {_format_date(date, lines)[0]}"
     else:
         titles = [other.title for other in changelog.headings if other.is_release]
         new_title = re.sub("unreleased", _format_date(date, titles)[0], new_title, flags=re.IGNORECASE)
-    yield heading.start, heading.end, changelog.with_title(heading, new_title)
+    yield heading.start, heading.end, changelog.retitle_heading(heading, new_title)
     label = re.sub(r"^.*?(?=v?[0-9])", "", title["before"] + version).lower()
     for link in _LINK.finditer(changelog.visible) if tag is not None else ():
         urls = _COMPARISON.fullmatch(link["url"].strip("<>"))
@@ -383,7 +388,7 @@ def _edits_inserting_release(  # noqa: PLR0913, PLR0917 - the parts of a release
             link = f"({urls[1]})"
     if not link and earlier and not earlier[0]["link"]:
         opening, closing = earlier[0]["before"][: len(earlier[0]["before"]) - len(v)], earlier[0]["after"]
-    new_heading = changelog.with_title(heading, f"{opening}{v}{version}{closing}{link}{rest}")
+    new_heading = changelog.retitle_heading(heading, f"{opening}{v}{version}{closing}{link}{rest}")
     yield heading.end, heading.end, 2 * changelog.newline + new_heading
     definitions = list(_LINK.finditer(changelog.visible))
     for definition in definitions:
@@ -402,7 +407,10 @@ def _edits_inserting_release(  # noqa: PLR0913, PLR0917 - the parts of a release
 
 
 def _new_compare_urls(url: str, tag: str | None, previous_tag: str | None) -> tuple[str, str] | None:
-    """Return the new URLs of `Unreleased` and of the version, or None if a URL compares no tag with commits."""
+    """Return the new URLs of `Unreleased` and of the version, given the URL of `Unreleased`.
+
+    Return None if that URL does not compare a tag with later commits, or if the release has no tag.
+    """
     match = _COMPARISON.fullmatch(url)
     if match is None or tag is None:
         return None
@@ -430,9 +438,9 @@ def text_of_version(text: str, version: str) -> str | None:
 
 
 def notes_of_version(text: str, version: Version) -> str | None:
-    """Return the text about one version, with the link references that it uses from the whole file.
+    """Return the text about one version, with the link references that it uses from the whole file, or None.
 
-    That of a prerelease without a section is the text below the heading of unreleased changes.
+    A prerelease without a section has the text of its final version, or that of the unreleased changes.
     """
     changelog, section = Changelog(text), text_of_version(text, str(version))
     if section is None and version.is_prerelease:
@@ -465,7 +473,7 @@ def _text_of_section(changelog: Changelog, heading: Heading) -> str:
         for link in _LINK.finditer(changelog.visible, start, end)
         if f"[{link['label'].lower()}]" not in body
     ]
-    return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", changelog.section_without(heading, unused)).rstrip()
+    return re.sub(r"\A(?:[ \t]*[\r\n]+)+", "", changelog.section_without_spans(heading, unused)).rstrip()
 
 
 def keep_earlier_releases(before: str, after: str, version: str) -> str:
@@ -495,9 +503,9 @@ def keep_earlier_releases(before: str, after: str, version: str) -> str:
 
 
 def _earlier_releases(changelog: Changelog, version: str) -> Iterator[Heading]:
-    """Yield the headings of releases other than `version`; names before their versions are allowed."""
+    """Yield the headings of released versions other than `version`, which may be several separated by commas."""
     new = re.compile("|".join(rf"(?<![\d.]){re.escape(part)}(?![\w.+-])" for part in version.split(", ")))
     for heading in changelog.headings:
-        is_released = heading.is_release and not (heading.is_unreleased or heading.is_pending)
+        is_released = heading.is_release and not (heading.is_unreleased or heading.is_unreleased_version)
         if is_released and new.search(heading.title) is None:
             yield heading

@@ -38,9 +38,9 @@ _MIN_COPY_LENGTH = 8
 """The length from which a secret is searched for in other values: a shorter one may match by accident."""
 
 
-def find_credentials(variables: Mapping[str, str]) -> frozenset[str]:
+def find_credential_variables(variables: Mapping[str, str]) -> frozenset[str]:
     """Return the names of the variables that hold a credential of any kind, or configure an upload tool."""
-    return find_upload_credentials(variables) | {
+    return find_upload_credential_variables(variables) | {
         name
         for name, value in variables.items()
         if re.search(_CREDENTIAL_NAME, name.upper())
@@ -50,7 +50,7 @@ def find_credentials(variables: Mapping[str, str]) -> frozenset[str]:
     }
 
 
-def find_upload_credentials(variables: Mapping[str, str]) -> frozenset[str]:
+def find_upload_credential_variables(variables: Mapping[str, str]) -> frozenset[str]:
     """Return the names of the variables that hold an upload credential, including copies under other names."""
     names = {
         name

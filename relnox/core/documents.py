@@ -81,7 +81,9 @@ def replace_strings(
             parent = parent[key]
         parent[path[-1]] = new
     places = list(
-        _find_quoted(text, {spelling for old, _ in changes.values() for spelling in (old, _escape_quotes(old))})
+        _find_quoted_strings(
+            text, {spelling for old, _ in changes.values() for spelling in (old, _escape_quotes(old))}
+        )
     )
     # With a number in each place, the parser tells which of them a path leads to.
     by_number = {f"relnox-{number}": place for number, place in enumerate(places)}
@@ -98,7 +100,7 @@ def replace_strings(
     return changed
 
 
-def _find_quoted(text: str, spellings: Iterable[str]) -> Iterator[tuple[int, int]]:
+def _find_quoted_strings(text: str, spellings: Iterable[str]) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each of these strings between quotes; of two that overlap, the first and longest.
 
     No regular expression, since compiling one for each of hundreds of files takes longer than all other work.
@@ -119,10 +121,12 @@ def _find_quoted(text: str, spellings: Iterable[str]) -> Iterator[tuple[int, int
 
 
 def _escape_quotes(value: str) -> str:
+    """Escape backslashes and double quotes with a backslash."""
     return value.replace("\\", r"\\").replace('"', r"\"")
 
 
 def _parse_or_none(text: str, parse: Callable[[str], Any]) -> Any:
+    """Parse a text; return None if that raises ValueError."""
     try:
         return parse(text)
     except ValueError:
@@ -130,7 +134,7 @@ def _parse_or_none(text: str, parse: Callable[[str], Any]) -> Any:
 
 
 def describe_parsing_error(error: Exception) -> str:
-    """Return what is wrong with a JSON document whose parsing raised this error."""
+    """Return what is wrong with a JSON document, given the error raised when it was parsed."""
     match error:
         case json.JSONDecodeError():
             return f"it is not JSON: line {error.lineno}, column {error.colno}"

@@ -53,7 +53,10 @@ def task_command(task: str, *words: str) -> str:
 
 
 def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) -> list[str]:  # noqa: FBT001 - a value
-    """Return the flag and the value of an option, given by its field name; nothing if the value is None."""
+    """Return the words that pass a value to an option, such as `--no-tag`; none if the value is None.
+
+    `name` is the field name of the option, such as `expect_plan`.
+    """
     flag = name.rstrip("_").replace("_", "-")
     match value:
         case None:
@@ -72,7 +75,7 @@ def install_command(requirement: str, *, upgrade: bool = False) -> str:
     return f"pip install {'--upgrade ' if upgrade else ''}{quoted}"
 
 
-def to_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
+def settings_to_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
     """Return settings of `[tool.relnox]` as TOML, ready to paste.
 
     `config` has the settings of pyproject.toml. A table that is there cannot be pasted again: its keys are shown
@@ -95,7 +98,7 @@ def to_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
 
 
 def adapt_commands(text: str, front_end: FrontEnd) -> str:
-    """Return a message, fix or note with `nox -s TASK` or the like for `relnox TASK`, as the user types it."""
+    """Return a message, fix or note with the command to type, such as `nox -s TASK`, for each `relnox TASK`."""
 
     def convert(line: str) -> str:
         if line.lstrip().startswith("| "):  # output of another program

@@ -38,8 +38,8 @@ def sort_into_waves(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...]
     return tuple(result)
 
 
-def closure(start: Iterable[N], edges: Mapping[N, Iterable[N]]) -> frozenset[N]:
-    """Return the names in `start` and all names that can be reached from them by following `edges`."""
+def reachable_names(start: Iterable[N], edges: Mapping[N, Iterable[N]]) -> frozenset[N]:
+    """Return the names in `start` and all that can be reached from them by following `edges`."""
     result: set[N] = set()
     pending = list(start)
     while pending:

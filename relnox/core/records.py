@@ -68,15 +68,15 @@ class Record:
         return field_values(self) == field_values(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), *map(hashable, field_values(self).values())))
+        return hash((type(self), *map(freeze_value, field_values(self).values())))
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in field_values(self).items())
         return f"{type(self).__qualname__}({inside})"
 
 
-def hashable(value: Any) -> Any:
-    """Return a value with the same content that can be hashed, for a mapping or a list; other values unchanged."""
+def freeze_value(value: Any) -> Any:
+    """Return a hashable value: a frozenset of the items of a mapping, a tuple of a list, others unchanged."""
     if isinstance(value, dict | MappingProxyType):
         return frozenset(value.items())
     return tuple(value) if isinstance(value, list) else value

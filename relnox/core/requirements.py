@@ -35,21 +35,21 @@ class Clause(Record):
         operator: An operator of PEP 440, or `^` or `~` of Poetry and Cargo. A version without an operator has `==`
             in Poetry's syntax, `^` in Cargo's.
         prefix: The operator and the space after it, as written.
-        version: The version as written.
+        version_text: The version as written.
         start: Offset of the operator in the requirement.
         end: Offset of the end of the version.
     """
 
     operator: str
     prefix: str
-    version: str
+    version_text: str
     start: int
     end: int
 
     @property
-    def parsed(self) -> Version:
-        """The parsed version, without a wildcard (`.*`) at its end."""
-        return Version(self.version.removesuffix(".*"))
+    def version(self) -> Version:
+        """The version, without a wildcard (`.*`) at its end."""
+        return Version(self.version_text.removesuffix(".*"))
 
 
 BEFORE_CLAUSES = re.compile(r"\s*[A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?\s*\(?")
@@ -105,14 +105,15 @@ def _clauses_of_requirement(text: str) -> Sequence[Clause]:
 
 
 def _clauses_from_matches(matches: Iterator[re.Match[str]], operators: Mapping[str, str]) -> Iterator[Clause]:
+    """Yield the clause of each match; `operators` maps operators as written to those that they stand for."""
     for match in matches:
         operator = match["operator"]
         lead = match[0][: match.start("version") - match.start()]
         yield Clause(operators.get(operator, operator), lead, match["version"], *match.span())
 
 
-def allows(text: str, version: Version, syntax: Syntax = "pep508") -> bool:
-    """Return whether a requirement or constraint, such as `^2.7 || >=3.8,<4`, allows a version.
+def requirement_allows(text: str, version: Version, syntax: Syntax = "pep508") -> bool:
+    """Return whether a requirement or a constraint, such as `^2.7 || >=3.8,<4`, allows a version.
 
     Raises:
         Blocked: The text is not valid.
@@ -127,7 +128,7 @@ def allows(text: str, version: Version, syntax: Syntax = "pep508") -> bool:
 def is_satisfied_by(dependency: Dependency, version: Version) -> bool:
     """Return whether a requirement is valid and allows a version."""
     try:
-        return allows(dependency.text, version, dependency.syntax)
+        return requirement_allows(dependency.text, version, dependency.syntax)
     except Blocked:
         return False
 
@@ -135,7 +136,7 @@ def is_satisfied_by(dependency: Dependency, version: Version) -> bool:
 def _all_clauses_allow(clauses: Sequence[Clause], version: Version, syntax: Syntax) -> bool:
     """Return whether all clauses allow a version; to Cargo, a prerelease only if one names a prerelease of it."""
     if syntax == "cargo" and version.is_prerelease:
-        bounds = (clause.parsed for clause in clauses)
+        bounds = (clause.version for clause in clauses)
         if not any(bound.is_prerelease and bound.release == version.release for bound in bounds):
             return False
     return all(_clause_allows(clause, version) for clause in clauses)
@@ -148,26 +149,26 @@ def _clause_allows(clause: Clause, version: Version) -> bool:
     except ValueError as error:
         raise Blocked(
             "metadata-invalid",
-            f"{clause.prefix}{clause.version} is not a valid version range (PEP 440)",
+            f"{clause.prefix}{clause.version_text} is not a valid version range (PEP 440)",
             fix='write it like ">=1.2,<2"',
         ) from error
 
 
 def _clause_as_specifier(clause: Clause) -> str:
     """Return the PEP 440 specifier that allows the same versions as a clause."""
-    if clause.version.endswith(".*") and clause.operator == "^":  # of Cargo
-        return f"=={clause.version}"
+    if clause.version_text.endswith(".*") and clause.operator == "^":  # of Cargo
+        return f"=={clause.version_text}"
     match clause.operator:
         case "^":
             # Up to the next change of the leftmost nonzero number, at most of the patch number.
-            release = clause.parsed.release
+            release = clause.version.release
             last = min(len(release), 3) - 1
             level = next((level for level, number in enumerate(release[:last]) if number), last)
         case "~":
-            level = min(len(clause.parsed.release), 2) - 1
+            level = min(len(clause.version.release), 2) - 1
         case _:
-            return f"{clause.operator}{clause.version}"
-    return f">={clause.version},<{_start_of_next_series(clause.parsed, level)}"
+            return f"{clause.operator}{clause.version_text}"
+    return f">={clause.version_text},<{_start_of_next_series(clause.version, level)}"
 
 
 def _start_of_next_series(version: Version, level: int, length: int = 0) -> str:
@@ -205,15 +206,15 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
 def requires_later_release(dependency: Dependency, version: Version) -> bool:
     """Return whether a requirement asks for a later release than `version`, by a lower bound or a pin.
 
-    A requirement on `1.2` is not ahead of `1.2rc1`. Texts that are not versions are left out: `===` compares
-    strings, so that any text is valid there (PEP 440).
+    A requirement on `1.2` does not ask for a later release than `1.2rc1`. Clauses with texts that are not versions
+    are ignored: `===` compares strings, so that any text is valid there (PEP 440).
     """
     text = dependency.text
     if "|" in text or text.strip() == "*":
         return False
     for clause in parse_clauses(text, dependency.syntax):
         with suppress(ValueError):
-            is_above = Version(clause.parsed.base_version) > Version(version.base_version)
+            is_above = Version(clause.version.base_version) > Version(version.base_version)
             if clause.operator not in {"!=", "<", "<="} and is_above:
                 return True
             if clause.operator == ">" and not _clause_allows(clause, version):
@@ -227,7 +228,7 @@ def versions_in_requirement(dependency: Dependency, *operators: str) -> list[Ver
     with suppress(Blocked):
         for clause in parse_clauses(dependency.text, dependency.syntax):
             with suppress(ValueError):
-                versions += [clause.parsed] if not operators or clause.operator in operators else []
+                versions += [clause.version] if not operators or clause.operator in operators else []
     return versions
 
 
@@ -253,7 +254,7 @@ def rewrite_requirement(
     if policy == "never" or text.strip() == "*":
         return None
     if syntax == "poetry" and "|" in text and policy != "exact":
-        if allows(text, new, syntax):
+        if requirement_allows(text, new, syntax):
             return None
         raise Blocked(
             "requirement-excludes-version",
@@ -265,7 +266,7 @@ def rewrite_requirement(
         if clause.operator == "!=" and not _clause_allows(clause, new):
             raise Blocked(
                 "requirement-excludes-version",
-                f"{text!r} excludes {new} ({clause.prefix}{clause.version})",
+                f"{text!r} excludes {new} ({clause.prefix}{clause.version_text})",
                 fix="remove that clause from the requirement, or release another version",
             )
     if not clauses or (_all_clauses_allow(clauses, new, syntax) and policy == "out-of-range"):
@@ -297,7 +298,12 @@ def _pin_requirement(
 ) -> str:
     """Return the requirement with its whole version range replaced by a pin to the new version."""
     first, *others = clauses
-    if not others and first.operator in {"==", "==="} and "*" not in first.version and _clause_allows(first, new):
+    if (
+        not others
+        and first.operator in {"==", "==="}
+        and "*" not in first.version_text
+        and _clause_allows(first, new)
+    ):
         return text
     end = others[-1].end if others else first.end
     space = first.prefix[len(first.prefix.rstrip()) :]
@@ -316,14 +322,14 @@ def _updated_clause(
     lead = clause.prefix
     match clause.operator:
         case "!=":
-            version = clause.version
+            version = clause.version_text
         case "<" | "<=" if _clause_allows(clause, new):
-            version = clause.version
+            version = clause.version_text
         case "<":
-            version = _upper_bound_above(clause.version, public)
+            version = _upper_bound_above(clause.version_text, public)
         case "===":  # compares strings
             version = str(new)
-        case "==" | "^" if clause.version.endswith(".*") and not is_exact:
+        case "==" | "^" if clause.version_text.endswith(".*") and not is_exact:
             version = _with_length_of_clause(public, clause) + ".*"
         case "~=" | "^" | "~" if not is_exact:
             version = _compatible_release_of_clause(public, clause)
@@ -331,13 +337,13 @@ def _updated_clause(
             lead = lead.replace(">", ">=")
             version = format_version(public)
         case _:
-            version = clause.version if clause.parsed in {new, public} else format_version(public)
+            version = clause.version_text if clause.version in {new, public} else format_version(public)
     return lead + version
 
 
 def _with_length_of_clause(new: Version, clause: Clause) -> str:
     """Return the epoch and release of the new version, cut or padded to as many numbers as the clause has."""
-    length = len(clause.parsed.release)
+    length = len(clause.version.release)
     return _format_release(new.epoch, (*new.release, *[0] * length)[:length])
 
 
@@ -346,7 +352,7 @@ def _compatible_release_of_clause(new: Version, clause: Clause) -> str:
     version = _with_length_of_clause(new, clause)
     if Version(version) > new:  # 2.0 is too high for 2.0.0a1
         version += new.public.removeprefix(new.base_version)
-    return clause.version if clause.parsed == Version(version) else version
+    return clause.version_text if clause.version == Version(version) else version
 
 
 def _upper_bound_above(bound: str, new: Version) -> str:
@@ -361,8 +367,8 @@ def _upper_bound_above(bound: str, new: Version) -> str:
     return _start_of_next_series(new, level, len(release)) + suffix
 
 
-def unbounded_siblings(packages: Iterable[Package], workspace: Workspace) -> list[str]:
-    """Return published requirements on packages of the workspace that have no version, as `NAME on NAME`."""
+def unbounded_sibling_requirements(packages: Iterable[Package], workspace: Workspace) -> list[str]:
+    """Return published requirements on packages of the workspace without a version, as `PACKAGE on REQUIRED`."""
     return [
         f"{package.name} on {dependency.name}"
         for package in packages
@@ -378,7 +384,7 @@ def unbounded_siblings(packages: Iterable[Package], workspace: Workspace) -> lis
 
 def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace) -> Iterator[str]:
     """Yield a warning if published requirements on other packages of the workspace have no version."""
-    if requirements := unbounded_siblings(packages, workspace):
+    if requirements := unbounded_sibling_requirements(packages, workspace):
         yield (
             f"requirements on siblings without a version: {join_names(requirements)}; add one such as >=1.2, so "
             "that an installer finds a version that fits"
@@ -401,5 +407,5 @@ def dependencies_among(requires: Mapping[str, Iterable[str]]) -> dict[str, froze
                 for extra in map(normalize_name, own_extras):
                     needed = ((name, normalize_name(other)) for other in ("", *requirement.extras))
                     edges.setdefault((package, extra), set()).update(needed)
-    names = {package: {name for name, _ in graph.closure([(package, "")], edges)} for package in requires}
+    names = {package: {name for name, _ in graph.reachable_names([(package, "")], edges)} for package in requires}
     return {package: frozenset(names[package] & requires.keys()) - {package} for package in requires}

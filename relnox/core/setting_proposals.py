@@ -19,7 +19,7 @@ from relnox.errors import Blocked, Problem
 _MAX_LISTED = 5
 
 
-def unclear_format_problems(
+def unclear_tag_format_problems(
     names: Collection[str], detected: DetectedTagFormats, tags: Mapping[str, str]
 ) -> Iterator[Problem]:
     """Yield a problem if the tag formats of some of the packages with these names are unclear."""
@@ -28,7 +28,7 @@ def unclear_format_problems(
         if name in names:
             names_by_reason.setdefault(reason, []).append(name)
     if names_by_reason:
-        settings = fixes.to_toml(propose_settings(detected, tags, names), detected.config)
+        settings = fixes.settings_to_toml(propose_settings(detected, tags, names), detected.config)
         yield Blocked(
             "tag-format-unknown",
             "\n".join(
@@ -44,7 +44,7 @@ def propose_settings(
 ) -> dict[str, Any]:
     """Return settings that state the tag formats that are unclear, and which packages share their tags.
 
-    Packages whose file had no tagged version are left out, except those in `names`. `tags` are with their commits.
+    Packages whose file had no tagged version are left out, except those in `names`. `tags` maps tags to commits.
     """
     settings: dict[str, Any] = {}
     all_packages, proposals = detected.workspace.packages, detected.proposals
@@ -99,8 +99,8 @@ def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
     }
 
 
-def group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[str]:
-    """Yield a note with settings for packages with tags of their own that were always released together."""
+def version_group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[str]:
+    """Yield a note that proposes version groups for packages that were always released together, with own tags."""
     groups = [
         packages
         for packages in _packages_released_together(detected, tags)
@@ -110,7 +110,7 @@ def group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterat
         names = join_names([package.name for packages in groups for package in packages], _MAX_LISTED)
         yield (
             f"{names} always had the same version, but are bumped one by one; to bump them together, add to "
-            f"pyproject.toml:\n{fixes.to_toml({'groups': _group_settings(groups)}, detected.config)}"
+            f"pyproject.toml:\n{fixes.settings_to_toml({'groups': _group_settings(groups)}, detected.config)}"
         )
 
 
@@ -150,8 +150,8 @@ def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: 
     exclude = [pattern for pattern in (*config.exclude, *globs) if not pattern.startswith("!")]
     on_one_line = Config(is_written=True)
     return (
-        f"{text}\nto release them: {fixes.to_toml({'packages': packages}, on_one_line)}\n"
-        f"to exclude them: {fixes.to_toml({'exclude': exclude}, on_one_line)}"
+        f"{text}\nto release them: {fixes.settings_to_toml({'packages': packages}, on_one_line)}\n"
+        f"to exclude them: {fixes.settings_to_toml({'exclude': exclude}, on_one_line)}"
     )
 
 

@@ -185,10 +185,13 @@ class CommitTags(Record, kw_only=True):
     remedy: str = ""
 
 
-def tags_of_commit(
+def classify_tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
 ) -> CommitTags:
-    """Return the tags of a commit, those of the package and others; for the flags see `CommitTags`."""
+    """Divide the tags of a commit into those of the package and others.
+
+    `derives` and `remedy` are the fields `is_version_derived` and `remedy` of `CommitTags`.
+    """
     here = sorted(tags)
     latest = formats[package].latest_tag(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])
@@ -211,12 +214,12 @@ def find_version_variable(variables: Mapping[str, str], version: Version) -> str
     return ""
 
 
-def find_version_mismatch(
+def version_mismatch_problem(
     package: str, version: Version, tags: CommitTags, *, variable: str = ""
 ) -> Problem | None:
-    """Return how the version that a backend derived differs from the tags of the commit, or None if they agree.
+    """Return the problem that a version from a backend differs from the tags of the commit; None if they agree.
 
-    The fix is to unset the environment variable of that name, if one set the version.
+    If the environment variable `variable` set the version, the fix is to unset it.
     """
     tag = tags.package_tag
     if tag is not None and tag.version == version:

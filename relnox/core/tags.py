@@ -131,6 +131,8 @@ def detect_tag_formats(
 ) -> DetectedTagFormats:
     """Return the tag format of each package; packages whose backends read any tag share one.
 
+    `had_version` tells whether a package's file had a version at a tag; None if there was no such file.
+
     Raises:
         Blocked: A format is invalid, or does not distinguish the tags of two packages.
     """
@@ -151,7 +153,7 @@ def detect_tag_formats(
         elif forms is _PACKAGE_FORMS:
             common_forms = [form for form in common_forms if form in own_forms]
     by_name = workspace.by_name
-    owned_formats = {tag_format_of(by_name[name], text, config) for name, text in texts.items()}
+    owned_formats = {parse_tag_format(by_name[name], text, config) for name, text in texts.items()}
     owned = {tag for tag_format in owned_formats for tag, _ in tags_of_format(tag_format, ordered_tags)}
     with_digits = [tag for tag in ordered_tags if any(map(str.isdigit, tag))]
     others = [tag for tag in with_digits if tag not in owned]
@@ -165,7 +167,9 @@ def detect_tag_formats(
         if unexplained:
             reason = f"it has no tag of a usual form, and there are others: {_join_highest_tags(unexplained)}"
             unclear |= dict.fromkeys((package.name for package in packages), reason)
-    formats = {package.name: tag_format_of(package, texts[package.name], config) for package in workspace.packages}
+    formats = {
+        package.name: parse_tag_format(package, texts[package.name], config) for package in workspace.packages
+    }
     _check_distinct_formats(
         {name: own for name, own in formats.items() if name not in unclear}, texts, workspace, config
     )
@@ -181,13 +185,14 @@ def _forms_of_tags(
     config: Config,
     had_version: HadVersion,
 ) -> tuple[list[str], str]:
-    """Return the forms that the tags of these packages have, and why they are unclear, if they are.
+    """Return those of `forms`, such as `{name}-v{version}`, that the tags have, and why they are unclear, or "".
 
-    There are several if they give these packages the same tags; of different ones, it is the one with the latest.
+    There are several if they give these packages the same tags. If tags have different forms, the form of the tag
+    with the highest version is returned.
     """
     forms_by_formats: dict[frozenset[TagFormat], list[str]] = {}
     for form in forms:
-        key = frozenset(tag_format_of(package, form, config) for package in packages)
+        key = frozenset(parse_tag_format(package, form, config) for package in packages)
         forms_by_formats.setdefault(key, []).append(form)
     matches = [
         (tagged, own_forms)
@@ -208,7 +213,7 @@ def _forms_of_tags(
 def _packages_sharing_forms(
     workspace: Workspace, config: Config, texts: Mapping[str, str]
 ) -> Iterator[tuple[Sequence[Package], Sequence[str]]]:
-    """Yield the packages that are not in `texts`, those that share a form together, each with its usual forms."""
+    """Yield packages that share a tag format, with its usual forms; packages in `texts` are left out."""
     rest = [package for package in workspace.packages if package.name not in texts]
     filtering = [package for package in rest if package.source.kind == "tags" and package.source.key]
     for package in filtering:  # their backends ignore other tags, but the pattern may end before a `v`
@@ -230,7 +235,10 @@ def _packages_sharing_forms(
 def _had_tagged_versions(
     package: Package, tagged: Sequence[tuple[str, Version]], had_version: HadVersion
 ) -> Iterator[bool]:
-    """Yield for the last tags, the highest version first, whether the package's file had their versions."""
+    """Yield for the last tags, the highest version first, whether the package's file had their versions.
+
+    Tags at which there was no such file are left out.
+    """
     for tag, version in tagged[: -_MAX_LISTED - 1 : -1]:
         answer = package.version in (None, version) or had_version(package, tag, version)
         if answer is not None:
@@ -245,7 +253,10 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
     tags: Iterable[str],
     had_version: HadVersion,
 ) -> frozenset[str]:
-    """Set the formats to propose for unclear packages; return the packages whose file had a tagged version."""
+    """Put a format to propose for each unclear package into `formats`.
+
+    Return the packages whose file had the version of a tag in that format.
+    """
     packages = [package for package in workspace.packages if package.name in unclear]
     tags_by_prefix: dict[str, list[tuple[str, Version]]] = {}
     pairs = [(tag, parts) for tag in tags if (parts := split_tag(tag)) is not None and "{" not in tag]
@@ -278,7 +289,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
     for package in packages:
         if package.name not in confirmed:
             texts = [*(text for text, _ in examples.most_common(1)), default, *_PACKAGE_FORMS]
-            proposals = [tag_format_of(package, text, config).prefix for text in texts]
+            proposals = [parse_tag_format(package, text, config).prefix for text in texts]
             used = {*tags_by_prefix, *(() if is_lockstep else prefixes.values())}
             prefixes[package.name] = next((prefix for prefix in proposals if prefix not in used), proposals[-1])
         formats[package.name] = TagFormat(prefixes[package.name], "", config.scheme)
@@ -286,7 +297,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
 
 
 def _ungroupable_packages(sharing: Sequence[Package], workspace: Workspace, config: Config) -> Sequence[Package]:
-    """Return those of the packages with the same tags that cannot be bumped together with the latest of them."""
+    """Return which of these packages with the same tags cannot be bumped together with the latest of them."""
     groups = find_version_groups(workspace, config)
     fixed = {package.name: group.name for group in groups if group.kind == "fixed" for package in group.packages}
     if len({fixed.get(package.name, package.name) for package in sharing}) == 1:
@@ -332,9 +343,9 @@ def _configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
     return texts
 
 
-def tag_format_of(package: Package, text: str, config: Config) -> TagFormat:
-    """Return a package's tag format from its text."""
-    if (problem := rules.tag_format(text)) is not None:
+def parse_tag_format(package: Package, text: str, config: Config) -> TagFormat:
+    """Return a package's tag format from a text such as `{name}-v{version}`; raise `Blocked` if it is invalid."""
+    if (problem := rules.tag_format_problem(text)) is not None:
         raise Blocked("tag-format-invalid", f"tag-format {text!r} is invalid: {problem.message}", fix=problem.fix)
     fields = {"name": package.name, "directory": package.directory_name}
     prefix, suffix = (rules.TAG_FIELDS.sub(lambda match: fields[match[1]], part) for part in text.split(_VERSION))
@@ -344,7 +355,7 @@ def tag_format_of(package: Package, text: str, config: Config) -> TagFormat:
 def _check_distinct_formats(
     formats: Mapping[str, TagFormat], texts: Mapping[str, str], workspace: Workspace, config: Config
 ) -> None:
-    """Check that git allows tags of these formats, and that they distinguish packages.
+    """Raise `Blocked` if git rejects tags of these formats, or if the formats do not distinguish packages.
 
     Packages that are always bumped together may share their tags.
     """
@@ -370,7 +381,7 @@ def _check_distinct_formats(
                 by_name = {name: group_by_name[name].name for name in (one, *others)}
                 words = {name: group if group in config.groups else name for name, group in by_name.items()}
                 own_forms = {name: f"{word}-v{{version}}" for name, word in words.items()}
-                fix = f"add to pyproject.toml:\n{fixes.to_toml({'tag-formats': own_forms}, config)}"
+                fix = f"add to pyproject.toml:\n{fixes.settings_to_toml({'tag-formats': own_forms}, config)}"
             raise Blocked(
                 "tag-format-unknown",
                 f"tag-format {texts[one]!r} gives {one} and {foreign[0]} the same tags",
@@ -398,7 +409,7 @@ def _check_distinct_prefixes(names_by_format: Mapping[TagFormat, Sequence[str]],
 
 
 def tags_of_format(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[tuple[str, Version]]:
-    """Return the tags that have a format, with their versions."""
+    """Return the tags that have a format, with their versions; sorting makes this faster than `matching_tags`."""
     start = bisect_left(ordered_tags, tag_format.prefix)
     end = bisect_left(ordered_tags, f"{tag_format.prefix}\U0010ffff")
     return tag_format.matching_tags(ordered_tags[start:end])
@@ -419,8 +430,8 @@ def latest_tags(
 ) -> dict[str, tuple[str, Version]]:
     """Map each package that has tags to the tag with the highest version, and to that version.
 
-    Tags with a greater version than the one `limits` has for the package are used only if there are no others. So
-    are tags outside the bounds of the release lines of the current commit, since a line begins at such a tag.
+    Tags with a greater version than the one `limits` has for the package are used only if there are no others. The
+    same goes for tags outside the bounds of `lines`, the release lines of the commit: a line begins at such a tag.
     """
     ordered_tags = sorted(tags)
     matches = {tag_format: tags_of_format(tag_format, ordered_tags) for tag_format in set(formats.values())}

@@ -51,8 +51,8 @@ def replace_spans(text: str, replacements: Iterable[tuple[int, int, str]]) -> st
     return "".join([*pieces, text[copied_until:]])
 
 
-def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
-    """Return a fix that suggests the most similar of the names; if none is, it is `otherwise`, or lists all."""
+def suggest_name(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """Return a fix that suggests the most similar of the names; if none is similar, `otherwise` or all of them."""
     choices = sorted(names)
     import difflib  # imported lazily: it is slow to import
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from relnox.core import graph
 from relnox.core.packages import DependencyTable, Package, normalize_name
 from relnox.core.records import Record
-from relnox.core.text import did_you_mean
+from relnox.core.text import suggest_name
 from relnox.errors import Blocked
 
 T = TypeVar("T")
@@ -54,12 +54,12 @@ class Workspace(Record):
 
     def _dependencies_of_extras(self, name: str, extras: Iterable[str]) -> frozenset[str]:
         """Return the workspace packages that extras of a package require, including through further extras."""
-        needed = graph.closure([(name, extra) for extra in extras], self._requirements_by_extra)
+        needed = graph.reachable_names([(name, extra) for extra in extras], self._requirements_by_extra)
         return frozenset(package for package, _ in needed if package in self.by_name)
 
     @cached_property
     def _requirements_by_extra(self) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
-        """Maps a package with one of its extras to what that requires: packages (with "") and their extras."""
+        """Maps an extra of a package to what it requires: pairs of package and extra, "" for the package itself."""
         edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for package in self.packages:
             for need in package.dependencies:
@@ -88,8 +88,8 @@ class Workspace(Record):
         return tuple(package for package in self.packages if name in package.required_names(*tables))
 
     def runtime_dependencies(self, package: Package) -> frozenset[str]:
-        """Return the names of the workspace packages that are installed along with a package, as it needs them."""
-        return graph.closure([package.name], self.dependency_edges("runtime")) - {package.name}
+        """Return the names of the workspace packages that a package needs at run time, directly or indirectly."""
+        return graph.reachable_names([package.name], self.dependency_edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:
         """Return the packages that are given by the name of their distribution, or by their directory.
@@ -101,7 +101,7 @@ class Workspace(Record):
         return tuple(package for package in self.packages if package.name in selected_names)
 
     def _find_by_name_or_directory(self, name: str) -> Package:
-        """Return the package whose distribution or directory has this name; raise `Blocked` if several do."""
+        """Return the only package whose distribution or directory has this name, or raise `Blocked`."""
         if package := self.by_name.get(normalize_name(name)):
             return package
         directory = name.rstrip("/")  # shell completion adds a slash
@@ -113,7 +113,7 @@ class Workspace(Record):
                 return package
             case []:
                 names = [*self.by_name, *(package.directory_name for package in self.packages)]
-                fix = did_you_mean(name, names, f"choose one of {', '.join(self.by_name)}")
+                fix = suggest_name(name, names, f"choose one of {', '.join(self.by_name)}")
                 raise Blocked("package-unknown", f"no package {name} in this workspace", fix=fix)
             case packages:
                 directories = ", ".join(package.directory for package in packages)

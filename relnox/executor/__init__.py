@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from relnox.steps.run import Run
 
 
-def execute(run: Run, signal_handlers: signals.Signals) -> Outcome:
+def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
     """Execute the plan of a run to its end, or to the first failure or signal.
 
-    An unexpected exception propagates, unless something may be public already. In that case it counts as a failed
-    step, so that the outcome is still reported.
+    An unexpected exception propagates, unless something may be public already. Then it counts as a failed step, so
+    that the outcome is still reported.
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
@@ -72,7 +72,7 @@ def execute(run: Run, signal_handlers: signals.Signals) -> Outcome:
 
 
 def _publication(run: Run) -> Publication | None:
-    """Return what is known of the files that a run makes public; None if it uploads nothing."""
+    """Return the states of the files that a run makes public; None if it uploads nothing."""
     if run.plan.skipped is not None or all(step.upload is None for step in run.plan.steps):
         return None
     from relnox.steps.publication import Publication  # with requests, which is slow to import
@@ -80,10 +80,10 @@ def _publication(run: Run) -> Publication | None:
     return run.service(Publication)
 
 
-def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: signals.Signals) -> None:
+def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: signals.SignalState) -> None:
     """Execute all steps of a plan, concurrently where possible, or mark them as skipped if the plan is."""
     for step in plan.steps if plan.skipped is not None else ():
-        progress.start(step)
+        progress.emit_start(step)
         progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
     planned_steps = plan.steps if plan.skipped is None else ()
     for concurrent, steps in itertools.groupby(planned_steps, lambda step: step.concurrent):
@@ -106,7 +106,7 @@ def _exit_code(plan: Plan, publication: Publication | None, results: Sequence[St
 
 
 def _recheck_public_files(
-    publication: Publication, signal_handlers: signals.Signals, after_signal: ExitCode | None
+    publication: Publication, signal_handlers: signals.SignalState, after_signal: ExitCode | None
 ) -> ExitCode | None:
     """Check what is public after a failed run, until a signal is received.
 

@@ -13,7 +13,7 @@ from relnox.core.planning.events import Event, Status, StepFinished, StepStarted
 from relnox.core.planning.plan import Plan
 from relnox.core.planning.step import Step
 from relnox.errors import ExitCode, Problem, problem_of
-from relnox.executor.signals import Interruption, Signals
+from relnox.executor.signals import Interruption, SignalState
 from relnox.system import process
 from relnox.system.run_scope import ThreadPool, current_scope
 
@@ -58,7 +58,7 @@ class Progress:
             return "an earlier step failed"
         return None
 
-    def start(self, step: Step) -> None:
+    def emit_start(self, step: Step) -> None:
         """Emit the event that a step starts."""
         self._emit(StepStarted(step))
 
@@ -70,11 +70,11 @@ class Progress:
         self._emit(result)
 
     def abort(self, step: Step, reason: str) -> None:
-        """End a step that was not started."""
+        """Record and emit that a step ended without being started, for a reason."""
         self.end(StepFinished(step, Status.ABORTED, reason, 0.0))
 
     def interrupt(self, step: Step, interruption: Interruption, start: float) -> None:
-        """End a step that a signal interrupted, and with it the run."""
+        """Record and emit that a signal interrupted a step at `start`, which ends the run as well."""
         self.signal_exit_code = interruption.exit_code
         seconds = time.monotonic() - start
         self.end(StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds))
@@ -106,12 +106,12 @@ def execute_step(step: Step, run: Run) -> StepFinished:
     return StepFinished(step, status, detail, time.monotonic() - start, error, run.warnings(step))
 
 
-def execute_alone(step: Step, progress: Progress, run: Run, signals: Signals) -> None:
-    """Execute a step in this thread, unless an earlier one failed."""
+def execute_alone(step: Step, progress: Progress, run: Run, signals: SignalState) -> None:
+    """Execute a step in this thread, unless a failure or a signal before prevents it."""
     if (reason := progress.reason_not_to_start(step)) is not None:
         progress.abort(step, reason)
         return
-    progress.start(step)
+    progress.emit_start(step)
     start = time.monotonic()
     try:
         with signals.executing_step(atomic=step.atomic):
@@ -133,7 +133,7 @@ class ConcurrentSteps:
     Resources limit how many run at once. Of the steps that could start, the first in the plan does.
     """
 
-    def __init__(self, steps: Sequence[Step], progress: Progress, run: Run, signals: Signals) -> None:
+    def __init__(self, steps: Sequence[Step], progress: Progress, run: Run, signals: SignalState) -> None:
         self._progress = progress
         self._run = run
         self._signals = signals
@@ -166,7 +166,7 @@ class ConcurrentSteps:
         except Interruption as interruption:
             self._record_results()
             if not self._running and not self._waiting:
-                self._signals.record_again(interruption)
+                self._signals.pass_on_interruption(interruption)
                 return
             self._end_all()
             self._progress.signal_exit_code = interruption.exit_code
@@ -186,7 +186,7 @@ class ConcurrentSteps:
                 self._mark_ended(self._waiting.pop(step.key))
             elif all(self._used[name] < (limit or default_concurrency()) for name, limit in step.resources):
                 self._used.update(name for name, _ in step.resources)
-                self._progress.start(step)
+                self._progress.emit_start(step)
                 self._running[pool.submit(self._execute_step, step)] = step, time.monotonic()
                 del self._waiting[step.key]
 
@@ -197,6 +197,7 @@ class ConcurrentSteps:
         return execute_step(step, self._run)
 
     def _record_results(self) -> None:
+        """Record the results of the threads that have ended, and free their resources."""
         for future in filter(Future.done, tuple(self._running)):
             result = future.result()
             step, _ = self._running.pop(future)

@@ -22,7 +22,7 @@ class Interruption(BaseException):
         self.exit_code = _EXIT_CODES[number]
 
 
-class Signals:
+class SignalState:
     """The last signal received, if any, and whether a signal interrupts the running code at once.
 
     A signal interrupts at once only in a step that is not atomic, and only the first time, so that clean-up is not
@@ -37,7 +37,7 @@ class Signals:
     def executing_step(self, *, atomic: bool) -> Iterator[None]:
         """Return a context for one step, in which a signal raises `Interruption`.
 
-        In an atomic step, it takes effect when the next step starts; if there is none, the run is not interrupted.
+        In an atomic step, that happens when the next step starts; after the last step, the run is not interrupted.
         """
         try:
             self.raise_if_received()
@@ -69,8 +69,8 @@ class Signals:
         """Do not let a signal interrupt until the next interruptible step starts."""
         self._is_interruptible = False
 
-    def record_again(self, interruption: Interruption) -> None:
-        """Record the signal of an interruption again, which came after the last step, for the enclosing run."""
+    def pass_on_interruption(self, interruption: Interruption) -> None:
+        """Record the signal of an interruption again, if it came after the last step, for the enclosing run."""
         self._received = interruption.number
 
     def raise_if_received(self) -> None:
@@ -80,22 +80,22 @@ class Signals:
 
 
 @contextlib.contextmanager
-def handle_signals(*, enabled: bool = True) -> Iterator[Signals]:
+def handle_signals(*, enabled: bool = True) -> Iterator[SignalState]:
     """Handle SIGINT and SIGTERM inside the block, and restore the previous handlers afterwards.
 
-    A run inside another one shares its `Signals`: what is received after its last step interrupts the other run.
-    Handlers with `only_before_a_run` are not restored; signals are ignored instead: the exit code is final.
+    A run inside another one shares its `SignalState`: what is received after its last step interrupts the other
+    run. Handlers with `only_before_a_run` are not restored; signals are ignored instead: the exit code is final.
     Nothing is handled outside the main thread, where Python delivers no signals, or if it is not enabled.
     """
     if not enabled or threading.current_thread() is not threading.main_thread():
-        yield Signals()
+        yield SignalState()
         return
     enclosing = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
-    if isinstance(enclosing, Signals):
+    if isinstance(enclosing, SignalState):
         enclosing.defer_interruption()
         yield enclosing
         return
-    signals = Signals()
+    signals = SignalState()
     before = {number: signal.signal(number, signals.handle_signal) for number in _EXIT_CODES}
     try:
         yield signals

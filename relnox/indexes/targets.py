@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from relnox.core import fixes
 from relnox.core.settings.config import Config
-from relnox.core.text import did_you_mean
+from relnox.core.text import suggest_name
 from relnox.errors import Blocked
 from relnox.system.addresses import PORTS, URL_WITH_LOGIN, url_problem
 
@@ -130,7 +130,7 @@ def check_index_settings(config: Config) -> None:
     names = [PRODUCTION, TEST, *config.indexes, EMBEDDED]
     for rule, name in config.targets.items():
         if rule not in _IS_OF_KIND and re.fullmatch(r"[a-zA-Z_-]+", rule):  # the tag of no version
-            kinds = did_you_mean(rule, _IS_OF_KIND)
+            kinds = suggest_name(rule, _IS_OF_KIND)
             raise Blocked("setting-invalid", f"{rule} in targets is neither a kind of versions nor a tag", kinds)
         if name not in names:
             raise _unknown_index(f"unknown index {name} in targets.{rule}", name, names)
@@ -232,7 +232,7 @@ def _check_index_url(url: str, key: str) -> None:
 
 
 def _unknown_index(message: str, name: str, names: Sequence[str]) -> UnknownIndex:
-    return UnknownIndex("index-unknown", message, fix=did_you_mean(name, names))
+    return UnknownIndex("index-unknown", message, fix=suggest_name(name, names))
 
 
 def _public_upload_urls() -> Mapping[str, str]:

@@ -25,8 +25,8 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
         "deadline": outcome.deadline,
         "notes": [*outcome.plan.notes, *outcome.plan.details],
         "problems": [_encode_problem(problem) for problem in outcome.plan.problems],
-        "items": [_encode_item(item) for item in outcome.items],
-        "warnings": outcome.warnings,
+        "items": [_encode_item(item) for item in outcome.checklist],
+        "warnings": outcome.warning_count,
         "waits": [
             {
                 "reason": wait.reason,

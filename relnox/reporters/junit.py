@@ -26,8 +26,8 @@ def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
 def _add_suite(root: ET.Element, outcome: Outcome, convert: Callable[[str], str]) -> None:
     """Add the suite of a task; steps that decide an item of a checklist are part of its case."""
     suite = ET.SubElement(root, "testsuite", name=outcome.plan.task, time=f"{outcome.seconds:.3f}")
-    of_items = {key for item in outcome.items for key in item.steps}
-    for item in outcome.items:
+    of_items = {key for item in outcome.checklist for key in item.steps}
+    for item in outcome.checklist:
         case = _add_case(suite, item.name, 0.0)
         errors = [problem for problem in item.problems if problem.level == "error"]
         _add_problems(case, errors, convert)

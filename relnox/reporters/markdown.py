@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from relnox.core.planning.checklist import problems_of
+from relnox.core.planning.checklist import problems_of_checklist
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Table
 from relnox.core.text import escape_markdown
@@ -23,7 +23,7 @@ def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     for task in (outcome, *outcome.stages):
         for table in task.tables:
             lines += ["", *table_lines(table)]
-    lines += [f"- [ ] {escape(item.title)}" for item in outcome.items if item.status == "by hand"]
+    lines += [f"- [ ] {escape(item.title)}" for item in outcome.checklist if item.status == "by hand"]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -58,7 +58,7 @@ def escape(cell: str) -> str:
 
 def _problems_of_steps(outcome: Outcome) -> Iterator[Problem]:
     """Yield the errors and warnings of the steps, and the warnings of a checklist."""
-    yield from (problem for problem in problems_of(outcome.plan.items) if problem.level == "warning")
+    yield from (problem for problem in problems_of_checklist(outcome.plan.items) if problem.level == "warning")
     for result in outcome.results:
         yield from filter(None, (result.error, *result.warnings))
 

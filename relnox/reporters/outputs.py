@@ -36,7 +36,7 @@ def output_values(
     names = [release.package for release in releases] or list(manifest.packages if manifest is not None else ())
     versions = {release.package: release.version for release in releases}
     if manifest is not None:
-        versions |= {name: str(manifest.version(name)) for name in names if name in manifest.packages}
+        versions |= {name: str(manifest.version_of(name)) for name in names if name in manifest.packages}
     lists = {
         "packages": names,
         "versions": versions,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from relnox.core.planning.checklist import problems_of, summarize_items
+from relnox.core.planning.checklist import problems_of_checklist, summarize_checklist
 from relnox.core.planning.events import (
     Event,
     Outcome,
@@ -254,7 +254,7 @@ def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[Line
         yield ("would ask:", "yellow"), f" {plan.consent}"
     for problem in plan.problems if not plan.items else ():
         yield from (convert_line(line, convert) for line in problem_lines(problem, "blocked"))
-    for problem in problems_of(plan.items):
+    for problem in problems_of_checklist(plan.items):
         yield from (convert_line(line, convert) for line in problem_lines(problem, problem.level))
 
 
@@ -309,9 +309,13 @@ def ending_line(outcome: Outcome) -> str:
         result = f"{_FAILED_AFTERWARDS[outcome.exit_code]}; the uploaded files stay on the index"
     if outcome.plan.skipped is not None and outcome.exit_code is ExitCode.DONE:
         result = f"skipped; {outcome.plan.skipped}"
-    if outcome.items and outcome.exit_code < ExitCode.INTERRUPTED:
-        result = summarize_items(outcome.items)
+    if outcome.checklist and outcome.exit_code < ExitCode.INTERRUPTED:
+        result = summarize_checklist(outcome.checklist)
     until = f" before {outcome.deadline}" if outcome.deadline is not None else ""
-    warnings = f", {format_count(outcome.warnings, 'warning')}" if outcome.warnings and not outcome.items else ""
-    seconds = f" ({outcome.seconds:.1f} s)" if outcome.results or not outcome.items else ""
+    warnings = (
+        f", {format_count(outcome.warning_count, 'warning')}"
+        if outcome.warning_count and not outcome.checklist
+        else ""
+    )
+    seconds = f" ({outcome.seconds:.1f} s)" if outcome.results or not outcome.checklist else ""
     return f"{outcome.plan.task}: {result}{until}{warnings}{seconds}"

@@ -22,7 +22,7 @@ from relnox.core.documents import strings_in, table_at
 from relnox.core.packages import Package
 from relnox.core.settings.config import Config
 from relnox.core.settings.patterns import normalize_path
-from relnox.core.text import did_you_mean
+from relnox.core.text import suggest_name
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source import crates, pyproject, version_files
@@ -243,7 +243,7 @@ def _find_package_directories(
             raise Blocked(
                 "setting-invalid",
                 f"{glob!r} in {setting} matches no directory with a {_PYPROJECT}",
-                fix=did_you_mean(path, {*with_file, *globs_of_parents}),
+                fix=suggest_name(path, {*with_file, *globs_of_parents}),
             )
         matching |= dict.fromkeys(directory for directory in directories if not _is_excluded(directory, exclude))
     return list(matching)
@@ -304,7 +304,7 @@ def _check_exclude(
             raise Blocked(
                 "setting-invalid",
                 f"{glob!r} in [tool.relnox] exclude matches no directory",
-                fix=did_you_mean(path, directories[:100]),
+                fix=suggest_name(path, directories[:100]),
             )
 
 
@@ -324,7 +324,7 @@ def _check_changelog_file(file: str | None, tops: Sequence[Path]) -> None:
         raise Blocked(
             "setting-invalid",
             f"changelog-file = {file!r} is in a directory that neither the root nor a package has",
-            did_you_mean(directory, directories, fix),
+            suggest_name(directory, directories, fix),
         )
 
 

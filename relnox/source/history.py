@@ -11,7 +11,7 @@ from relnox.core.bump.release_history import Commit, ReleaseHistory
 from relnox.core.settings.patterns import is_file_included
 from relnox.core.settings.release_lines import ReleaseLine
 from relnox.core.tags import TagFormat, latest_tags
-from relnox.core.text import did_you_mean
+from relnox.core.text import suggest_name
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 from relnox.source.git import Git
@@ -92,7 +92,7 @@ def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: 
             raise Blocked(
                 "setting-invalid",
                 f"{pattern!r} in [tool.relnox.paths] {key} matches no tracked file",
-                fix=did_you_mean(pattern, directories or files),
+                fix=suggest_name(pattern, directories or files),
             )
 
 

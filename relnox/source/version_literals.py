@@ -128,7 +128,7 @@ def _find_literals_in_module(root: Path, file: str, package: Package) -> Iterato
         return
     name = posixpath.basename(file)
     is_top_level = _is_in_top_level_package(root, file, package)
-    for attribute, text in version_locations.find_literals(code):
+    for attribute, text in version_locations.version_literals_in(code):
         try:
             version = Version(text)
         except InvalidVersion:

@@ -156,7 +156,7 @@ class Build(Step, key="build {self.package}"):
         return f"build {self.package} {self.version or '(version from its backend)'}: {built[self.wheels]}"
 
     @property
-    def invalidated_package(self) -> str:
+    def package_invalidated_by_failure(self) -> str:
         return self.package
 
     def apply(self, run: Run) -> BuiltPackage:
@@ -272,7 +272,7 @@ class CheckReproducibility(
     build: Build
 
     @property
-    def invalidated_package(self) -> str:
+    def package_invalidated_by_failure(self) -> str:
         return self.build.package
 
     def apply(self, run: Run) -> str:

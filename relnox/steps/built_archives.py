@@ -98,7 +98,7 @@ def _tag_mismatch_problems(
     if tags is None or expected.version is not None:
         return
     variable = tag_versions.find_version_variable(os.environ, archive.version)
-    mismatch = tag_versions.find_version_mismatch(expected.name, archive.version, tags, variable=variable)
+    mismatch = tag_versions.version_mismatch_problem(expected.name, archive.version, tags, variable=variable)
     if mismatch is not None:
         yield mismatch.but(file=archive.path.name)
 

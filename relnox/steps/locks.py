@@ -54,7 +54,7 @@ class LockFile(Step, key="lock {self.file}"):
             return completed.returncode == 0
         pyproject = posixpath.join(posixpath.dirname(self.file), "pyproject.toml")
         texts = (read_project_file(run.root, file).decode("utf-8", "replace") for file in (self.file, pyproject))
-        return lock_hashes.is_current(posixpath.basename(self.file), *texts) is True
+        return lock_hashes.is_lock_current(posixpath.basename(self.file), *texts) is True
 
     def _run_tool(self, run: Run, *options: str) -> process.Completed:
         program = str(find_uv()) if self.tool == "uv" else shutil.which(self.tool)

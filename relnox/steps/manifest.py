@@ -46,7 +46,7 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
         requirements = {name: package.requires for name, package in packages.items()}  # also those of a build hook
         for name, siblings in dependencies_among(requirements).items():
             needs[name] |= siblings
-        failed_packages = {step.invalidated_package for step in run.unsuccessful}
+        failed_packages = {step.package_invalidated_by_failure for step in run.unsuccessful}
         failed = needs.keys() & failed_packages
         if failed and failed == needs.keys():
             raise Failed(
@@ -60,7 +60,7 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
             commit=self.commit,
             dirty=self.dirty,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
-            needs=tuple((name, tuple(sorted(graph.closure([name], needs) - {name}))) for name in order),
+            needs=tuple((name, tuple(sorted(graph.reachable_names([name], needs) - {name}))) for name in order),
             missing=tuple(sorted(failed)),
             policy=self.policy,
         )

@@ -49,7 +49,7 @@ class RunTests(Step):
         return f"{self.key}: {' '.join(self.command)}"
 
     @property
-    def invalidated_package(self) -> str:
+    def package_invalidated_by_failure(self) -> str:
         return self.package
 
     def apply(self, run: Run) -> str:

@@ -115,8 +115,8 @@ class Stage(Step):
     def verify(self, run: Run, result: Outcome) -> str:
         """Count the steps of the task that succeeded and that were skipped, or its checks by status."""
         del run
-        if result.items:
-            counts = Counter(item.status for item in result.items)
+        if result.checklist:
+            counts = Counter(item.status for item in result.checklist)
             return ", ".join(f"{count} {status}" for status, count in counts.items())
         if not result.results:
             return "nothing left to do"

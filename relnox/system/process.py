@@ -18,7 +18,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from relnox.core.credential_variables import find_credentials, find_upload_credentials, is_upload_setting_name
+from relnox.core.credential_variables import (
+    find_credential_variables,
+    find_upload_credential_variables,
+    is_upload_setting_name,
+)
 from relnox.core.records import Record
 from relnox.errors import Failed
 from relnox.system.run_scope import RunScope, current_scope
@@ -293,7 +297,7 @@ def clean_environment(
         passed: Names of variables to keep although they look like credentials; upload credentials are never kept.
         more: Variables to add or replace.
     """
-    hidden_names, never = find_credentials(base), find_upload_credentials(base)
+    hidden_names, never = find_credential_variables(base), find_upload_credential_variables(base)
     dropped_prefixes = _FOREIGN_PREFIXES + (() if own_indexes else _REDIRECTING_PREFIXES)
 
     def is_passed(name: str) -> bool:
@@ -328,5 +332,5 @@ def _no_proxy_for_loopback(base: Mapping[str, str]) -> dict[str, str]:
 
 def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without upload credentials, which only relnox uses; those of git are kept."""
-    never = find_upload_credentials(base)
+    never = find_upload_credential_variables(base)
     return {name: value for name, value in base.items() if name not in never and not is_upload_setting_name(name)}

@@ -64,7 +64,7 @@ def test_no_package_is_public_before_those_that_it_needs(
         for place, project in enumerate(order):
             assert all(order[:place].count(needed) == 2 for needed in needs[project]), (order, needs)
         # What needs the package that failed was not begun; all else is there.
-        below = {name for name in needs if failing in graph.closure([name], needs)} - {failing}
+        below = {name for name in needs if failing in graph.reachable_names([name], needs)} - {failing}
         assert below.isdisjoint(order), (order, needs)
         assert all(order.count(name) == 2 for name in needs.keys() - below - {failing}), (order, needs)
         # Something is proven: another package, or the wheel of the one whose sdist is refused. Else what was taken

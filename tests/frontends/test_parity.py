@@ -122,7 +122,9 @@ def test_every_front_end_refuses_the_same(
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_front_end_has_the_flags_of_the_schema(shared: Path, task: str) -> None:
-    declared = {flag for each in fields_of(TASKS[task].options) for flag in (each.flag, each.negative) if flag}
+    declared = {
+        flag for each in fields_of(TASKS[task].options) for flag in (each.flag, each.negative_flag) if flag
+    }
     for words in (("relnox", task, "--help"), ("invoke", "--help", task), ("nox", "-s", task, "--", "--help")):
         text = run_process(shared, *words, code=0, COLUMNS="200").out
         flags = {flag for column in FLAG_COLUMN.findall(text) for flag in FLAG.findall(column)}

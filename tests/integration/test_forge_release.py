@@ -18,7 +18,7 @@ from releases import made_sdist, made_wheel, write_manifest
 from running import run_in_process
 
 from relnox.commands import options_by_table
-from relnox.commands.shared.forge_releases import forge_release_obstacles
+from relnox.commands.shared.forge_releases import forge_release_problems
 from relnox.project import open_project
 
 if TYPE_CHECKING:
@@ -283,14 +283,14 @@ def test_a_floating_tag_has_no_release(github: World) -> None:
 
 def test_obstacles_are_known_before_the_tag_is_pushed(world: World) -> None:
     with open_project(world.root, options_by_table) as project:
-        assert list(forge_release_obstacles(project, {"v9.0": None})) == []
-        assert [problem.code for problem in forge_release_obstacles(project, {"v9.0": "1" * 40})] == [
+        assert list(forge_release_problems(project, {"v9.0": None})) == []
+        assert [problem.code for problem in forge_release_problems(project, {"v9.0": "1" * 40})] == [
             "release-not-tagged"
         ]
     assert len(world.forge.requests) <= 4
     world.forge.may_write = False
     with open_project(world.root, options_by_table) as project:
-        assert [problem.code for problem in forge_release_obstacles(project, {"v9.0": None})] == ["forge-rejected"]
+        assert [problem.code for problem in forge_release_problems(project, {"v9.0": None})] == ["forge-rejected"]
     assert world.forge.changes == 0
 
 

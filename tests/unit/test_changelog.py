@@ -496,7 +496,7 @@ def test_any_text_is_released_or_rejected(text: str) -> None:
     ],
 )
 def test_detecting_text_below_unreleased(text: str, *, expected: bool) -> None:
-    assert changelog.is_unreleased_empty(text) == expected
+    assert changelog.is_unreleased_section_empty(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -413,7 +413,7 @@ def test_paths_are_normalized(path: str) -> None:
 def test_a_package_is_tried_as_all_are_unless_something_else_is_said() -> None:
     verify = Config.parse(read(EVERYTHING), OPTIONS).verify
 
-    core, other = (verify.checks(name, metadata_only=False) for name in ("acme-core", "acme-other"))
+    core, other = (verify.install_checks(name, metadata_only=False) for name in ("acme-core", "acme-other"))
     assert core == InstallChecks(modules=("acme_core",), smoke=("acme_core.greet()",))
     assert other == InstallChecks()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relnox.core.credential_variables import (
-    find_credentials,
-    find_upload_credentials,
+    find_credential_variables,
+    find_upload_credential_variables,
 )
 from relnox.core.settings.config import Config
 from relnox.errors import Blocked
@@ -53,11 +53,11 @@ NONE = {
 
 
 def test_names_and_values_that_files_are_uploaded_with() -> None:
-    assert find_upload_credentials(UPLOAD | OTHERS | NONE) == UPLOAD.keys()
+    assert find_upload_credential_variables(UPLOAD | OTHERS | NONE) == UPLOAD.keys()
 
 
 def test_names_and_values_of_all_other_credentials() -> None:
-    assert find_credentials(UPLOAD | OTHERS | NONE) == UPLOAD.keys() | OTHERS.keys()
+    assert find_credential_variables(UPLOAD | OTHERS | NONE) == UPLOAD.keys() | OTHERS.keys()
 
 
 def test_foreign_code_sees_none_of_them_and_git_all_but_those_for_uploads() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from packaging.version import Version
 
-from relnox.core.tag_versions import find_version_mismatch, find_version_variable, tags_of_commit
+from relnox.core.tag_versions import classify_tags_of_commit, find_version_variable, version_mismatch_problem
 from relnox.core.tags import TagFormat
 
 FORMATS = {name: TagFormat(f"{name}-v", "", "pep440") for name in ("acme-a", "acme-b")}
@@ -13,8 +13,8 @@ REMEDY = "read its own tags"
 
 
 def result(version: str, *tags: str, derives: bool = True) -> str:
-    tags_there = tags_of_commit("acme-b", tags, FORMATS, derives=derives, remedy=REMEDY)
-    mismatch = find_version_mismatch("acme-b", Version(version), tags_there)
+    tags_there = classify_tags_of_commit("acme-b", tags, FORMATS, derives=derives, remedy=REMEDY)
+    mismatch = version_mismatch_problem("acme-b", Version(version), tags_there)
     return "" if mismatch is None else f"{mismatch.level}: {mismatch.message} / {mismatch.fix}"
 
 
@@ -60,11 +60,11 @@ def test_a_variable_that_sets_the_version_is_named_in_the_fix() -> None:
     variable = find_version_variable(variables, Version("9.0"))
     assert variable == "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_ACME_B"
     assert find_version_variable(variables, Version("1.1.0")) == ""
-    tags = tags_of_commit("acme-b", ["acme-b-v1.1.0"], FORMATS, derives=True, remedy=REMEDY)
-    mismatch = find_version_mismatch("acme-b", Version("9.0"), tags, variable=variable)
+    tags = classify_tags_of_commit("acme-b", ["acme-b-v1.1.0"], FORMATS, derives=True, remedy=REMEDY)
+    mismatch = version_mismatch_problem("acme-b", Version("9.0"), tags, variable=variable)
     assert mismatch is not None
     assert mismatch.fix == f"unset {variable}"
-    assert find_version_mismatch("acme-b", Version("1.1.0"), tags, variable=variable) is None
+    assert version_mismatch_problem("acme-b", Version("1.1.0"), tags, variable=variable) is None
 
 
 def test_a_tag_of_no_package_is_a_warning() -> None:

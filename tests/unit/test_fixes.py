@@ -120,6 +120,6 @@ def test_every_reporter_shows_commands_so(
 )
 def test_a_table_that_is_there_is_not_shown_to_be_pasted_again(written: str, shown: list[str]) -> None:
     config = Config.parse(tomllib.loads(written)["tool"]["relnox"]) if written else Config()
-    text = fixes.to_toml({"versions": "lockstep", "tag-formats": {"a": "a{version}"}}, config)
+    text = fixes.settings_to_toml({"versions": "lockstep", "tag-formats": {"a": "a{version}"}}, config)
     assert [line for line in text.splitlines() if line] == shown
     tomllib.loads(written + "\n".join(line for line in shown if "] " not in line))

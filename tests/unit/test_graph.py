@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relnox.core.graph import closure, sort_into_waves
+from relnox.core.graph import reachable_names, sort_into_waves
 from relnox.errors import Blocked
 
 NAMES = st.sampled_from([f"p{number}" for number in range(8)])
@@ -58,7 +58,7 @@ def test_the_reported_cycle_does_not_depend_on_the_order_of_the_packages(needs: 
 def test_a_closure_has_its_start_and_everything_reachable_from_it(
     start: set[str], edges: dict[str, set[str]]
 ) -> None:
-    reached = closure(start, edges)
+    reached = reachable_names(start, edges)
     assert start <= reached
     assert all(edges.get(name, set()) <= reached for name in reached)
     # And nothing else.

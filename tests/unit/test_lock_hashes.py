@@ -67,7 +67,7 @@ PDM_HASH = "sha256:36b06823490a8afcff27675445692139e275843c085167a7f036dc1969905
 def is_current(name: str, document: str, stored: object, version: str = "2.5.1") -> bool | None:
     key = "content-hash" if name == "poetry.lock" else "content_hash"
     lock = "" if stored is None else f"[metadata]\n{key} = {json.dumps(stored)}\n"
-    return lock_hashes.is_current(name, POETRY_HEADER.format(version) + lock, document)
+    return lock_hashes.is_lock_current(name, POETRY_HEADER.format(version) + lock, document)
 
 
 @pytest.mark.parametrize(

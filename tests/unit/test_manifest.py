@@ -118,7 +118,7 @@ def test_a_manifest_of_some_packages() -> None:
     only = both.restricted_to(frozenset({"top"}))
     assert only.packages == ("top",)
     assert only.needs == (("top", ("core",)),)
-    assert only.version("top") == Version("1.0")
+    assert only.version_of("top") == Version("1.0")
     assert both.files_of("core") == (distribution(),)
 
 

@@ -167,7 +167,7 @@ def test_every_declaration_is_sound(task: str) -> None:
     declared = fields_of(COMMANDS[task].options)
 
     assert len({each.name for each in declared}) == len(declared)
-    spelled = [flag for each in declared for flag in (each.flag, each.negative) if flag]
+    spelled = [flag for each in declared for flag in (each.flag, each.negative_flag) if flag]
     assert len(set(spelled)) == len(spelled)
     for each in declared:
         value: Value = each.default
@@ -180,7 +180,7 @@ def test_every_declaration_is_sound(task: str) -> None:
 
 
 def test_no_variable_can_be_taken_for_a_credential() -> None:
-    variables = {each.environment for task in TASKS for each in fields_of(TASKS[task].options)}
+    variables = {each.environment_variable for task in TASKS for each in fields_of(TASKS[task].options)}
 
     # RELNOX_<INDEX>_TOKEN and its like are names of secrets.
     assert not {name for name in variables if name.endswith(("_TOKEN", "_PASSWORD", "_USERNAME"))}

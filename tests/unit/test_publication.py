@@ -13,7 +13,7 @@ from relnox.core.release.publication import (
     FileState,
     PublishedFile,
     UploadStatus,
-    add_public_files,
+    add_public_files_to_error,
     exit_code_after_publication,
     exit_code_of_publishing,
     summary_lines,
@@ -149,7 +149,7 @@ def test_an_error_before_the_first_byte_says_what_an_earlier_run_made_public(
     error: type[Problem], public: list[str], code: ExitCode
 ) -> None:
     problem = error("disk-full", "the disk is full")
-    add_public_files(problem, "own", ["a", "b"], public)
+    add_public_files_to_error(problem, "own", ["a", "b"], public)
     assert problem.exit_code is code
     more = f"already public from an earlier run ({len(public)} of 2 files):" in problem.message
     assert more if public else problem.message == "the disk is full"

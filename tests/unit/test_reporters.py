@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from relnox import reporters
-from relnox.core.planning.checklist import CheckedItem, problems_of
+from relnox.core.planning.checklist import CheckedItem, problems_of_checklist
 from relnox.core.planning.events import (
     Outcome,
     OutputLine,
@@ -265,7 +265,11 @@ CHECKED = Outcome(plan=CHECKLIST, results=RESULTS, exit_code=ExitCode.FAILED, se
 def test_a_checklist_shows_problems_with_their_reason_and_how_many_items_have_which_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    events: tuple[Event, ...] = (*problems_of(CHECKLIST.items), RunStarted(CHECKLIST), RunFinished(CHECKED))
+    events: tuple[Event, ...] = (
+        *problems_of_checklist(CHECKLIST.items),
+        RunStarted(CHECKLIST),
+        RunFinished(CHECKED),
+    )
     for event in events:
         PlainReporter(lambda text: text.replace("relnox ", "nox -s "), quiet=True).show_event(event, nested=False)
     assert capsys.readouterr().err.splitlines() == [

@@ -12,9 +12,9 @@ from packaging.version import Version
 
 from relnox.core.packages import Dependency, requirement_name
 from relnox.core.requirements import (
-    allows,
     dependencies_among,
     parse_clauses,
+    requirement_allows,
     requires_later_release,
     rewrite_requirement,
 )
@@ -372,7 +372,7 @@ def test_a_requirement_that_cannot_allow_the_version_is_blocked() -> None:
     ],
 )
 def test_poetry_constraints_allow(constraint: str, *, admitted: bool) -> None:
-    assert allows(constraint, Version("3.12.99"), "poetry") is admitted
+    assert requirement_allows(constraint, Version("3.12.99"), "poetry") is admitted
 
 
 # --- for every requirement and every version ---------------------------------------------------------------
@@ -485,4 +485,4 @@ def test_an_invalid_alternative_of_a_poetry_constraint_is_an_error_even_if_anoth
     None
 ):
     with pytest.raises(Blocked, match="not a valid Poetry version constraint"):
-        allows("^3.9 || latest", Version("3.12"), "poetry")
+        requirement_allows("^3.9 || latest", Version("3.12"), "poetry")

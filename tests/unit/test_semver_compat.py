@@ -12,8 +12,8 @@ from relnox.core.versions.semver_compat import (
     Scheme,
     format_version,
     from_semver,
-    semver_inversion,
     semver_obstacle,
+    semver_order_warning,
     to_semver,
 )
 from relnox.core.versions.versioning import Bump, next_version
@@ -154,7 +154,7 @@ def test_versions_that_semver_cannot_express_keep_their_form_in_python_files(pep
     ],
 )
 def test_dev_before_alpha_gives_a_warning(before: str, after: str, *, inverted: bool) -> None:
-    assert (semver_inversion(Version(before), Version(after)) is not None) == inverted
+    assert (semver_order_warning(Version(before), Version(after)) is not None) == inverted
 
 
 # --- properties ----------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_a_different_order_gives_a_warning(one: Version, other: Version) -> None
         lower, higher = to_semver(before), to_semver(after)
     except Blocked:
         return
-    assert (_precedence(lower) <= _precedence(higher)) == (semver_inversion(before, after) is None)
+    assert (_precedence(lower) <= _precedence(higher)) == (semver_order_warning(before, after) is None)
 
 
 def _precedence(text: str) -> tuple[Any, ...]:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from relnox.core.fixes import to_toml
+from relnox.core.fixes import settings_to_toml
 from relnox.core.packages import Package, VersionSource
 from relnox.core.records import replace
 from relnox.core.setting_proposals import (
     directory_globs,
-    group_notes,
     propose_settings,
-    unclear_format_problems,
+    unclear_tag_format_problems,
+    version_group_notes,
 )
 from relnox.core.settings.config import Config, GroupConfig
 from relnox.core.tags import TagFormat, detect_tag_formats, split_tag
@@ -377,13 +377,13 @@ def test_any_other_form_is_a_problem_whose_settings_solve_it(shape: str) -> None
     space, tags = Workspace(tuple(packages)), dict.fromkeys(text.split(), "its commit")
     forms = detect_tag_formats(space, Config(), tags, now_only)
     assert forms.unclear.keys() - forms.confirmed == {*unknown.split()}
-    (problem,) = unclear_format_problems(space.by_name.keys(), forms, tags)
+    (problem,) = unclear_tag_format_problems(space.by_name.keys(), forms, tags)
     assert problem.code == "tag-format-unknown"
     found = propose_settings(forms, tags, space.by_name.keys())
     assert found == settings
-    assert to_toml(found) in problem.fix
+    assert settings_to_toml(found) in problem.fix
     pasted = detect_tag_formats(
-        space, Config.parse(tomllib.loads(to_toml(found))["tool"]["relnox"]), tags, now_only
+        space, Config.parse(tomllib.loads(settings_to_toml(found))["tool"]["relnox"]), tags, now_only
     )
     assert pasted.unclear == {}
     assert pasted.formats == forms.proposals
@@ -420,9 +420,9 @@ def test_packages_that_were_always_released_together_are_offered_as_a_group(tags
     space = Workspace((*SAME, package("c", "3.0")))
     commits = dict(tag.split(":") for tag in f"{tags} c-v3.0:9".split())
     forms = detect_tag_formats(space, Config(), commits, now_only)
-    notes = list(group_notes(forms, commits))
+    notes = list(version_group_notes(forms, commits))
     assert [note.partition(" always")[0] for note in notes] == ([names] if names else [])
-    assert not list(group_notes(replace(forms, config=Config(versions="independent")), commits))
+    assert not list(version_group_notes(replace(forms, config=Config(versions="independent")), commits))
     if names:
         settings = tomllib.loads(notes[0].partition("\n")[2])["tool"]["relnox"]
         assert settings == {"groups": {"main": {"packages": ["a", "b"]}}}

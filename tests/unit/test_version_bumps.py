@@ -12,8 +12,8 @@ from packaging.version import Version
 from relnox.core.bump.release_history import ReleaseHistory, current_versions
 from relnox.core.bump.version_bumps import (
     BumpRequest,
+    inconsistent_version_problems,
     resolve_bumps,
-    version_location_problems,
 )
 from relnox.core.packages import Dependency, Package, VersionSource
 from relnox.core.settings.config import Config, GroupConfig
@@ -41,7 +41,7 @@ def package(name: str, version: str | None, *needs: str, private: bool = False, 
             Dependency(
                 name=Requirement(requirement).name,
                 text=requirement,
-                table=_table(table),
+                table=_table_of_bumps(table),
                 key=("needs", index),
             )
         )
@@ -57,7 +57,7 @@ def package(name: str, version: str | None, *needs: str, private: bool = False, 
     )
 
 
-def _table(name: str) -> DependencyTable:
+def _table_of_bumps(name: str) -> DependencyTable:
     match name:
         case "extra" | "group" | "build" as table:
             return table
@@ -459,7 +459,7 @@ def test_different_versions_in_two_locations_are_listed(
     place = VersionSource(kind=kind, file="a/other", key=("x: (?P<version>.*)",), text=text, semver=semver)
     demo = package("a", own)
     apart = Package(**{**vars(demo), "other_locations": (place,)})
-    found = list(version_location_problems([(demo, demo.version), (apart, Version(own or text))]))
+    found = list(inconsistent_version_problems([(demo, demo.version), (apart, Version(own or text))]))
     lines = [problem.message.partition("\n")[2] for problem in found]
     assert lines == ([] if agree else [f"  {own}: a/pyproject.toml\n  {text}: a/other"])
 

@@ -29,7 +29,7 @@ __version__: str = '1.2.3'  # "1.2.3", and an ü
 
 
 def test_the_assignment_is_found_among_similar_code() -> None:
-    span = version_locations.find_attribute(DECOYS, "__version__")
+    span = version_locations.find_assigned_string(DECOYS, "__version__")
     assert span.text == "1.2.3"
     changed = replace_spans(DECOYS, [(span.start, span.end, "2.0.0rc1")])
     assert changed == DECOYS.replace("'1.2.3'", "'2.0.0rc1'")
@@ -50,14 +50,14 @@ def test_the_assignment_is_found_among_similar_code() -> None:
 )
 def test_an_attribute_that_is_not_one_plain_string_is_an_error(code: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        version_locations.find_attribute(code, "__version__")
+        version_locations.find_assigned_string(code, "__version__")
 
 
 @pytest.mark.parametrize(
     "code", ['ü = 1; __version__ = "1.0"', 'if True:\r\n    __version__ = "1.0"\r\n', 'v = __version__ = "1.0"']
 )
 def test_positions_are_right_after_any_text(code: str) -> None:
-    span = version_locations.find_attribute(code, "__version__")
+    span = version_locations.find_assigned_string(code, "__version__")
     assert code[span.start : span.end] == "1.0"
 
 
@@ -69,10 +69,10 @@ def test_positions_are_right_after_any_text(code: str) -> None:
 )
 def test_only_the_version_changes(before: str, version: str, quote: str, newline: str) -> None:
     code = f"# {before}{newline}__version__ = {quote}{version}{quote}{newline}x = {before!r}{newline}"
-    span = version_locations.find_attribute(code, "__version__")
+    span = version_locations.find_assigned_string(code, "__version__")
     changed = replace_spans(code, [(span.start, span.end, "9.8.7")])
     assert (changed[: span.start], changed[span.start + 5 :]) == (code[: span.start], code[span.end :])
-    assert version_locations.find_attribute(changed, "__version__").text == "9.8.7"
+    assert version_locations.find_assigned_string(changed, "__version__").text == "9.8.7"
     assert len(ast.parse(changed).body) == len(ast.parse(code).body)
 
 
@@ -85,7 +85,7 @@ def test_only_the_version_changes(before: str, version: str, quote: str, newline
     ],
 )
 def test_the_default_pattern_of_hatchling(text: str, version: str) -> None:
-    assert version_locations.find_pattern(text, version_locations.HATCH_PATTERN)[0].text == version
+    assert version_locations.find_pattern_matches(text, version_locations.HATCH_PATTERN)[0].text == version
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_default_pattern_of_hatchling(text: str, version: str) -> None:
 )
 def test_a_pattern_must_match_once(expression: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        version_locations.find_pattern('a = "1"\nb = "2"\n', expression)
+        version_locations.find_pattern_matches('a = "1"\nb = "2"\n', expression)
 
 
 def test_a_file_that_contains_only_the_version() -> None:

@@ -118,7 +118,7 @@ def _missing_import_problems(archive: Archive, expected: ExpectedArchive) -> Ite
 def find_rejected_platforms(archive: Archive) -> Iterator[Problem]:
     """Yield problems for platform tags of a wheel that the public index rejects."""
     for platform in sorted(archive.platforms):
-        if not public_index.accepts_platform(platform):
+        if not public_index.accepts_platform_tag(platform):
             fix = next(fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start))
             yield rejection("archive-invalid", f"platform tag {platform} is rejected by the public index", fix)
 

@@ -71,15 +71,15 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     commit = None if options.from_tree else head
     tags = [tag for tag, tagged in state.tags.items() if tagged == head] if state is not None else []
     untagged_names = _untagged_packages(packages, project, tags)
-    is_private = commit is None or not project.config.has_public_rules
+    is_private = commit is None or not project.config.follows_public_rules
     output = OutputDirectory(checkout.root / options.output, checkout)
     version_problems, version_notes = consistency.compare_versions(request, project, names)
-    tag_problems, tag_notes = consistency.check_commit_to_build(packages, project, commit, request.tag)
+    tag_problems, tag_notes = consistency.compare_commit_with_tags(packages, project, commit, request.tag)
     settings, settings_notes = preconditions.read_build_settings(packages, project)
     submodule_problems, submodule_notes = preconditions.check_submodules(packages, checkout, commit)
     changed_files = preconditions.uncommitted_files(project, options.output)
 
-    new.problems += checks.missing_pythons(options.python, project)
+    new.problems += checks.missing_python_problems(options.python, project)
     new.problems += preconditions.check_sources(packages, project, commit, options.expect_commit)
     new.problems += output.clean_problems() if options.clean else ()
     new.problems += submodule_problems
@@ -147,7 +147,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     new.outputs |= releases.outputs_of_build(packages, project)
     words = ("--from", "dist", *releases.directory_option(options.output, checkout))
     new.next_command = fixes.task_command("verify-install", *words)
-    return new.plan()
+    return new.build()
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
@@ -189,7 +189,7 @@ def _commit_tags(packages: tuple[Package, ...], project: Project, tags: list[str
             if derives:
                 settings = tag_versions.settings_for_own_tags(package, formats[package.name].prefix)
                 remedy = f"make the build backend use the package's own tags; add to the named file:\n{settings}"
-            by_package[package.name] = tag_versions.tags_of_commit(
+            by_package[package.name] = tag_versions.classify_tags_of_commit(
                 package.name, tags, formats, derives=derives, remedy=remedy
             )
     return by_package

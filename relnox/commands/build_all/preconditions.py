@@ -101,7 +101,7 @@ def check_sources(
             f"the commit is {project.commit}, but --expect-commit is {expected.strip()[:100]!r}",
             fix="pass the full id of the commit, and check it out",
         )
-    yield from checks.differing_location_problems(packages, project)
+    yield from checks.inconsistent_version_file_problems(packages, project)
     if commit is not None:
         yield from checks.untracked_import_problems(packages, project)
 

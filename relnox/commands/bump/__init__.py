@@ -29,10 +29,10 @@ _REPEATED = (*versions.REQUEST, "commit", "tag", "then_dev", "lock", "allow_bran
 def plan(options: Options, project: Project) -> Plan:
     """Plan a new bump, or to finish or undo a release.
 
-    If files of the checkout are changed, the bump is planned from the files of HEAD first: if some of its edits
-    are made in the checkout, it was interrupted.
+    If files of the checkout are changed, the bump is planned from the files of HEAD first: if the checkout has
+    some of its edits, an earlier run of it was interrupted.
     """
-    preflight.check_options(options)
+    preflight.check_option_combinations(options)
     if options.undo:
         return releases.plan_undo(project)
     state = project.state
@@ -40,14 +40,14 @@ def plan(options: Options, project: Project) -> Plan:
         project.remote.require_refs("--push" if options.push else "--pull-request")
     interrupted = None
     if state is not None and state.head is not None and state.changed_files and not options.pull_request:
-        interrupted = project.once(_plan_interrupted, options, project)
+        interrupted = project.once(_plan_interrupted_bump, options, project)
     new = interrupted or _plan_bump(options, project, project)
     assert new is not None  # noqa: S101 - the edits of a checkout are new
     return new
 
 
-def _plan_interrupted(options: Options, project: Project) -> Plan | None:
-    """Plan to finish what an interrupted bump began; None if there is none."""
+def _plan_interrupted_bump(options: Options, project: Project) -> Plan | None:
+    """Plan to finish a bump that was interrupted; None if none was."""
     # The files of the checkout, which are read next, may not have what is an error in those of HEAD.
     with contextlib.suppress(Problem), project.at_head() as committed:
         return _plan_bump(options, committed, project)
@@ -58,11 +58,11 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     """Plan a bump, unless the release exists already.
 
     If `project` has the files of HEAD, `checkout` has those of the checkout. Then the result is None if no bump
-    was interrupted: none of the edits is made in the checkout, or other changes are.
+    was interrupted: the checkout has none of its edits, or other changes.
     """
     packages = versions.select_packages(options, project)
     release = releases.find_requested_release(options, project, packages)
-    if release is not None and (finishing := releases.plan_to_finish(release, options, project, checkout)):
+    if release is not None and (finishing := releases.plan_to_finish_release(release, options, project, checkout)):
         return finishing
     resolved, problems = versions.decide_versions(options, project, packages)
     bumps = resolved.bumps
@@ -71,7 +71,7 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
         raise problems[0]
     if problems := problems or list(releases.release_elsewhere_problems(options, project, bumps)):
         new.problems += problems
-        return new.plan()
+        return new.build()
     new.notes += project.workspace.warnings
     new.notes += versions.selection_notes(options, project, packages, bumps)
     # With --part auto, the tags of all packages say what changed.
@@ -81,25 +81,25 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     new.problems += unclear if is_needed else ()
     new.notes += [problem.as_note for problem in unclear if not is_needed]
     try:
-        files = changes.plan_contents(options, project, checkout, resolved, new)
+        files = changes.plan_file_contents(options, project, checkout, resolved, new)
     except Blocked as error:
         if checkout is not project or not new.problems:
             raise
         new.problems.append(error)
-        return new.plan()
+        return new.build()
     if files is None:
         return None
     if bumps:
-        _add_bump(options, project, resolved, files, new)
+        _add_bump_steps(options, project, resolved, files, new)
     elif release is not None:  # with --part auto: HEAD may be a release that only git has
         new.releases += changes.released_packages(project, release.bumps(project), is_tagged=options.tag)
-    return new.plan()
+    return new.build()
 
 
-def _add_bump(
+def _add_bump_steps(
     options: Options, project: Project, resolved: ResolvedBumps, files: changes.FileContents, new: PlanBuilder
 ) -> None:
-    """Add the steps, and what blocks them; only the last steps change the remote."""
+    """Add the steps of a bump to a plan, and the problems that block it; only the last steps change the remote."""
     (bumps, updates), edits = resolved, files.edits
     if options.commit or options.tag:
         new.releases += changes.released_packages(project, bumps, is_tagged=options.tag)
@@ -111,7 +111,7 @@ def _add_bump(
         new.add(Commit(message=message, files=tuple(edit.file for edit in edits)))
     if options.tag and tags:
         new.add(CreateTags(tags=tags))
-    following = changes.add_development_version(options, project, resolved, files, new)
+    following = changes.add_development_commit(options, project, resolved, files, new)
     if options.push and project.state is not None:
         names = tuple(tag.name for tag in tags)
         new.add(Push(remote_name=project.config.remote, branch=project.state.branch or "", tags=names))
@@ -124,13 +124,13 @@ def _add_bump(
     new.notes += versions.version_notes(options, project, bumps, updates)
     new.notes[:] = dict.fromkeys(new.notes)
     new.next_command = _next_command(options, project, edits, tags, is_followed=bool(following[0]))
-    new.tables += (_table(title, own) for title, own in (("", bumps), ("then", following[0])) if own)
+    new.tables += (_table_of_bumps(title, own) for title, own in (("", bumps), ("then", following[0])) if own)
 
 
 def _next_command(
     options: Options, project: Project, edits: Sequence[Edit], tags: Sequence[NewTag], *, is_followed: bool
 ) -> str:
-    """Return the command that comes next: the same one that also commits, tags or pushes, or the build."""
+    """Return the command to run after this one: the same that also commits, tags or pushes, or the build."""
     git, words = project.git, versions.command_line_words(options, _REPEATED)
     if git is None or options.pull_request or options.again:
         return ""
@@ -143,7 +143,7 @@ def _next_command(
     return fixes.task_command("bump", *words, *record) if edits and not options.commit else ""
 
 
-def _table(title: str, bumps: Sequence[VersionBump]) -> Table:
+def _table_of_bumps(title: str, bumps: Sequence[VersionBump]) -> Table:
     rows = tuple(
         (bump.package.name, str(bump.before) if bump.before is not None else "-", str(bump.after), bump.reason)
         for bump in bumps

@@ -63,8 +63,8 @@ class FileContents:
         edits = editing.edits_between(self.before, self.after, self.links)
         return tuple(sorted(edits, key=lambda edit: edit.file in self.generated))
 
-    def add_generated(self, after: Mapping[str, bytes | None], project: Project) -> None:
-        """Add what a tool wrote."""
+    def add_generated_files(self, after: Mapping[str, bytes | None], project: Project) -> None:
+        """Add the files that a tool wrote, given with their content, or None for those that it removed."""
         removed_files = tuple(file for file in after if after[file] is None)
         targets = project.once(file_edits.read_link_targets, project.root, removed_files)
         self.links |= targets.keys()
@@ -87,7 +87,7 @@ def read_contents(project: Project) -> FileContents:
     )
 
 
-def plan_contents(
+def plan_file_contents(
     options: Options, project: Project, checkout: Project, resolved: ResolvedBumps, new: PlanBuilder
 ) -> FileContents | None:
     """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted."""
@@ -103,14 +103,14 @@ def plan_contents(
         changelogs = changelog_updates.find_changelogs(workspace, project.changelog_files, files.before, config)
         tags = {bump.package.name: _new_and_previous_tag(bump, project) for bump in own}
         files.after |= dict(
-            changelog_updates.update_changelogs(own, changelogs, files.current, tags, config, project.today)
+            changelog_updates.updated_changelogs(own, changelogs, files.current, tags, config, project.today)
         )
     if checkout is not project and files.edits and not _files_with_new_content(files.edits, checkout):
         return None  # before tools run for nothing
     _generate_changelogs(tools, project, files)
     outdated = outdated_lock_files(project, updates)
     if outdated and options.lock:
-        files.add_generated(_updated_lock_files(outdated, files.after, project), project)
+        files.add_generated_files(_updated_lock_files(outdated, files.after, project), project)
     elif outdated:
         new.notes.append(f"{', '.join(outdated)}: out of date after this bump; to update it: --lock")
     new.notes += _run_edit_hooks(project, bumps, files)
@@ -118,7 +118,7 @@ def plan_contents(
         new.notes += _changelog_notes(project, bumps, own, changelogs, files)
     if checkout is not project:
         files.edited = _files_with_new_content(files.edits, checkout)
-        if not _is_interrupted(files, checkout, options):
+        if not _is_interrupted_bump(files, checkout, options):
             return None
         if len(files.edited) == len(files.edits) and not options.commit:
             done = "already done: the files have their new versions; to bump once more: --again --allow-dirty"
@@ -137,10 +137,10 @@ def _files_with_new_content(edits: Sequence[Edit], checkout: Project) -> tuple[s
     return tuple(edit.file for edit in edits if checkout.once(file_edits.are_applied, checkout.root, (edit,)))
 
 
-def _is_interrupted(files: FileContents, checkout: Project, options: Options) -> bool:
-    """Return whether edits are those of an earlier run: some are made, and their files have no other changes.
+def _is_interrupted_bump(files: FileContents, checkout: Project, options: Options) -> bool:
+    """Return whether the checkout has edits of an earlier run, and no other changes in the files concerned.
 
-    With `--again`, the edits of a finished bump without a commit are not, since another one is wanted.
+    With `--again`, those of a finished bump without a commit do not count, since another bump is wanted.
     """
     edits = files.edits
     if (
@@ -163,7 +163,7 @@ def _is_interrupted(files: FileContents, checkout: Project, options: Options) ->
 
 
 def _new_and_previous_tag(bump: VersionBump, project: Project) -> tuple[str | None, str | None]:
-    """Return the tag of the new version, and that of the version that the changelog has last, or None.
+    """Return the tag of the new version, and that of the current one; None if that is a prerelease or has no tag.
 
     A final release has all changes since the last final one. The tag of that one is in the changelog's link, which
     is used if there is no previous tag.
@@ -182,24 +182,24 @@ def _changelog_notes(
     changelogs: Mapping[str, str] | None,
     files: FileContents,
 ) -> list[str]:
-    """Return notes on change files that stay as they are, or else on such changelogs.
+    """Return notes on change files that stay as they are, or else on changelogs that do.
 
     `own` are the bumps that no tool lists; `changelogs` are those of packages, None if tools write all of them.
     """
     directories = tuple(dict.fromkeys((".", *(bump.package.directory for bump in bumps))))
     change_files = project.once(changelog_files.find_change_files, project.root, directories)
     removed = {file for file, content in files.after.items() if content is None}
-    notes = list(changelog_updates.change_file_notes(bumps, change_files, removed))
+    notes = list(changelog_updates.remaining_change_file_notes(bumps, change_files, removed))
     if not notes and changelogs is not None:
         arguments = (own, changelogs, project.changelog_files, files.before, files.after.keys(), project.config)
-        notes += changelog_updates.changelog_notes(*arguments)
+        notes += changelog_updates.unchanged_changelog_notes(*arguments)
     return notes
 
 
 def _bumps_by_tool_run(
     project: Project, bumps: Sequence[VersionBump], files: FileContents
 ) -> dict[tuple[str, Tool, str], list[VersionBump]]:
-    """Map each run of towncrier or git-cliff, by directory, tool and single package, to the bumps it lists."""
+    """Map each run of towncrier or git-cliff (by directory, tool and single package) to the bumps it lists."""
     config, workspace = project.config, project.version_literals.workspace
     if config.changelog in ("keep-a-changelog", "none") or project.git is None:
         return {}
@@ -211,7 +211,7 @@ def _bumps_by_tool_run(
     for bump in filter(changelog_updates.is_listed_in_changelogs, bumps):
         directory = "." if is_lockstep else bump.package.directory
         if tools[directory] is None:
-            own = changelog_updates.changelog_in(bump.package.directory, project.changelog_files, files.before)
+            own = changelog_updates.choose_changelog(bump.package.directory, project.changelog_files, files.before)
             directory = "." if own is None or tools["."] == "git-cliff" else directory
         if (tool := tools[directory]) is not None:
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
@@ -236,7 +236,7 @@ def _generate_changelogs(
         release = _changelog_release(directory, bumps, project, files, commits)
         run, name = tools_on_copy.run_changelog_tool, config.changelog_file or _CHANGELOG
         after |= project.once(run, tool, git, release, project.today, name, pass_env=config.pass_env)
-    files.add_generated(after, project)
+    files.add_generated_files(after, project)
 
 
 def _changelog_release(
@@ -246,7 +246,10 @@ def _changelog_release(
     files: FileContents,
     commits: Mapping[str, frozenset[str]],
 ) -> ChangelogRelease:
-    """Return what the changelog tool with settings in `directory` gets; `commits` has the packages of commits."""
+    """Return what the changelog tool with settings in `directory` is given about the release.
+
+    `commits` maps the IDs of commits to the packages that they change.
+    """
     config, first = project.config, bumps[0]
     groups = project.version_groups
     names = {
@@ -262,7 +265,7 @@ def _changelog_release(
         labels[label] = None
     tag_format = project.tag_formats[first.package.name]
     is_shared = len(groups) > 1 and directory == "." and directory != first.package.directory
-    own = changelog_updates.changelog_in(first.package.directory, project.changelog_files, files.before)
+    own = changelog_updates.choose_changelog(first.package.directory, project.changelog_files, files.before)
     released_packages = {bump.package.name for bump in bumps}
     return ChangelogRelease(
         directory=directory,
@@ -280,7 +283,7 @@ def _changelog_release(
 
 
 def outdated_lock_files(project: Project, updates: DependencyUpdates) -> list[str]:
-    """Return the lock files of poetry and pdm next to packages whose requirements change."""
+    """Return the lock files of Poetry and PDM next to packages whose requirements change."""
     by_name = project.version_literals.workspace.by_name
     directories = {
         by_name[name].directory
@@ -298,7 +301,7 @@ def _outdated_uv_lock_notes(
     after = {bump.package.name: bump.after for bump in bumps}
     after |= {name: after[own] for name, own in project.config.dependency_updates.items() if own in after}
     for file in workspace.lock_files:
-        names = lock_files.siblings_locked_from_index(file, files.before[file].decode(), updates, workspace)
+        names = lock_files.packages_locked_from_index(file, files.before[file].decode(), updates, workspace)
         if names:
             versions = join_names(f"{name} {after[name]}" for name in names)
             directory = f" --project {shlex.quote(posixpath.dirname(file))}" if "/" in file else ""
@@ -311,6 +314,7 @@ def _outdated_uv_lock_notes(
 def _updated_lock_files(
     locks: Sequence[str], planned: Mapping[str, bytes | None], project: Project
 ) -> dict[str, bytes | None]:
+    """Run Poetry and PDM in a copy of the checkout, and return the lock files that they write."""
     git, _, _ = project.require_commit("--lock")
     project.before_tools()
     update, pass_env = tools_on_copy.update_lock_files, project.config.pass_env
@@ -324,7 +328,7 @@ def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: FileC
     for step in hooks.hook_steps("edit-bump", "bump", versions, project, old_versions=before):
         git, _, _ = project.require_commit("the edit-bump hook")
         project.before_tools()
-        after = project.once(_run_hook, step, git, files.after, project)
+        after = project.once(_run_edit_hook, step, git, files.after, project)
         for bump in bumps:
             for location in bump.package.locations:
                 if location.file in after and _versions_at(files.after, location) != _versions_at(after, location):
@@ -334,13 +338,14 @@ def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: FileC
                         f"{location.file}",
                         "change the hook so that it does not edit that version",
                     )
-        files.add_generated(after, project)
+        files.add_generated_files(after, project)
         yield f"edit-bump hook ({step.hook.command}) edits {join_names(after) if after else 'nothing'}"
 
 
-def _run_hook(
+def _run_edit_hook(
     step: RunHook, git: Git, contents: Mapping[str, bytes | None], project: Project
 ) -> dict[str, bytes | None]:
+    """Run a hook in a copy of the checkout with these contents; return the files it changes (None: removed)."""
     variables = clean_environment(os.environ, own_indexes=True, passed=project.config.pass_env)
     return step.run_in_copy(git, contents, variables=variables, on_line=partial(project.on_output, step))
 
@@ -357,7 +362,7 @@ def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) 
 # --- the development version after the release
 
 
-def add_development_version(
+def add_development_commit(
     options: Options, project: Project, resolved: ResolvedBumps, files: FileContents, new: PlanBuilder
 ) -> tuple[tuple[VersionBump, ...], tuple[Edit, ...]]:
     """Add the commit that starts the next development versions; return its bumps and edits.
@@ -407,14 +412,14 @@ def add_development_version(
 
 
 def tags_by_package(project: Project, bumps: Sequence[VersionBump]) -> dict[str, str]:
-    """Return the name of each bumped package's tag, by package."""
+    """Map the name of each bumped package to the tag of its new version."""
     return {bump.package.name: project.tag_formats[bump.package.name].render(bump.after) for bump in bumps}
 
 
 def released_packages(
     project: Project, bumps: Sequence[VersionBump], *, is_tagged: bool
 ) -> Iterator[ReleasedPackage]:
-    """Yield what bumps release, with its tags if it is tagged."""
+    """Yield the packages that bumps release, with their tags if `is_tagged`."""
     names = tags_by_package(project, bumps) if is_tagged else {}
     for bump in bumps:
         name = bump.package.name

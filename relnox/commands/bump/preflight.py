@@ -21,8 +21,8 @@ from relnox.project import Project
 from relnox.source import file_edits
 
 
-def check_options(options: Options) -> None:
-    """Raise `Blocked` if options exclude each other, or one needs another, whatever the project is."""
+def check_option_combinations(options: Options) -> None:
+    """Raise `Blocked` if options exclude each other or lack another one, in any project."""
     others = [f"--{name}" for name in ("commit", "tag", "push", "undo") if getattr(options, name)]
     if options.pull_request and others:
         switches = " ".join(f"--no-{name[2:]}" for name in others if name != "--undo")
@@ -79,7 +79,7 @@ class PlannedBump(NamedTuple):
 def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the order in which they are shown
     planned: PlannedBump, options: Options, project: Project
 ) -> Iterator[Problem]:
-    """Yield everything that blocks a new bump; nothing outside git."""
+    """Yield everything that blocks a new bump; outside git, nothing does."""
     bumps, files, tags, (following_bumps, following_edits), newer = planned
     state, remote, config, edits = project.state, project.remote, project.config, files.edits
     if state is None:
@@ -125,7 +125,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
             yield Blocked(
                 "version-outside-bounds",
                 f"{bump.package.name} {bump.after} is outside the bounds of "
-                f"{release_lines.describe_lines(project.release_lines)} ([tool.relnox] branch)",
+                f"{release_lines.describe_release_lines(project.release_lines)} ([tool.relnox] branch)",
                 f"choose another version: --to VERSION{switch}",
             )
     # files
@@ -193,7 +193,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
         yield from branch_problems(project)
     if options.push:
         yield from checks.upstream_problems(project)
-    has_remote = checks.contains_remote_branch(project)
+    has_remote = checks.head_contains_remote_branch(project)
     if has_remote is False:
         yield checks.behind_remote_problem(project)
     elif options.commit and has_remote is None and state.upstream is not None and state.commits_behind:
@@ -230,8 +230,8 @@ def existing_tag_problems(
 
 
 def commit_problems(project: Project) -> Iterator[Problem]:
-    """Yield a problem if no commit can be made on the branch."""
-    yield from checks.operation_problems(project)
+    """Yield a problem if git cannot commit to the branch: HEAD is detached, or an operation is unfinished."""
+    yield from checks.unfinished_operation_problems(project)
     state = project.state
     if state is not None and state.branch is None and state.operation != "rebase":  # which detaches HEAD
         yield Blocked(
@@ -240,7 +240,7 @@ def commit_problems(project: Project) -> Iterator[Problem]:
 
 
 def branch_problems(project: Project) -> Iterator[Problem]:
-    """Yield a problem if the settings do not allow releases from the current branch, without --allow-branch."""
+    """Yield a problem if the settings allow no releases from the current branch; `--allow-branch` ignores it."""
     for problem in checks.disallowed_branch_problems(project):
         yield problem.but(allow="allow_branch")
 
@@ -258,7 +258,7 @@ def changed_files_problem(files: Sequence[str]) -> Problem:
 
 
 def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iterator[str]:
-    """Yield notes on what was not checked, is left out, or changes although no setting names it."""
+    """Yield notes on what was not checked, is left out, or changes although the settings do not name it."""
     bumps, files, _, following, newer = planned
     state, remote = project.state, project.remote
     if project.reads_remote and remote.refs is None and remote.error is not None:
@@ -284,11 +284,11 @@ def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iter
         setting = "[tool.relnox] version-literals = false"
         yield f"{join_names(literals)} {verb} as well; to leave {pronoun} unchanged: {setting}"
     if state is not None:
-        yield from newer.notes([package.name for package in packages])
+        yield from newer.ignored_tag_notes([package.name for package in packages])
     if bumps and not (files.edits or options.tag):
         yield "no file changes: --commit --tag releases what is there"
     if options.tag:
-        yield from checks.shared_tag_notes(tuple(bumps), project.version_literals.workspace)
+        yield from checks.indirectly_bumped_package_notes(tuple(bumps), project.version_literals.workspace)
 
 
 def _uncommitted_edit_notes(project: Project, files: FileContents) -> Iterator[str]:

@@ -38,7 +38,7 @@ _TREE = r"(?m)^Relnox-Tree: (\w+)$"
 def add_pull_request(
     options: Options, project: Project, bumps: Sequence[VersionBump], edits: tuple[Edit, ...], new: PlanBuilder
 ) -> None:
-    """Add the steps that commit the bump to a branch and open or update its pull request, and what blocks them."""
+    """Add the steps that commit the bump to a branch and open or update its pull request, and their problems."""
     from relnox import forges  # with requests, which is slow to import
 
     git, state, commit = project.require_commit("--pull-request")
@@ -81,7 +81,7 @@ def add_pull_request(
                 "name the file that it points to in the settings, or replace it by that file",
             )
         )
-    new.problems += _untagged_problems(options, project, bumps)
+    new.problems += _untagged_version_problems(options, project, bumps)
     if base is None or base not in branches:
         return
     message = changes.commit_message(project, bumps).rstrip()
@@ -116,7 +116,10 @@ def _only_branch_at(commit: str, branches: Mapping[str, str]) -> str | None:
 
 
 def _branch_problems(base: str | None, head: str, project: Project, git: Git) -> Iterator[Problem]:
-    """Yield problems if HEAD is not the head of the branch to merge into, or the other has foreign commits."""
+    """Yield problems if HEAD is not the head of `base`, the branch to merge into, or `head` has foreign commits.
+
+    Foreign are those that earlier runs of this command did not make. `base` is None if it is unknown.
+    """
     remote, branches, commit = project.config.remote, project.remote.branches, project.commit or ""
     tip = branches.get(base or "")
     if base is None:
@@ -135,13 +138,13 @@ def _branch_problems(base: str | None, head: str, project: Project, git: Git) ->
         yield Blocked(
             "branch-changed", f"{remote} has no branch {base} to merge into", f"git push {remote} {base}"
         )
-    elif tip != commit and checks.contains_remote_branch(project) is not False:
+    elif tip != commit and checks.head_contains_remote_branch(project) is not False:
         yield Blocked(
             "branch-not-pushed",
             f"HEAD ({commit[:10]}) is not the head of {base} on {remote} ({tip[:10]})",
             f"git push {remote} {base}",
         )
-    if foreign := _foreign_commit(head, project, git):
+    if foreign := _describe_foreign_commit(head, project, git):
         yield Blocked(
             "branch-has-commits",
             f"branch {head} of {remote} has a change that relnox did not make: {foreign}",
@@ -150,7 +153,7 @@ def _branch_problems(base: str | None, head: str, project: Project, git: Git) ->
         )
 
 
-def _foreign_commit(branch: str, project: Project, git: Git) -> str:
+def _describe_foreign_commit(branch: str, project: Project, git: Git) -> str:
     """Describe the head of a remote branch if an earlier run of this command did not make it; otherwise return "".
 
     This command writes the id of the tree into its commit message. An amended commit has another tree, and a later
@@ -169,9 +172,13 @@ def _foreign_commit(branch: str, project: Project, git: Git) -> str:
     return f"commit {commit[:10]} ({subject})"
 
 
-def _untagged_problems(options: Options, project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:
+def _untagged_version_problems(
+    options: Options, project: Project, bumps: Sequence[VersionBump]
+) -> Iterator[Problem]:
     """Yield a problem if a package's current version is not tagged, since its commits would be released twice."""
-    history_by_name = project.history if versions.reads_history(options, [bump.package for bump in bumps]) else {}
+    history_by_name = (
+        project.history if versions.versions_depend_on_history(options, [bump.package for bump in bumps]) else {}
+    )
     for bump in bumps:
         history, before = history_by_name.get(bump.package.name), bump.before
         if history is None or history.version is None or before is None or before.is_devrelease:
@@ -215,7 +222,7 @@ def _compare_archives(
 ) -> tuple[ReleaseDiff, ...]:
     """Compare archives of this commit, if they were built before, with the last releases below the new versions.
 
-    The pull request does not need them: without archives or without an answer of the index, they are left out.
+    The result is empty without archives or without an answer of the index: the pull request does not need it.
     """
     from relnox.indexes import targets  # with requests, which is slow to import
 
@@ -236,6 +243,6 @@ def _compare_archives(
             manifest, distributions=tuple(replace(file, version=versions[file.package]) for file in files)
         )
         project.once(index.fetch_listings, built.packages, seconds=_LISTING_LIMIT)
-        return release_diffs.release_diffs(built, directory, index, project)
+        return release_diffs.compare_with_last_releases(built, directory, index, project)
     except Problem:
         return ()

@@ -45,7 +45,7 @@ class ReleasedCommit(NamedTuple):
     is_followed: bool
 
     def bumps(self, project: Project) -> tuple[VersionBump, ...]:
-        """Return its bumps, of packages that the project still has."""
+        """Return the bumps that the commit released, of packages that the project still has."""
         packages = project.version_literals.workspace.by_name
         return tuple(
             VersionBump(packages[name], None, version, "")
@@ -57,18 +57,20 @@ class ReleasedCommit(NamedTuple):
 def find_requested_release(
     options: Options, project: Project, selected: Sequence[Package]
 ) -> ReleasedCommit | None:
-    """Return the release at HEAD, or below it and not pushed, that the options ask for; None if there is none."""
+    """Return the release that the options ask for, at HEAD, or below it and not pushed; None if there is none."""
     if not (options.commit or options.tag) or project.commit is None:
         return None
     releases = _find_releases(options, project)
-    return next((one for one in releases if _is_requested(one, options, project, selected)), None)
+    return next((one for one in releases if _is_release_requested(one, options, project, selected)), None)
 
 
-def plan_to_finish(release: ReleasedCommit, options: Options, project: Project, checkout: Project) -> Plan | None:
-    """Plan what is missing of a release. `project` has the files of HEAD, and `checkout` those of the checkout.
+def plan_to_finish_release(
+    release: ReleasedCommit, options: Options, project: Project, checkout: Project
+) -> Plan | None:
+    """Plan the missing steps of a release. `project` has the files of HEAD, and `checkout` those of the checkout.
 
-    If nothing is missing, the plan has no steps: another release of the same commits is hardly wanted. With
-    `--again` or `--part auto`, which asks the commits, the result is None then.
+    If nothing is missing, the plan has no steps, or is None if another release of the same commits is wanted: with
+    `--again` or `--part auto`, or if the checkout has other versions.
     """
     git, state, head = project.require_commit()
     new, commit = PlanBuilder("bump"), release.commit
@@ -84,12 +86,12 @@ def plan_to_finish(release: ReleasedCommit, options: Options, project: Project, 
         new.add(CreateTags(tags=missing_tags, commit=commit))
     if not release.is_followed and (unpushed_tags or not tags):  # or it would have been pushed with the tags
         files = changes.read_contents(project)
-        following = changes.add_development_version(options, project, ResolvedBumps(bumps, {}), files, new)[1]
+        following = changes.add_development_commit(options, project, ResolvedBumps(bumps, {}), files, new)[1]
     pushes_branch = options.push and (bool(following) or not _is_on_remote(head, project, git))
     if pushes_branch or (options.push and unpushed_tags):
         branch, names = state.branch if pushes_branch else None, tuple(tag.name for tag in unpushed_tags)
         new.add(Push(remote_name=project.config.remote, branch=branch or "", tags=names))
-    is_finished = not new.plan().steps
+    is_finished = not new.build().steps
     if is_finished and (options.again or options.part == "auto" or _has_other_versions(checkout, bumps)):
         return None
     new.problems += preflight.existing_tag_problems(tags, project, commit, is_local=False)
@@ -110,7 +112,7 @@ def plan_to_finish(release: ReleasedCommit, options: Options, project: Project, 
     else:
         new.notes.append(f"finishing a release: {what}; to make another one afterwards: --again")
     new.notes += unpushed_release_notes(options, project, () if is_finished else [tag.name for tag in tags])
-    return new.plan()
+    return new.build()
 
 
 def _has_other_versions(checkout: Project, bumps: Sequence[VersionBump]) -> bool:
@@ -120,9 +122,9 @@ def _has_other_versions(checkout: Project, bumps: Sequence[VersionBump]) -> bool
 
 
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
-    """Yield the problems that keep the branch from being pushed; `is_public` is whether a tag of it is."""
+    """Yield what keeps the branch from being pushed; `is_public` is whether the remote has a release tag."""
     yield from checks.upstream_problems(project)
-    if checks.contains_remote_branch(project) is False:
+    if checks.head_contains_remote_branch(project) is False:
         behind, rerun = checks.behind_remote_problem(project), "then rerun the command"
         fix = f"{behind.fix}, {rerun}; or undo the release: {fixes.task_command('bump', '--undo')}"
         if is_public:  # a rebased release would be another commit than that of the tags
@@ -133,7 +135,7 @@ def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
 def release_elsewhere_problems(
     options: Options, project: Project, bumps: Sequence[VersionBump]
 ) -> Iterator[Problem]:
-    """Yield a problem if the remote has this release, made from HEAD, since HEAD would be built next.
+    """Yield a problem if the remote has this release, made from HEAD, since the next build would be of HEAD.
 
     This is so in a job that is run again, on the commit that its first run began with. Tags that only this clone
     has are no release: their commit may have been dropped since.
@@ -183,8 +185,8 @@ def _release_tags(project: Project, git: Git, where: str = "--merged=HEAD") -> l
 def _find_releases(options: Options, project: Project) -> Iterator[ReleasedCommit]:
     """Yield the releases at HEAD and below it, down to the first commit that does something else.
 
-    With `--push`, the unpushed ones below that follow. A release without a commit of its own is known by its tags.
-    Of a package, only the last release counts.
+    With `--push`, unpushed releases further below follow. A release without a commit of its own is known by its
+    tags. Of a package, only the last release counts.
     """
     (git, state, _), remote = project.require_commit(), project.remote
     tip = remote.branches.get(state.branch or "") if options.push else None
@@ -213,7 +215,7 @@ def _find_releases(options: Options, project: Project) -> Iterator[ReleasedCommi
 
 
 def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Version]:
-    """Return the versions that tags of a commit release, by package; of several, the highest."""
+    """Return the versions that the tags of a commit release, by package: the highest one of each."""
     versions: dict[str, Version] = {}
     for tag in tags:
         for name, version in release_history.read_trailers(tag.message).items() if tag.commit == commit else ():
@@ -221,12 +223,12 @@ def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Versi
     return versions
 
 
-def _is_requested(
+def _is_release_requested(
     release: ReleasedCommit, options: Options, project: Project, selected: Sequence[Package]
 ) -> bool:
-    """Return whether the options ask for the versions of a release: for those packages, and for such versions.
+    """Return whether the options ask for a release: for its packages, and for the kind of its versions.
 
-    Its versions do not count if a commit has changed them since.
+    It is not if its versions were changed since.
     """
     packages = project.version_literals.workspace.by_name
     if not release.is_followed and any(
@@ -243,7 +245,7 @@ def _is_requested(
     return (
         bool(versioned)
         and all(
-            package.name in release.versions and versioning.is_result_of(release.versions[package.name], bump)
+            package.name in release.versions and versioning.has_kind_of_bump(release.versions[package.name], bump)
             for package in versioned
         )
         and (bump.part != "phase" or any(_is_next_phase(release, bump, one, project) for one in versioned))
@@ -251,7 +253,7 @@ def _is_requested(
 
 
 def _is_next_phase(release: ReleasedCommit, bump: Bump, package: Package, project: Project) -> bool:
-    """Return whether `--part phase` led to the version of a release, since it may lead to any phase."""
+    """Return whether the version of a release is the result of `--part phase` for the version before it."""
     (git, _, _), version = project.require_commit(), release.versions[package.name]
     if package.source.is_in_file:
         before = project.once(version_at, f"{release.commit}^", package, git)
@@ -323,13 +325,13 @@ def plan_undo(project: Project) -> Plan:
     edited_files = tuple(name for name in files if name not in changed | restored | staged)
     edits = project.once(_edits_restoring, parent, edited_files, git)
     new, refs = PlanBuilder("bump"), project.once(git.local_refs)
-    new.problems += checks.operation_problems(project)
+    new.problems += checks.unfinished_operation_problems(project)
     if changed_files:
         message = f"files changed since the release: {join_names(changed_files)}"
         new.problems.append(preflight.changed_files_problem(changed_files).but(message=message))
     tag_refs = {tag: refs[f"refs/tags/{tag}"] for tag in tags}
     new.add(UndoBump(commits=commits, parent=parent, tags=tag_refs, edits=edits, files=files))
-    return new.plan()
+    return new.build()
 
 
 def _edits_restoring(commit: str, files: Sequence[str], git: Git) -> tuple[Edit, ...]:
@@ -370,7 +372,7 @@ def _no_release_error(git: Git, project: Project) -> Blocked:
 
 
 def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
-    """Return the refs of the remote, which must answer; none if there is no remote."""
+    """Return the refs of the remote, or raise if it does not answer; empty if there is no remote."""
     remote = project.remote
     return remote.require_refs("--undo") if remote.name in remotes.names(git) else {}
 

@@ -28,7 +28,7 @@ _MAX_SUBJECTS = 3
 
 
 def requested_bump(options: Options) -> Bump:
-    """Return how the options change a version."""
+    """Return the bump that the options describe, such as one to the next minor version."""
     names = ("part", "pre", "to", "always_increment", "allow_lower", "number")
     values: Any = {name: getattr(options, name) for name in names}
     return Bump(**values)
@@ -69,7 +69,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
         return packages
     fix = f"name them: --package {packages[0].name}; or use --all, or --part auto"
     if config.versions is None and len({package.version for package in packages}) == 1:
-        settings = fixes.to_toml({"versions": "lockstep"}, config)
+        settings = fixes.settings_to_toml({"versions": "lockstep"}, config)
         fix += f"; or, to bump all of them together, add to pyproject.toml:\n{settings}"
     raise Blocked("packages-not-selected", f"no packages selected ({len(packages)} in this workspace)", fix)
 
@@ -104,15 +104,17 @@ def decide_versions(
         versions = {package.name: package.version for package in selected if package.version is not None}
     if options.to is None:
         by_name = project.version_literals.workspace.by_name
-        problems += version_bumps.version_location_problems((by_name[name], versions[name]) for name in versions)
+        problems += version_bumps.inconsistent_version_problems(
+            (by_name[name], versions[name]) for name in versions
+        )
     return resolved, problems
 
 
 def resolve_versions(options: Options, project: Project, selected: Sequence[Package]) -> ResolvedBumps:
     """Decide which version each package gets, and which requirements change with it; raise the first problem."""
-    _check_options(options, project, selected)
+    _check_options_fit_packages(options, project, selected)
     workspace, config = project.version_literals.workspace, project.config
-    history = project.history if reads_history(options, selected) else {}
+    history = project.history if versions_depend_on_history(options, selected) else {}
     own_changes: dict[str, BumpRequest] = {}
     if options.part == "auto":
         own_changes = release_history.bump_requests_from_own_changes(workspace, history, config)
@@ -143,12 +145,12 @@ def resolve_versions(options: Options, project: Project, selected: Sequence[Pack
     )
 
 
-def reads_history(options: Options, selected: Sequence[Package]) -> bool:
+def versions_depend_on_history(options: Options, selected: Sequence[Package]) -> bool:
     """Return whether versions depend on commits and tags: with `--part auto`, or if they come from tags."""
     return options.part == "auto" or any(package.source.kind == "tags" for package in selected)
 
 
-def _check_options(options: Options, project: Project, selected: Sequence[Package]) -> None:
+def _check_options_fit_packages(options: Options, project: Project, selected: Sequence[Package]) -> None:
     """Raise `Blocked` if the options do not fit the packages, or the clone lacks what versions depend on."""
     provider = selected[0].source.text if all(package.source.kind == "tags" for package in selected) else None
     if provider is not None and options.pull_request:
@@ -170,7 +172,7 @@ def _check_options(options: Options, project: Project, selected: Sequence[Packag
             "use --part major, --part minor or --part patch",
         )
     state, remote = project.state, project.config.remote
-    if state is None or not reads_history(options, selected):
+    if state is None or not versions_depend_on_history(options, selected):
         return
     if state.is_shallow:
         raise Blocked(
@@ -206,7 +208,9 @@ def _keeps_its_version(package: Package, options: Options, project: Project) -> 
         return False
     target = versioning.parse_version(options.to, where="--to")
     is_tagged = project.tag_formats[package.name].render(target) in project.tags
-    return target == package.version and not (is_tagged and version_locations.locations_agree(package, target))
+    return target == package.version and not (
+        is_tagged and version_locations.all_locations_have_version(package, target)
+    )
 
 
 def selection_notes(
@@ -289,7 +293,7 @@ def version_notes(
 def _unfinished_prerelease_notes(
     project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates
 ) -> Iterator[str]:
-    """Yield a note on each package that stays a prerelease, but requires what gets a final version."""
+    """Yield a note on each package that stays a prerelease, but requires a package that gets a final version."""
     after = {bump.package.name: bump.after for bump in bumps}
     final = {name: version for name, version in after.items() if not version.is_prerelease}
     own_names = project.config.dependency_updates
@@ -336,5 +340,5 @@ def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iter
             f"{join_names(f'{package} requires {text!r}' for package, text in pins.values())} (the development "
             "version of this project, which no release of another project has)",
             "correct the requirement; or, if it is released together with this project, add to pyproject.toml:\n"
-            f"{fixes.to_toml(settings, project.config)}",
+            f"{fixes.settings_to_toml(settings, project.config)}",
         )

@@ -14,12 +14,12 @@ from typing import Any
 
 from relnox.commands.check.context import Context, Finding, NotCheckable
 from relnox.commands.options import CheckOptions as Options
-from relnox.core.planning.checklist import CheckedItem, CheckStatus, problems_of
+from relnox.core.planning.checklist import CheckedItem, CheckStatus, problems_of_checklist
 from relnox.core.planning.events import Outcome
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Edit, Step
 from relnox.core.records import replace
-from relnox.core.settings.checklist import ITEMS, Item, ManualItem
+from relnox.core.settings.checklist import ITEMS, ChecklistItem, ManualItem
 from relnox.core.text import split_lines
 from relnox.errors import ExitCode, Problem
 from relnox.project import Project
@@ -46,17 +46,17 @@ def plan(options: Options, project: Project) -> Plan:
         items.append(_decide_item(item, severity, findings, reason))
     if edits:
         new.add(EditFiles(edits=tuple(edits.values())))
-    new.problems += [problem for problem in problems_of(items) if problem.level == "error"]
+    new.problems += [problem for problem in problems_of_checklist(items) if problem.level == "error"]
     items += map(_manual_item, project.config.check.manual)
     if not new.steps:  # otherwise it is shown when they have ended
         new.tables.append(_item_table(items))
-    return new.plan(items=tuple(items))
+    return new.build(items=tuple(items))
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     """Return the table of all items."""
     del directory
-    return (_item_table(outcome.items),)
+    return (_item_table(outcome.checklist),)
 
 
 def _item_table(items: Sequence[CheckedItem]) -> Table:
@@ -79,7 +79,7 @@ def _describe_item(item: CheckedItem) -> str:
     return item.detail or item.title
 
 
-def _reason_to_skip(item: Item, severity: str, context: Context) -> str | None:
+def _reason_to_skip(item: ChecklistItem, severity: str, context: Context) -> str | None:
     """Return why an item is skipped, or None; one that `--only` names is not, unless it is off."""
     options = context.options
     if item.name in options.skip:
@@ -91,12 +91,12 @@ def _reason_to_skip(item: Item, severity: str, context: Context) -> str | None:
     return None
 
 
-def _collect_findings(item: Item, context: Context) -> tuple[list[Finding], str]:
+def _collect_findings(item: ChecklistItem, context: Context) -> tuple[list[Finding], str]:
     """Return what the function of an item finds, and why it cannot be decided here, or an empty string."""
     module: Any = import_module(f"relnox.commands.check.{item.topic}")
     findings: list[Finding] = []
     try:
-        for finding in getattr(module, item.function)(context):
+        for finding in getattr(module, item.function_name)(context):
             findings.append(finding)  # noqa: PERF402 - those before an error count
     except NotCheckable as error:
         return findings, str(error)
@@ -107,7 +107,7 @@ def _collect_findings(item: Item, context: Context) -> tuple[list[Finding], str]
     return findings, ""
 
 
-def _decide_item(item: Item, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
+def _decide_item(item: ChecklistItem, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
     """Return an item with its status, before the steps run that it may need."""
     needed_steps = [finding for finding in findings if isinstance(finding, Step)]
     steps = tuple(step.key for step in needed_steps) + ("edit",) * any(
@@ -127,5 +127,5 @@ def _decide_item(item: Item, severity: str, findings: Sequence[Finding], detail:
     return replace(_checked_item(item, status, detail), problems=problems, steps=steps)
 
 
-def _checked_item(item: Item, status: CheckStatus, detail: str) -> CheckedItem:
+def _checked_item(item: ChecklistItem, status: CheckStatus, detail: str) -> CheckedItem:
     return CheckedItem(name=item.name, title=item.title, why=item.why, status=status, detail=detail)

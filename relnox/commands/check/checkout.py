@@ -13,7 +13,7 @@ from relnox.steps.run_tests import RunTestsOnCheckout
 
 def check_git_clean(context: Context) -> Iterator[Finding]:
     project, (_, state, _) = context.project, context.git
-    yield from checks.operation_problems(project)
+    yield from checks.unfinished_operation_problems(project)
     yield from checks.uncommitted_change_problems(state.changed_files, state.changed_files, ())
     yield from checks.hidden_file_problems(project.index_states, project)
     yield from checks.untracked_import_problems(context.packages, project)
@@ -26,7 +26,7 @@ def check_git_branch(context: Context) -> Iterator[Finding]:
     context.require_remote()
     if context.profile == "before-publish":  # before that, the branch is pushed with the bump
         yield from consistency.release_branch_problems(commit, project)
-    elif state.branch is not None and checks.contains_remote_branch(project) is False:
+    elif state.branch is not None and checks.head_contains_remote_branch(project) is False:
         yield checks.behind_remote_problem(project)
 
 

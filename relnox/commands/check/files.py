@@ -103,7 +103,7 @@ def check_lock_files(context: Context) -> Iterator[Finding]:
             name: content.decode("utf-8", "replace")
             for name, content in project.read_files([file, pyproject]).items()
         }
-        is_current = lock_hashes.is_current(name, texts.get(file, ""), texts.get(pyproject, ""))
+        is_current = lock_hashes.is_lock_current(name, texts.get(file, ""), texts.get(pyproject, ""))
         if is_current is None:
             unknown.append(file)
         elif not is_current and writes:

@@ -58,7 +58,7 @@ def check_release_diff(context: Context) -> Iterator[Finding]:
     context.listings()
     packages_built = manifest.restricted_to(frozenset(package.name for package in context.packages))
     directory, project = context.archives_directory, context.project
-    diffs = release_diffs.release_diffs(packages_built, directory, context.index, project)
+    diffs = release_diffs.compare_with_last_releases(packages_built, directory, context.index, project)
     yield from budget_problems(diffs, project.config.diff)
     if unread := "; ".join(release_diffs.incomplete_diff_notes(diffs)):
         raise NotCheckable(unread)

@@ -183,7 +183,9 @@ def _requirements_by_url(package: Package, document: Mapping[str, Any]) -> Itera
 
 def check_siblings_bounded(context: Context) -> Iterator[Finding]:
     """Yield the requirements on packages of this repository that have no version."""
-    if unbounded_requirements := requirements.unbounded_siblings(context.packages, context.project.workspace):
+    if unbounded_requirements := requirements.unbounded_sibling_requirements(
+        context.packages, context.project.workspace
+    ):
         yield Blocked(
             "requirement-unbounded",
             f"requirements on packages of this repository have no version: {', '.join(unbounded_requirements)}",
@@ -199,7 +201,9 @@ def check_siblings_satisfied(context: Context) -> Iterator[Finding]:
             sibling = by_name.get(dependency.name)
             if sibling is None or sibling.version is None or dependency.table not in ("runtime", "extra"):
                 continue
-            if dependency.text and not requirements.allows(dependency.text, sibling.version, dependency.syntax):
+            if dependency.text and not requirements.requirement_allows(
+                dependency.text, sibling.version, dependency.syntax
+            ):
                 yield Blocked(
                     "requirement-excludes-version",
                     f"{package.name} requires {dependency.text}, but {sibling.name} is {sibling.version} here",

@@ -67,7 +67,7 @@ def _changed_public_files(commit: str, context: Context) -> Iterator[Finding]:
 def check_version_everywhere(context: Context) -> Iterator[Finding]:
     """Yield the packages, and groups of one version, whose files have several versions."""
     project = context.project
-    yield from checks.differing_location_problems(context.packages, project)
+    yield from checks.inconsistent_version_file_problems(context.packages, project)
     for group in project.version_groups:
         if group.kind == "fixed":
             versions = {package.name: package.version for package in group.packages if package.version is not None}
@@ -150,7 +150,7 @@ def _check_changelog_entry(
     if changelogs.text_of_version(text, str(version)):
         return
     tools = ("towncrier", "git-cliff")
-    is_pending = changelogs.has_unreleased_heading(text, None) and not changelogs.is_unreleased_empty(text)
+    is_pending = changelogs.has_unreleased_heading(text, None) and not changelogs.is_unreleased_section_empty(text)
     is_tagged = bool(releases.tags_of_version(package.name, version, context.project))
     if (
         not is_tagged

@@ -47,7 +47,7 @@ def disallowed_branch_problems(project: Project) -> Iterator[Problem]:
 
 
 def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> str:
-    """Return the command that switches to one of these branches, for a fix, or creates it.
+    """Return the command, for a fix, that switches to one of these branches or creates it.
 
     Without `branches`, it is one of the settings, or else the only branch of this clone.
     """
@@ -64,7 +64,7 @@ def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> st
 
 
 def committer_problems(project: Project, *, commits: bool = True) -> Iterator[Problem]:
-    """Yield a problem if git has no name and email address for annotated tags and, if wanted, for commits."""
+    """Yield a problem if git has no name and email address for annotated tags and, with `commits`, for commits."""
     if project.git is None:
         return
     ask = project.git.identity_error
@@ -77,7 +77,7 @@ def committer_problems(project: Project, *, commits: bool = True) -> Iterator[Pr
         )
 
 
-def operation_problems(project: Project) -> Iterator[Problem]:
+def unfinished_operation_problems(project: Project) -> Iterator[Problem]:
     """Yield a problem if git waits for the end of an operation, such as a merge, which a commit would end."""
     state = project.state
     if state is not None and state.operation is not None:
@@ -88,8 +88,11 @@ def operation_problems(project: Project) -> Iterator[Problem]:
         )
 
 
-def contains_remote_branch(project: Project) -> bool | None:
-    """Return whether HEAD contains the remote's branch, or the remote has none; None if it is not known."""
+def head_contains_remote_branch(project: Project) -> bool | None:
+    """Return whether HEAD contains the remote's branch of the same name; also true if the remote has none.
+
+    Return None if the remote was not read.
+    """
     git, state = project.git, project.state
     if git is None or state is None or not project.reads_remote or project.remote.refs is None:
         return None
@@ -126,13 +129,13 @@ def upstream_problems(project: Project) -> Iterator[Problem]:
     )
 
 
-def differing_location_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
+def inconsistent_version_file_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
     """Yield a problem for each package whose version files or version literals disagree."""
     for package in packages:
         own = project.version_literals.workspace.by_name[package.name]
-        if own.other_locations and not version_locations.locations_agree(own, own.version):
+        if own.other_locations and not version_locations.all_locations_have_version(own, own.version):
             bump = project.bump_command(package.name, "--to", "VERSION")
-            yield version_locations.differing_locations_error(own, own.version, bump)
+            yield version_locations.inconsistent_version_error(own, own.version, bump)
 
 
 def uncommitted_change_problems(
@@ -211,7 +214,7 @@ _NO_MODULE = re.compile(r"(tests?|docs?|examples?|\..*)/.*|(conftest|fabfile|nox
 
 
 def missing_module_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
-    """Yield a problem for each package that has requirements, and no file that its backend looks for.
+    """Yield a problem for each package with requirements that has no file that its backend looks for.
 
     What settings of the backend, commands, hooks or a setup.py do is not known, and left to the build.
     """
@@ -250,8 +253,8 @@ class NewerTags(Record):
     reachable: Mapping[str, tuple[str, Version]]
     ignored: Mapping[str, tuple[str, str]]
 
-    def notes(self, packages: Collection[str]) -> Iterator[str]:
-        """Yield notes on newer tags of packages that do not count."""
+    def ignored_tag_notes(self, packages: Collection[str]) -> Iterator[str]:
+        """Yield notes on the ignored tags of packages."""
         by_tag: dict[tuple[str, str], list[str]] = {}
         for name, ignored in self.ignored.items():
             if name in packages:
@@ -347,7 +350,7 @@ def ambiguous_tag_problems(
     )
 
 
-def shared_tag_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
+def indirectly_bumped_package_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
     """Yield a note if the tags of this bump also change the versions of packages that are not bumped.
 
     That is so if their build backends take the version from any tag.
@@ -383,13 +386,13 @@ def unreleased_siblings(project: Project, released: Iterable[Package]) -> Iterat
 
 
 def unreleased_sibling_notes(project: Project, released: Iterable[Package]) -> Iterator[str]:
-    """Yield a note on each package of `unreleased_siblings`."""
+    """Yield a note on each package with unreleased commits that a released one requires."""
     for name, message in unreleased_siblings(project, released):
         yield f"{message}; if so, bump it as well: --package {name}"
 
 
-def missing_pythons(versions: Iterable[str], project: Project) -> Iterator[Problem]:
-    """Yield a problem for each Python that is not installed."""
+def missing_python_problems(versions: Iterable[str], project: Project) -> Iterator[Problem]:
+    """Yield a problem for each Python version, such as `3.12`, that is not installed."""
     for version in dict.fromkeys(versions):
         try:
             project.once(find_interpreter, version)

@@ -21,7 +21,7 @@ from relnox.commands.shared.releases import (
     Request,
     is_floating_tag,
     is_last_release,
-    latest_tag,
+    latest_reachable_tag,
     tags_of_version,
 )
 from relnox.core.fixes import task_command
@@ -56,8 +56,9 @@ def compare_versions(
 ) -> tuple[list[Problem], list[str]]:
     """Compare the versions of packages in the tag of the run, the option `--expect-version` and the files.
 
-    The first of these that states a version is the released one. Return where others disagree; and notes on where
-    each version comes from, in CI or if a tag or a version is expected. Before the build, there is no manifest.
+    The first of these that states a version is the released one. Return problems where others state another
+    version; and notes on where each version comes from, in CI or if a tag or a version is expected. Before the
+    build, there is no manifest.
     """
     if project.is_rehearsal:
         return [], []
@@ -89,14 +90,14 @@ def compare_versions(
 def _stated_versions(
     name: str, request: Request, project: Project, manifest: Manifest | None
 ) -> Iterator[StatedVersion]:
-    """Yield the versions that are stated for a package, by precedence; the manifest's where no file has it."""
+    """Yield the versions that are stated for a package, by precedence; the manifest counts if no file has one."""
     if request.tag is not None and (tagged := request.tag.versions.get(name)) is not None:
         yield StatedVersion("tag", str(request.tag), tagged)
     if request.expected is not None:
         yield StatedVersion("expected", "--expect-version", request.expected)
     package = project.workspace.by_name.get(name)
     current = package.version if package is not None else None
-    built = manifest.version(name) if manifest is not None else current
+    built = manifest.version_of(name) if manifest is not None else current
     if package is not None and current is not None and current == built:
         yield StatedVersion("file", package.source.file, current)
     elif built is not None:
@@ -159,10 +160,10 @@ def _run_tag_problems(
 # --- tags and commits --------------------------------------------------------------------------------------------
 
 
-def check_commit_to_build(
+def compare_commit_with_tags(
     packages: Sequence[Package], project: Project, commit: str | None, tag: ReleaseTag | None
 ) -> tuple[list[Problem], list[str]]:
-    """Return the problems with other tags of a commit to build than that of the run, and notes.
+    """Return problems if tags of a commit to build, besides that of the run, have other versions; and notes.
 
     CI often builds commits made after a release, before the next bump: a note says that it cannot be published.
     A version that is not committed yet says nothing about the tags of the commit.
@@ -178,7 +179,9 @@ def check_commit_to_build(
         f"{message}; before publishing, run: {project.bump_command(names[0], '--part', 'patch', tag=True)}"
         for message, _, names in tagged_elsewhere_messages(versions, commit, project)
     ]
-    return list(_other_version_problems(versions, commit, project, tag, "the version of {} there is")), notes
+    return list(
+        _other_tagged_version_problems(versions, commit, project, tag, "the version of {} there is")
+    ), notes
 
 
 def manifest_problems(
@@ -196,14 +199,14 @@ def manifest_problems(
         if name in project.config.wheels and (missing_wheels := [item for item in missing if item != "sdist"]):
             yield _Mismatch(
                 "wheels-missing",
-                f"{where} lacks wheels of {name} {manifest.version(name)}: {join_names(missing_wheels, limit=6)} "
-                "([tool.relnox.wheels])",
+                f"{where} lacks wheels of {name} {manifest.version_of(name)}: "
+                f"{join_names(missing_wheels, limit=6)} ([tool.relnox.wheels])",
                 f"merge the output of all build jobs: {task_command('collect', '--from', 'DIR')}",
             )
     if commit is None or manifest.dirty or project.state is None:
         return
-    versions = {name: manifest.version(name) for name in manifest.packages if name in project.workspace.by_name}
-    yield from _other_version_problems(versions, commit, project, tag, "the build made {}")
+    versions = {name: manifest.version_of(name) for name in manifest.packages if name in project.workspace.by_name}
+    yield from _other_tagged_version_problems(versions, commit, project, tag, "the build made {}")
     for message, tag_name, packages in tagged_elsewhere_messages(versions, commit, project) if production else ():
         yield _Mismatch(
             "version-tagged-elsewhere",
@@ -268,7 +271,7 @@ def _matching_branches(branches: Iterable[str], patterns: Iterable[str]) -> list
     return [name for name in branches if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _other_version_problems(
+def _other_tagged_version_problems(
     versions: Mapping[str, Version], commit: str, project: Project, tag: ReleaseTag | None, subject: str
 ) -> Iterator[Problem]:
     """Yield the problems with packages whose tags at a commit all have other versions than those to release.
@@ -314,9 +317,9 @@ def _other_version_problems(
 def tagged_elsewhere_messages(
     versions: Mapping[str, Version], commit: str, project: Project
 ) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield a message for each tag on another commit with the version of packages that have changed since then.
+    """Yield a message, the tag and the packages for each tag on another commit that has the version of packages.
 
-    The tag and the packages follow the message.
+    Packages that have not changed since then are left out.
     """
     by_tag: dict[tuple[str, Version], list[str]] = defaultdict(list)
     for package, version in versions.items():
@@ -342,7 +345,7 @@ def _outdated_manifest_problems(manifest: Manifest, where: str, project: Project
     """
     if is_last_release(manifest, project):
         return
-    versions = {name: manifest.version(name) for name in manifest.packages}
+    versions = {name: manifest.version_of(name) for name in manifest.packages}
     current = {package.name: package.version for package in project.workspace.packages if package.name in versions}
     stale = [name for name in versions if current.get(name) not in (None, versions[name])]
     commit, head = manifest.commit, project.commit
@@ -363,7 +366,7 @@ def _outdated_manifest_problems(manifest: Manifest, where: str, project: Project
         message = f"{where} is a build of commit {commit[:10]}, but the checkout is at {head[:10]} ({reason})"
     switch = f"; to publish that build: git switch --detach {commit}" if commit else ""
     is_development = any(version is not None and version.is_devrelease for version in current.values())
-    tagged = latest_tag(versions, project) if is_development else None
+    tagged = latest_reachable_tag(versions, project) if is_development else None
     build = task_command("build-all", *(("--commit", tagged[0]) if tagged else ()))
     yield _Mismatch("manifest-outdated", message, f"{build}{switch}")
 
@@ -371,7 +374,7 @@ def _outdated_manifest_problems(manifest: Manifest, where: str, project: Project
 def _changed_files_by_package(
     before: str, after: str, packages: Iterable[str], project: Project
 ) -> dict[str, list[str]] | None:
-    """Map those of the packages that changed between two commits to their files; None if this clone lacks one.
+    """Map the packages with changes between two commits to their changed files; None if this clone lacks a commit.
 
     Files of packages nested in a package are not its own, and lock files are of none.
     """

@@ -16,18 +16,18 @@ from relnox.source.git import remotes
 from relnox.steps.forge_release import choose_release
 
 
-def forge_release_obstacles(
+def forge_release_problems(
     project: Project, tags: Mapping[str, str | None], *, assets: str | None = None, draft: bool | None = None
 ) -> Iterator[Problem]:
-    """Yield why the releases of tags cannot be made on the forge, before anything is uploaded to an index.
+    """Yield what prevents releases of tags on the forge, before anything is uploaded to an index.
 
     `tags` has the commit that each tag must have on the remote; None if a later step pushes it. Without `assets`
-    and `draft`, the settings decide. That an immutable release used a tag, and was deleted, cannot be asked.
+    and `draft`, the settings decide. Whether an immutable release used a tag, and was deleted, cannot be read.
     """
     options = project.config.forge_release.options
     assets = assets or str(options.get("assets", "checksums"))
     draft = bool(options.get("draft", False)) if draft is None else draft
-    yield from _unpushed_tags(project, tags)
+    yield from _unpushed_tag_problems(project, tags)
     try:
         forge = forge_of(project)
         forge.check_token()
@@ -45,16 +45,16 @@ def forge_release_obstacles(
             "remove --draft; or [tool.relnox.forge-release] draft = false",
         )
     for tag, existing in pages.items():
-        yield from _existing_releases(forge, tag, existing, assets, project)
+        yield from _existing_release_problems(forge, tag, existing, assets, project)
 
 
 def forge_of(project: Project) -> Forge:
-    """Return the forge of the project's remote; it is `Blocked` if there is none."""
+    """Return the forge of the project's remote; raise `Blocked` if there is none."""
     git, _, _ = project.require_commit()
     return project.once(forges.forge_of, project.once(remotes.url, git, project.config.remote))
 
 
-def _unpushed_tags(project: Project, tags: Mapping[str, str | None]) -> Iterator[Problem]:
+def _unpushed_tag_problems(project: Project, tags: Mapping[str, str | None]) -> Iterator[Problem]:
     """Yield a problem for tags that the remote lacks: a forge would make them from any commit, or not at all."""
     remote = project.config.remote
     missing = [tag for tag, commit in tags.items() if commit and tag not in project.remote.tags]
@@ -73,10 +73,10 @@ def _unpushed_tags(project: Project, tags: Mapping[str, str | None]) -> Iterator
             )
 
 
-def _existing_releases(
+def _existing_release_problems(
     forge: Forge, tag: str, pages: tuple[ReleasePage, ...], assets: str, project: Project
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the releases that a tag has already."""
+    """Yield a problem if a tag has a draft that relnox did not make, or an immutable release that lacks files."""
     page = choose_release(pages, tag)
     if page is None and pages:
         yield Blocked(

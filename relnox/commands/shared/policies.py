@@ -86,7 +86,7 @@ class ManifestProject(Project, kw_only=True):
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The packages; what they require is in the archives."""
+        """The packages, without requirements, which are in the archives."""
         return Workspace(
             tuple(
                 Package(
@@ -126,7 +126,7 @@ class ManifestProject(Project, kw_only=True):
 
 
 def check_manifest_hash(directory: Path, expected: str) -> None:
-    """Raise `Conflict` if the manifest in a directory has not the hash that the job which built it handed over."""
+    """Raise `Conflict` unless the manifest in a directory has the SHA-256 that the build job passed on."""
     path = directory / MANIFEST_JSON
     sha256 = archives.hash_file(path).sha256 if path.is_file() else "none (there is no file)"
     if sha256 != expected.strip().lower():

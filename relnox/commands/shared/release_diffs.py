@@ -41,7 +41,9 @@ _DOWNLOAD_TIME = 60.0
 """The maximum seconds for the downloads of all last releases, which the comparison could do without."""
 
 
-def release_diffs(manifest: Manifest, directory: str, index: Index, project: Project) -> tuple[ReleaseDiff, ...]:
+def compare_with_last_releases(
+    manifest: Manifest, directory: str, index: Index, project: Project
+) -> tuple[ReleaseDiff, ...]:
     """Compare packages with their last releases on an index, once in a run; first releases are left out.
 
     Their files are in `directory`, relative to the root.
@@ -90,8 +92,12 @@ def incomplete_diff_notes(diffs: Sequence[ReleaseDiff]) -> Iterator[str]:
             yield f"not compared: {diff.package} {diff.after} with {diff.before} on {diff.index} ({reason})"
 
 
-def _read_released(index: Index, directory: Path, deadline: Deadline, file: IndexFile) -> Archive:
-    """Download a file into a directory, compare its hash with the listed one, and read it."""
+def _read_released_archive(index: Index, directory: Path, deadline: Deadline, file: IndexFile) -> Archive:
+    """Download a file into a directory, compare its hash with the listed one, and read it.
+
+    Raises:
+        Problem: The file is too large, cannot be downloaded, or has another hash.
+    """
     if file.size is not None and file.size > _MAX_FILE_SIZE:
         limit = format_size(_MAX_FILE_SIZE)
         raise Failed("archive-too-large", f"it has {format_size(file.size)}, the limit is {limit}")
@@ -104,8 +110,9 @@ def _read_released(index: Index, directory: Path, deadline: Deadline, file: Inde
 
 
 def _compare_packages(directory: Path, manifest: Manifest, index: Index) -> tuple[ReleaseDiff, ...]:
+    """Compare each package of a manifest with its last release; the built files are in `directory`."""
     with temporary_directory() as temporary:
-        read_released = partial(_read_released, index, temporary, Deadline(_DOWNLOAD_TIME))
+        read_released = partial(_read_released_archive, index, temporary, Deadline(_DOWNLOAD_TIME))
         compare = partial(_compare_with_last_release, directory, index, read_released)
         diffs = call_concurrently(lambda package: compare(manifest.files_of(package)), manifest.packages)
     return tuple(diff for diff in diffs if diff is not None)
@@ -130,7 +137,7 @@ def _compare_with_last_release(
             continue
         others[name] = other
         try:
-            built = archive_contents.read_contents(_read_built(directory / name))
+            built = archive_contents.read_contents(_read_built_archive(directory / name))
             archive = read_released(old[other])
             pairs.append((archive_contents.read_contents(archive), built))
             sizes[other] = archive.path.stat().st_size
@@ -153,8 +160,8 @@ def _compare_with_last_release(
     )
 
 
-def _read_built(path: Path) -> Archive:
-    """Read a built archive, which may be missing if the index has it already."""
+def _read_built_archive(path: Path) -> Archive:
+    """Read a built archive; raise `Failed` if it is missing, since the index may have it already."""
     if not path.is_file():
         raise Failed("archive-missing", f"{path.name} is not on this machine")
     return archives.read(path)

@@ -79,12 +79,13 @@ def read_request(
 ) -> Request:
     """Return what the options and the CI job ask to release; a rehearsal has neither tag nor expected version.
 
-    With `tagged`, only packages with a release tag at the current commit are requested; `Blocked` if none is.
+    With `tagged`, only packages with a release tag at the current commit are requested; raise `Blocked` if none
+    is.
     """
     names = frozenset(selected.name for selected in project.workspace.select(package))
     if project.is_rehearsal:
         return Request(None, None, names)
-    tag = _read_tag(options, project)
+    tag = _read_release_tag(options, project)
     of_tag = frozenset(tag.versions) if tag is not None else frozenset()
     if not names and len(of_tag) < len(project.workspace.packages):
         names = of_tag
@@ -100,8 +101,8 @@ def read_request(
     return Request(tag, _expected_version(options.expect_version.strip(), project), names)
 
 
-def _read_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
-    """Return the tag of `--release-tag`, or else of the CI job.
+def _read_release_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
+    """Return the tag of `--release-tag`, or else of the CI job; None if neither names one.
 
     If all packages share tags such as `v1.2.0` or `1.2.0`, the `v` is optional.
     """
@@ -165,7 +166,7 @@ def tags_of_version(name: str, version: Version, project: Project) -> dict[str, 
     return {tag: project.tags[tag] for tag, tagged in tags.items() if tagged == version}
 
 
-def latest_tag(names: Iterable[str], project: Project) -> tuple[str, Version] | None:
+def latest_reachable_tag(names: Iterable[str], project: Project) -> tuple[str, Version] | None:
     """Return the tag of the highest version of these packages at the current commit or below it, with its version.
 
     Development versions do not count.
@@ -185,14 +186,15 @@ def latest_tag(names: Iterable[str], project: Project) -> tuple[str, Version] | 
 def is_last_release(manifest: Manifest, project: Project) -> bool:
     """Return whether a build is that of the last release, whatever commit is checked out now.
 
-    Its commit has a release tag of one of its packages in the built version. Of no package does the checkout have
-    a higher version, in its files or as a tag at its commit or below; its development versions do not count.
+    Its commit has a release tag of one of its packages in the built version, and the checkout has no higher
+    version of any package, in its files or as a tag at its commit or below. Development versions of the checkout
+    do not count.
     """
-    versions = {name: manifest.version(name) for name in manifest.packages}
+    versions = {name: manifest.version_of(name) for name in manifest.packages}
     if not any(manifest.commit in tags_of_version(name, own, project).values() for name, own in versions.items()):
         return False
     for name, version in versions.items():
-        package, tagged = project.workspace.by_name.get(name), latest_tag([name], project)
+        package, tagged = project.workspace.by_name.get(name), latest_reachable_tag([name], project)
         current = package.version if package is not None else None
         if current is not None and current > version and not current.is_devrelease:
             return False
@@ -202,7 +204,7 @@ def is_last_release(manifest: Manifest, project: Project) -> bool:
 
 
 def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """Yield those of the packages that are always released together: of one fixed group, or a single package."""
+    """Divide packages into those that are always released together: of one fixed group, or a single package."""
     others = dict.fromkeys(names)
     for group in project.version_groups:
         members = tuple(package.name for package in group.packages if package.name in others)
@@ -216,13 +218,13 @@ def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, 
 
 
 def directory_option(directory: str, project: Project, flag: str = "--dist") -> tuple[str, ...]:
-    """Return the option that names a directory of archives in a command; none if the command takes it anyway."""
+    """Return the option that names a directory of archives in a command; empty if that is the default."""
     default = project.config.build.options.get("output", DEFAULT_OUTPUT)
     return () if directory == default else (flag, directory)
 
 
 def read_manifest(root: Path, directory: str) -> Manifest:
-    """Read the manifest in a directory of archives; it is `Blocked` if there is no valid one."""
+    """Read the manifest in a directory of archives; raise `Blocked` if there is no valid one."""
     path = root / directory / MANIFEST_JSON
     where = f"{directory}/{MANIFEST_JSON}"
     if not path.is_file():
@@ -258,10 +260,11 @@ def describe_wheel(root: Path, directory: str, filename: str) -> Distribution:
     return Distribution(package=package, version=version, filename=filename, kind="wheel", **vars(digests))
 
 
-def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
+def read_manifest_of_packages(root: Path, directory: str, names: Iterable[str]) -> Manifest:
     """Read the manifest in a directory, and check that it has files of packages with these names.
 
-    It is also `Blocked` if a file name does not match its package and version, or packages need one another.
+    Raises:
+        Blocked: Files are missing or do not match their package and version, or packages need one another.
     """
     manifest = read_manifest(root, directory)
     where = f"{directory}/{MANIFEST_JSON}"
@@ -272,7 +275,7 @@ def read_release(root: Path, directory: str, names: Iterable[str]) -> Manifest:
                 f"{where} lists {file.filename} as a file of {file.package} {file.version}",
                 fix=_REBUILD,
             )
-        if file.version != manifest.version(file.package):
+        if file.version != manifest.version_of(file.package):
             raise Blocked(
                 "manifest-invalid", f"{where} lists files of two versions of {file.package}", fix=_REBUILD
             )
@@ -302,10 +305,11 @@ class Build(NamedTuple):
 def read_build(directory: str, request: Request, project: Project) -> Build:
     """Read the manifest of a build, and select what to publish.
 
-    Without `--package` or a tag, it is `Blocked` if files are missing: of packages that could not be built, that
-    other jobs build, or that are released together with one of its packages.
+    Raises:
+        Blocked: Without `--package` or a tag, files are missing: of packages that could not be built, that other
+            jobs build, or that are released together with one of its packages.
     """
-    manifest = project.once(read_release, project.root, directory, request.names)
+    manifest = project.once(read_manifest_of_packages, project.root, directory, request.names)
     packages = frozenset(manifest.packages)
     private = {package.name for package in project.workspace.packages if package.is_private}
     groups = fixed_groups(project, [package.name for package in project.workspace.packages])
@@ -323,17 +327,17 @@ def read_build(directory: str, request: Request, project: Project) -> Build:
             + (f"; or publish only the others: {options}" if complete else ""),
         )
     requested = request.names or packages
-    public_part, _ = split_private(manifest, project)
-    own, own_private = split_private(manifest.restricted_to(requested), project)
+    public_part, _ = split_private_packages(manifest, project)
+    own, own_private = split_private_packages(manifest.restricted_to(requested), project)
     return Build(request, directory, own, public_part, own_private, tuple(sorted(incomplete & requested)))
 
 
-def archive_errors(
+def archive_problems(
     package: str, paths: Iterable[Path], release: Iterable[Path], project: Project, *, public: bool
 ) -> Iterator[Problem]:
-    """Yield the errors in archives of a package, which may have been built elsewhere, by other tools.
+    """Yield the problems with archives of a package, which may have been built elsewhere, by other tools.
 
-    `release` has all archives of the package, since wheels must fit to its sdist. With `public`, violations of the
+    `release` has all archives of the package, since wheels must match its sdist. With `public`, violations of the
     rules of public indexes are errors.
     """
     config = project.config
@@ -351,14 +355,14 @@ def archive_errors(
     )
 
 
-def split_private(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
+def split_private_packages(manifest: Manifest, project: Project) -> tuple[Manifest, tuple[str, ...]]:
     """Return the manifest without private packages (`Private ::` classifier), and the names of those packages."""
     names = {package.name for package in project.workspace.packages if package.is_private}
     private = tuple(name for name in manifest.packages if name in names)
     return manifest.restricted_to(frozenset(manifest.packages).difference(private)), private
 
 
-def private_notes(private: Iterable[str]) -> Iterator[str]:
+def private_package_notes(private: Iterable[str]) -> Iterator[str]:
     """Yield a note for each private package, saying that it is not published."""
     for name in private:
         yield f"{name} is private (a Private :: classifier) and is not published"
@@ -384,13 +388,13 @@ class Release(Record):
     clears: bool
 
     @property
-    def public(self) -> tuple[str, ...]:
+    def public_filenames(self) -> tuple[str, ...]:
         """The names of the files that the index lists with the same hash as the manifest."""
         files = self.manifest.distributions
         return tuple(file.filename for file in files if self.hashes.get(file.filename) == file.sha256)
 
     @property
-    def missing(self) -> tuple[Distribution, ...]:
+    def missing_files(self) -> tuple[Distribution, ...]:
         """The files that the index does not list."""
         return tuple(file for file in self.manifest.distributions if file.filename not in self.hashes)
 
@@ -409,7 +413,7 @@ def find_release(
             may have files of an earlier run.
     """
     whole, requested = build.public_part, frozenset(build.manifest.packages)
-    related = requested | graph.closure(requested, dict(whole.needs))
+    related = requested | graph.reachable_names(requested, dict(whole.needs))
     for group in fixed_groups(project, whole.packages):
         related |= frozenset(group if not requested.isdisjoint(group) else ())
     candidates = whole.restricted_to(related & frozenset(whole.packages))
@@ -454,7 +458,7 @@ def index_of_release_tags(build: Build, project: Project) -> str:
     config, manifest, tag = project.config, build.manifest, build.request.tag
     if not config.targets:
         return targets.PRODUCTION
-    versions = {name: manifest.version(name) for name in manifest.packages}
+    versions = {name: manifest.version_of(name) for name in manifest.packages}
     if tag is not None and all(tag.versions.get(name) == version for name, version in versions.items()):
         return targets.select_index_by_tags(
             config, {name: (tag.name, version) for name, version in versions.items()}
@@ -503,25 +507,28 @@ def split_release(
     """
     packages = frozenset(manifest.packages)
     earlier: set[str] = set()
-    if any(public_files(name, manifest.version(name), index) for name in packages - insisted):
+    if any(public_files(name, manifest.version_of(name), index) for name in packages - insisted):
         for names in fixed_groups(project, manifest.packages):
-            tags = {name: tags_of_version(name, manifest.version(name), project) for name in names}
+            tags = {name: tags_of_version(name, manifest.version_of(name), project) for name in names}
             is_tagged_here = any(manifest.commit in tags[name].values() for name in names)
             if insisted.isdisjoint(names) and not is_tagged_here:
-                is_released = (_is_released(name, manifest, index, is_tagged=bool(tags[name])) for name in names)
+                is_released = (
+                    _is_released_from_other_commit(name, manifest, index, is_tagged=bool(tags[name]))
+                    for name in names
+                )
                 earlier |= {*names} if all(is_released) else set()
     if earlier == packages:
         earlier = set()
     return manifest.restricted_to(packages - earlier), manifest.restricted_to(frozenset(earlier))
 
 
-def _is_released(name: str, manifest: Manifest, index: Index, *, is_tagged: bool) -> bool:
-    """Return whether a version without a tag at the built commit is public, and was built from another commit.
+def _is_released_from_other_commit(name: str, manifest: Manifest, index: Index, *, is_tagged: bool) -> bool:
+    """Return whether a version is public, and its files were built from another commit.
 
-    Without a tag on another commit, that shows in complete files, all with other content: if one of them is that
-    of this build, the others were damaged on the way, or uploaded by another job.
+    Without a tag on another commit (`is_tagged`), that shows in complete files, all with other content: if one of
+    them is that of this build, the others were damaged on the way, or uploaded by another job.
     """
-    public = public_files(name, manifest.version(name), index)
+    public = public_files(name, manifest.version_of(name), index)
     if is_tagged:
         return bool(public)
     return all(public.get(file.filename) not in (None, file.sha256) for file in manifest.files_of(name))
@@ -536,7 +543,7 @@ def public_files(name: str, version: Version, index: Index) -> dict[str, str | N
 def released_earlier_notes(earlier: Manifest, index: str) -> Iterator[str]:
     """Yield a note on the packages that a run skips, since they were released earlier."""
     if earlier.packages:
-        names = join_names(f"{name} {earlier.version(name)}" for name in earlier.packages)
+        names = join_names(f"{name} {earlier.version_of(name)}" for name in earlier.packages)
         yield f"not part of this release: {names} (released earlier, already on {index})"
 
 
@@ -560,8 +567,8 @@ def closed_project_problems(package: str, listing: Listing, index: str) -> Itera
 def foreign_project_messages(package: str, listing: Listing, index: str, project: Project) -> Iterator[str]:
     """Yield a message if a project on an index may belong to another account.
 
-    Indexes do not say who may upload. A project is assumed to belong to the user if one of its versions is tagged
-    in this repository.
+    Indexes do not say who may upload. A project is assumed to be the user's if a version of it is tagged in this
+    repository.
     """
     versions = {file.version for file in listing.values() if file.version is not None}
     has_all_tags = project.state is not None and not project.state.is_shallow
@@ -577,12 +584,12 @@ def foreign_project_messages(package: str, listing: Listing, index: str, project
 def storage_problems(
     package: str, listing: Listing, added: int, index: Target, limit: int | None
 ) -> Iterator[Problem]:
-    """Yield a problem if files of this many bytes do not fit into the storage of a project on an index.
+    """Yield a problem if `added` bytes do not fit into the storage of a project on an index.
 
-    The limit is that of the settings in MB; without it, exceeding the usual limit is a warning on public indexes,
-    since it may have been raised.
+    `limit` is that of the settings in MB; without it, exceeding the usual limit is a warning on public indexes,
+    since the limit may have been raised.
     """
-    size = public_index.storage_limit(limit)
+    size = public_index.storage_limit_in_bytes(limit)
     if listing.size + added > size and (limit is not None or index.has_public_rules):
         yield Blocked(
             "storage-low",

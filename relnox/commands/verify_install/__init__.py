@@ -48,16 +48,16 @@ _EARLIER_TIMEOUT = 60
 def plan(options: Options, project: Project) -> Plan:
     """Plan to download or copy the files of all packages, and then to verify each package with each Python."""
     new = PlanBuilder("verify-install", continue_on_error=True)
-    new.problems += checks.missing_pythons(options.python, project)
+    new.problems += checks.missing_python_problems(options.python, project)
     if options.public:
         return _plan_public(options, project, new)
     index = project.indexes[options.index] if options.from_ == "index" else None
     packages = project.select(options.package) if options.package else ()
     selected_names = frozenset(package.name for package in packages)
-    release = project.once(releases.read_release, project.root, options.dist, selected_names)
-    built, private = releases.split_private(release, project)
+    release = project.once(releases.read_manifest_of_packages, project.root, options.dist, selected_names)
+    built, private = releases.split_private_packages(release, project)
     if selected_names:  # and what they need
-        built = built.restricted_to(graph.closure(selected_names, dict(built.needs)))
+        built = built.restricted_to(graph.reachable_names(selected_names, dict(built.needs)))
     new.problems += _private_requirement_problems(built, private)
     manifest, earlier = built, built.restricted_to(frozenset())
     unlisted = frozenset[str]()
@@ -69,7 +69,7 @@ def plan(options: Options, project: Project) -> Plan:
         new.notes.append(f"--index {options.index} is not used: --from dist verifies the files in {options.dist}")
     if options.show_files:
         _show_files(new, built, options, project)
-    new.notes += releases.private_notes(private)
+    new.notes += releases.private_package_notes(private)
     new.notes += releases.released_earlier_notes(earlier, options.index)
 
     deadline = {name: _SHORT_WAIT if name in unlisted else _LONG_WAIT for name in manifest.packages}
@@ -89,7 +89,7 @@ def plan(options: Options, project: Project) -> Plan:
     new.add(*install_checks(manifest, project, options.python, files))
     if index is None and not built.dirty:
         new.next_command = fixes.task_command("publish", *releases.directory_option(options.dist, project))
-    return new.plan()
+    return new.build()
 
 
 def _show_files(new: PlanBuilder, built: Manifest, options: Options, project: Project) -> None:
@@ -99,7 +99,7 @@ def _show_files(new: PlanBuilder, built: Manifest, options: Options, project: Pr
     index = project.indexes[options.index if options.is_set("index") else own_index]
     try:
         project.once(index.fetch_listings, built.packages)
-        diffs = release_diffs.release_diffs(built, options.dist, index, project)
+        diffs = release_diffs.compare_with_last_releases(built, options.dist, index, project)
     except Problem as error:
         new.notes.append(f"not compared with the last release: {error.message}")
     else:
@@ -131,7 +131,7 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
     files += project.once(_copies_of_other_wheels, project.root, options.find_links, manifest.packages)
     new.add(*files)
     new.add(*install_checks(manifest, project, options.python, files))
-    return new.plan()
+    return new.build()
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
@@ -256,11 +256,11 @@ def install_checks(
         for python in dict.fromkeys(pythons or (RUNNING_PYTHON,)):
             yield VerifyInstall(
                 package=package,
-                version=manifest.version(package),
+                version=manifest.version_of(package),
                 python=python,
                 siblings=siblings,
                 others=others,
-                checks=settings.checks(package, metadata_only=package in project.metadata_only_packages),
+                checks=settings.install_checks(package, metadata_only=package in project.metadata_only_packages),
                 skip=settings.skip.get(package),
                 is_own=package in project.workspace.by_name,
                 needs=after(*(available[name] for name in (package, *siblings, *others))),
@@ -282,7 +282,7 @@ def await_listings(
         yield AwaitIndex(
             index=index,
             package=package,
-            version=manifest.version(package),
+            version=manifest.version_of(package),
             files=manifest.files_of(package),
             deadline=deadline[package],
             download=download,
@@ -303,9 +303,9 @@ def downloads(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
 
 def earlier_downloads(release: Manifest, earlier: Manifest, index: Index) -> Iterator[Download]:
     """Yield a step for each package that was released earlier and is needed, which downloads its public files."""
-    needed_packages = graph.closure(frozenset(release.packages), dict(release.needs))
+    needed_packages = graph.reachable_names(frozenset(release.packages), dict(release.needs))
     for package in earlier.packages:
-        version = earlier.version(package)
+        version = earlier.version_of(package)
         files = tuple(
             public.listed_file(package, version, filename, sha256)
             for filename, sha256 in releases.public_files(package, version, index).items()

@@ -63,7 +63,7 @@ def find_releases(
                 version=version,
                 is_requested=is_requested,
                 pythons=pythons,
-                storage_limit=public_index.storage_limit(project.config.check.storage_limit),
+                storage_limit=public_index.storage_limit_in_bytes(project.config.check.storage_limit),
             )
         )
         if version is not None:

@@ -24,17 +24,17 @@ from relnox.errors import Blocked
 def find_changelogs(
     workspace: Workspace, candidates: Mapping[str, Sequence[str]], contents: Mapping[str, bytes], config: Config
 ) -> dict[str, str]:
-    """Return the path of each package's changelog; packages without one are left out.
+    """Map each package that has a changelog to the path of that file.
 
-    It is the one in the directory of the package, or that of the root if all packages that are published share one
-    version. `candidates` are the paths of files that may be changelogs, by directory, the most usual first;
-    `contents` has those that exist.
+    It is in the directory of the package, or in the root if all packages that are published share one version.
+    `candidates` maps directories to the paths of files that may be changelogs, the most usual first; `contents`
+    has those that exist.
     """
-    common = changelog_in(".", candidates, contents)
+    common = choose_changelog(".", candidates, contents)
     shared = _packages_of_common_changelog(workspace, config) if common is not None else frozenset()
     changelogs = {}
     for package in workspace.packages:
-        own = changelog_in(package.directory, candidates, contents)
+        own = choose_changelog(package.directory, candidates, contents)
         if own is None and package.name in shared:
             own = common
         if own is not None:
@@ -42,19 +42,22 @@ def find_changelogs(
     return changelogs
 
 
-def changelog_in(
+def choose_changelog(
     directory: str, candidates: Mapping[str, Sequence[str]], contents: Mapping[str, bytes]
 ) -> str | None:
-    """Return the candidate in a directory that has unreleased changes, else the first that exists, or None."""
+    """Return the path of a directory's changelog: the candidate with unreleased changes, else the first, or None.
+
+    Only candidates in `contents` exist.
+    """
     paths = [path for path in candidates.get(directory, ()) if path in contents]
     return next(
-        (path for path in paths if len(paths) > 1 and _is_pending(contents[path])),
+        (path for path in paths if len(paths) > 1 and _has_any_unreleased_heading(contents[path])),
         next(iter(paths), None),
     )
 
 
 def _packages_of_common_changelog(workspace: Workspace, config: Config) -> frozenset[str]:
-    """Return the packages that the changelog of the root may be about, since they always have one version."""
+    """Return the names of the packages that share a changelog in the root; empty if they may differ in version."""
     groups = find_version_groups(workspace, config)
     if len(groups) > 1:  # private packages are not released
         groups = tuple(group for group in groups if not all(package.is_private for package in group.packages))
@@ -65,7 +68,7 @@ def _packages_of_common_changelog(workspace: Workspace, config: Config) -> froze
     return names if len(groups) == 1 and groups[0].kind != "linked" and not is_of_another_package else frozenset()
 
 
-def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
+def updated_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     bumps: Sequence[VersionBump],
     changelogs: Mapping[str, str],
     contents: Mapping[str, bytes],
@@ -86,7 +89,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
         first = bumps_of_file[0]
         tag, previous = tags.get(first.package.name, (None, None))
         try:
-            if changelog.is_unreleased_empty(text):
+            if changelog.is_unreleased_section_empty(text):
                 continue
             after = changelog.add_release(
                 text,
@@ -100,7 +103,7 @@ def update_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
         yield file, after.encode("utf-8", "surrogateescape")
 
 
-def changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a release
+def unchanged_changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a release
     bumps: Sequence[VersionBump],
     changelogs: Mapping[str, str],
     candidates: Mapping[str, Sequence[str]],
@@ -118,7 +121,7 @@ def changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a release
     files_by_reason: dict[str, list[str]] = {}
     for file, version in versions.items():
         if file is not None and file not in changed:
-            reason = changelog.reason_without_section(_decode_changelog(contents[file]), version)
+            reason = changelog.reason_no_section_is_added(_decode_changelog(contents[file]), version)
             files_by_reason.setdefault(reason or "", []).append(file)
     for reason, files in files_by_reason.items():
         if reason:
@@ -126,13 +129,13 @@ def changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a release
     directories = sorted({bump.package.directory for bump in bumps_to_list if bump.package.name in changelogs})
     others = [file for directory in directories for file in candidates.get(directory, ())]
     others = [file for file in others if file in contents and file not in {*versions, *changed}]
-    if others := [file for file in others if _is_pending(contents[file])]:
+    if others := [file for file in others if _has_any_unreleased_heading(contents[file])]:
         setting = posixpath.relpath(others[0], directories[0])
         yield (
             f"{join_names(others)}: unreleased changes stay; to release them instead of those in the other "
             f'changelog, set [tool.relnox] changelog-file = "{setting}"'
         )
-    common = changelog_in(".", candidates, contents)
+    common = choose_changelog(".", candidates, contents)
     without = [bump.package for bump in bumps_to_list if bump.package.name not in changelogs]
     is_unchanged = common is not None and common not in {*changelogs.values(), *changed}
     if common is not None and without and is_unchanged and _has_unreleased_entries(contents[common]):
@@ -147,14 +150,15 @@ def changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a release
         yield f"no changelog changes: there is no {config.changelog_file or 'CHANGELOG.md'} for these packages"
 
 
-def change_file_notes(
+def remaining_change_file_notes(
     bumps: Sequence[VersionBump],
     change_files: Iterable[tuple[str, str, str, Sequence[str]]],
     removed: Collection[str],
 ) -> Iterator[str]:
-    """Yield a note on change files, such as those of scriv, that a final release does not remove.
+    """Yield a note for each directory with change files, as scriv has them, that a final release does not remove.
 
-    `change_files` are tuples of a directory, the tool, its command and the files there.
+    `change_files` are tuples of a directory, the tool, the command to run, and the files; `removed` are the files
+    that the release removes.
     """
     version = next((str(bump.after) for bump in bumps if is_listed_in_changelogs(bump)), None)
     for directory, tool, command, files in change_files if version is not None else ():
@@ -167,14 +171,14 @@ def change_file_notes(
 
 
 def is_listed_in_changelogs(bump: VersionBump) -> bool:
-    """Return whether changelogs list the new version: only if it is no prerelease."""
+    """Return whether changelogs list the new version; prereleases are not listed."""
     return not bump.after.is_prerelease
 
 
 def _bumps_by_changelog(
     bumps: Sequence[VersionBump], changelogs: Mapping[str, str], contents: Mapping[str, bytes]
 ) -> dict[str, list[VersionBump]]:
-    """Return the changelogs with a heading for unreleased changes, mapped to the bumps listed in each."""
+    """Map the path of each changelog with a heading for unreleased changes to the bumps listed in it."""
     by_file: dict[str, list[VersionBump]] = {}
     for bump in bumps:
         file = changelogs.get(bump.package.name)
@@ -188,8 +192,8 @@ def _bumps_by_changelog(
 def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:
     """Return whether the content of a changelog has a heading for unreleased changes.
 
-    One with a version, such as `1.2.0 (unreleased)`, counts if that is the new version, or the final one of the
-    current development version.
+    A heading with a version, such as `1.2.0 (unreleased)`, counts if that is the new version, or the final one of
+    the current development version.
     """
     versions = {bump.after}
     if bump.before is not None and bump.before.is_devrelease and not bump.after.is_prerelease:
@@ -197,7 +201,7 @@ def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:
     return changelog.has_unreleased_heading(_decode_changelog(content), versions)
 
 
-def _is_pending(content: bytes) -> bool:
+def _has_any_unreleased_heading(content: bytes) -> bool:
     """Return whether a changelog has a heading `Unreleased`, or one such as `1.2.0 (unreleased)`."""
     return changelog.has_unreleased_heading(_decode_changelog(content), None)
 
@@ -205,7 +209,7 @@ def _is_pending(content: bytes) -> bool:
 def _has_unreleased_entries(content: bytes) -> bool:
     """Return whether the content of a changelog has text below a heading for unreleased changes."""
     try:
-        return not changelog.is_unreleased_empty(_decode_changelog(content))
+        return not changelog.is_unreleased_section_empty(_decode_changelog(content))
     except Blocked:
         return False
 

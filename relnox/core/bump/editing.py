@@ -35,7 +35,7 @@ def edits_between(
 ) -> Iterator[Edit]:
     """Yield an edit for each file whose content changes, sorted by path.
 
-    In `after`, None removes a file; `links` are the symbolic links, with their targets in `before`.
+    In `after`, None removes a file; `links` are the symbolic links, whose content is their target.
     """
     for file in sorted(after):
         if after[file] != before.get(file):
@@ -81,7 +81,7 @@ def edit_contents(
 def _replacements_by_file(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> tuple[dict[str, StringChanges], dict[str, list[tuple[VersionSource, str]]]]:
-    """Return by file the strings to replace in TOML, and the other version locations with their new text."""
+    """Return the strings to replace in TOML, and the other version locations with their new text, both by file."""
     strings: dict[str, StringChanges] = {}
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:

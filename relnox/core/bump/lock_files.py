@@ -45,7 +45,10 @@ def update_lock_file(
 ) -> str:
     """Return the text of a lock file with the new versions of packages and crates, and the new requirements.
 
-    `format_at` formats a version for a location. If the file does not have its usual form, ValueError is raised.
+    `format_at` formats a version for a location.
+
+    Raises:
+        ValueError: The file does not have its usual form.
     """
     match posixpath.basename(file):
         case "uv.lock":
@@ -58,7 +61,7 @@ def update_lock_file(
 
 def _update_uv_lock(file: str, text: str, resolved: ResolvedBumps, workspace: Workspace) -> str:
     """Return the text of a uv.lock; entries whose source is not the directory of a package stay."""
-    from_index = siblings_locked_from_index(file, text, resolved.updates, workspace)
+    from_index = packages_locked_from_index(file, text, resolved.updates, workspace)
     changes = {
         path: (old, new)
         for path, name, old, new in _specifier_changes(file, text, resolved.updates, workspace)
@@ -75,7 +78,7 @@ def _update_uv_lock(file: str, text: str, resolved: ResolvedBumps, workspace: Wo
 
 
 def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
-    """Return the text of a Cargo.lock; crates of the checkout have no source there."""
+    """Return the text of a Cargo.lock with new versions of bumped crates, whose entries have no source."""
     after = {
         (crate, place.text): bump.after
         for bump in bumps
@@ -92,10 +95,13 @@ def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
     )
 
 
-def siblings_locked_from_index(
+def packages_locked_from_index(
     file: str, text: str, updates: DependencyUpdates, workspace: Workspace
 ) -> list[str]:
-    """Return the packages whose new requirement a uv.lock cannot have yet, since it takes them from an index."""
+    """Return the packages whose new requirements a uv.lock cannot have before they are published.
+
+    That file locks them from an index instead of their directories. The result is empty for other lock files.
+    """
     if posixpath.basename(file) != "uv.lock":
         return []
     names = {name for _, name, _, _ in _specifier_changes(file, text, updates, workspace)}
@@ -106,7 +112,7 @@ def siblings_locked_from_index(
 def _specifier_changes(
     file: str, text: str, updates: DependencyUpdates, workspace: Workspace
 ) -> Iterator[tuple[KeyPath, str, str, str]]:
-    """Yield the path, the package, the old and the new text of each version specifier to change in a uv.lock."""
+    """Yield the version specifiers to change in a uv.lock: path, required package, old and new text."""
     if not updates:
         return
     document = documents.parse_toml(text)
@@ -128,28 +134,33 @@ def _specifier_changes(
 
 
 def _source_directory(entry: Mapping[str, Any], file: str) -> str | None:
-    """Return the directory that is the source of an entry in uv.lock, or None if it is none."""
+    """Return the directory that an entry of uv.lock is built from, relative to the root, or None."""
     source = table_at(entry, "source")
     paths = (source.get(key) for key in ("editable", "virtual", "directory"))
     return next((_resolve_path(file, path) for path in paths if isinstance(path, str)), None)
 
 
 def _resolve_path(file: str, path: str) -> str:
-    """Return a path that is relative to the directory of a file."""
+    """Return a path relative to the root, given one that is relative to the directory of `file`."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
 
 
 def _changed_specifiers(needs: Iterable[tuple[Dependency, str]]) -> Iterator[tuple[tuple[str, SpecifierSet], str]]:
-    """Yield the package and the old specifier of each changed requirement, with the new one as uv writes it."""
+    """Yield the package and the old specifier of each requirement in `needs`, with the new one as uv writes it.
+
+    `needs` has requirements with their new texts; those that are not in the syntax of PEP 508 are left out.
+    """
     for dependency, new_text in needs:
         if dependency.syntax == "pep508":  # the one that uv reads
-            clauses = sorted(parse_clauses(new_text, "pep508"), key=lambda clause: clause.parsed)
-            texts = [clause.operator + str(clause.parsed) + ".*" * ("*" in clause.version) for clause in clauses]
+            clauses = sorted(parse_clauses(new_text, "pep508"), key=lambda clause: clause.version)
+            texts = [
+                clause.operator + str(clause.version) + ".*" * ("*" in clause.version_text) for clause in clauses
+            ]
             yield (dependency.name, Requirement(dependency.text).specifier), ",".join(texts)
 
 
 def _nested_tables(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
-    """Yield each table in a value with its path."""
+    """Yield each table in a TOML value, at any depth, with its path of keys."""
     if isinstance(value, dict):
         yield path, value
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -162,7 +173,7 @@ def _update_npm_lock(
 ) -> str:
     """Return the text of a lock file of npm with the new version of the package.json beside it.
 
-    Another version than that of the package.json stays, since npm did not update it either.
+    A version other than that of the package.json stays, since npm did not update it either.
     """
     package_json = posixpath.join(posixpath.dirname(file), "package.json")
     paths: tuple[KeyPath, ...] = (("version",), ("packages", "", "version"))

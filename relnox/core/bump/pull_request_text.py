@@ -33,7 +33,7 @@ class PullRequestPackage(Record, kw_only=True):
         changes: The text about the new version in the package's changelog; empty if there is none.
         private: Whether the package is not published.
         last_release: The last release, with which this commit was compared, such as `1.2.0 on pypi`.
-        differences: What changes in its archives, and how.
+        differences: Pairs of what changes in its archives, and how.
     """
 
     name: str
@@ -71,13 +71,13 @@ def format_pull_request_body(
 
 
 def keep_checked_tasks(body: str, before: str) -> str:
-    """Return a body in which those items of its task list are checked that were checked in the body before."""
+    """Return `body` with those items of its task list checked that are checked in `before`, its previous text."""
     done = {uncheck_task(line).rstrip(): line.rstrip() for line in before.splitlines() if _CHECKED.match(line)}
     return "\n".join(done.get(line, line) for line in body.split("\n"))
 
 
 def uncheck_task(line: str) -> str:
-    """Return a line of a body in which an item of a task list is not checked: `- [ ] …` for `- [x] …`."""
+    """Return a line of a body with `- [ ]` for the `- [x]` of a checked item; other lines are unchanged."""
     return _CHECKED.sub("- [ ]", line)
 
 

@@ -33,14 +33,14 @@ _LAST_PARAGRAPH_OF_TRAILERS = re.compile(r"\n\n(?:[A-Za-z0-9-]+: .*\n)*[A-Za-z0-
 
 
 def add_trailers(message: str, key: str, bumps: Iterable[VersionBump]) -> str:
-    """Return a message with a trailer for each bump, in the same paragraph as trailers that it has already."""
+    """Return a message with a trailer `KEY: PACKAGE VERSION` for each bump, below the trailers that it has."""
     message = message.rstrip()
     separator = "\n" if _LAST_PARAGRAPH_OF_TRAILERS.search(message) else "\n\n"
     return message + separator + "\n".join(f"{key}: {bump.package.name} {bump.after}" for bump in bumps)
 
 
 def read_trailers(message: str, key: str = RELEASE) -> dict[str, Version]:
-    """Return the versions in the trailers of a message, by package; other lines may follow them."""
+    """Return the versions in the trailers of a message with this key, by package; other lines are ignored."""
     versions = {}
     for own_key, name, text in _TRAILER.findall(message.partition("\n")[2]):
         try:
@@ -65,7 +65,7 @@ _LEVEL_ORDER: tuple[Level | None, ...] = (None, "patch", "minor", "major")
 
 
 class Commit(NamedTuple):
-    """A commit.
+    """A git commit, with what decides which packages it changes.
 
     Attributes:
         id: The full commit ID.
@@ -101,7 +101,10 @@ class ReleaseHistory(NamedTuple):
 
 
 def current_versions(packages: Iterable[Package], history: Mapping[str, ReleaseHistory]) -> dict[str, Version]:
-    """Return the version of each package that has one: in its files, or of its last tag if it comes from tags."""
+    """Map packages to their versions, from their files or, if these come from tags, from their last tags.
+
+    Packages without a version are left out.
+    """
     versions = {}
     for package in packages:
         from_tag = (
@@ -212,7 +215,7 @@ def path_patterns_by_package(
     return path_patterns
 
 
-def without_development_commits(history: ReleaseHistory) -> ReleaseHistory:
+def omit_development_commits(history: ReleaseHistory) -> ReleaseHistory:
     """Return a release history without the commits that start a development version after a release."""
     commits = (commit for commit in history.commits if not read_trailers(commit.message, DEVELOPMENT))
     return history._replace(commits=tuple(commits))
@@ -260,8 +263,8 @@ def auto_bump_requests(
 ) -> dict[str, BumpRequest]:
     """Return the bump that `--part auto` requests for each package with something to release.
 
-    With `phase`, the new versions are prereleases of that phase. `selected_names` are named on the command line,
-    so that they may be released for the first time.
+    With `phase`, the new versions are prereleases of that phase. If other packages have tags, one without tags is
+    released only if it is in `selected_names`, those on the command line.
 
     Raises:
         Blocked: A prerelease is requested, but it would be lower than the version in the files.
@@ -316,7 +319,7 @@ def _request_for_manual_version(
 def bump_requests_from_own_changes(
     workspace: Workspace, history: Mapping[str, ReleaseHistory], config: Config
 ) -> dict[str, BumpRequest]:
-    """Return the bump that the commits of each package ask for, in case it is bumped because of other packages.
+    """Return the bump that each package's own commits ask for, for when it is bumped because of another package.
 
     There is none for a package whose version was raised by hand since its last release.
     """
@@ -361,5 +364,5 @@ def _request_from_changes(
         return None
     subject = commits[levels.index(level)].subject
     more = f" (and {format_count(len(levels) - 1, 'more commit')})" if len(levels) > 1 else ""
-    part = versioning.level_to_bump(current, level, shift=config.commits.major_version_zero)  # below 1.0
+    part = versioning.adjust_level_before_1_0(current, level, shift=config.commits.major_version_zero)  # below 1.0
     return BumpRequest(Bump(part=part, pre=phase), f"{level}: {subject}{more}")

@@ -25,7 +25,7 @@ from relnox.core.settings.config import Config
 from relnox.core.text import join_names
 from relnox.core.version_groups import VersionGroup, check_group_has_one_version, find_version_groups
 from relnox.core.versions import semver_compat, versioning
-from relnox.core.versions.version_locations import differing_locations_error, locations_agree
+from relnox.core.versions.version_locations import all_locations_have_version, inconsistent_version_error
 from relnox.core.versions.versioning import LEVELS, Bump, Level
 from relnox.core.workspace import Workspace
 from relnox.errors import Blocked, Problem
@@ -111,7 +111,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         group_bumps = (_bump_group(group, requests, current_versions, config, today) for group in groups)
         bumps = tuple(sorted(itertools.chain.from_iterable(group_bumps), key=lambda bump: bump.package.name))
         updates = _requirements_to_rewrite(workspace, bumps, config)
-        further = dict(_requests_for_group_members(groups, bumps, bases, requests, own_changes))
+        further = dict(_raised_requests_of_group_members(groups, bumps, bases, requests, own_changes))
         for name, causes in _causes_by_dependent(workspace, bumps, updates, bases, config).items():
             causing_names = ", ".join(dict.fromkeys(cause.package.name for cause in causes))
             request = BumpRequest(
@@ -121,9 +121,9 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
                 f"its requirement on {causing_names} changes",
             )
             if all(bump.package.name != name for bump in bumps):
-                further[name] = _raise_level(request, own_changes.get(name), bases[name])
+                further[name] = _raise_level_of_request(request, own_changes.get(name), bases[name])
             elif name in own_changes and name in requests:
-                raised = _raise_level(requests[name], request, bases[name])
+                raised = _raise_level_of_request(requests[name], request, bases[name])
                 if raised is not requests[name]:
                     further[name] = raised
         if not further:
@@ -131,11 +131,11 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
         requests |= further
 
 
-def version_location_problems(packages: Iterable[tuple[Package, Version | None]]) -> Iterator[Problem]:
-    """Yield a problem for each pair of a package and a version if not all locations of the version contain it."""
+def inconsistent_version_problems(packages: Iterable[tuple[Package, Version | None]]) -> Iterator[Problem]:
+    """Yield a problem for each package, given with its version, whose version locations do not all contain it."""
     for package, version in packages:
-        if package.other_locations and not locations_agree(package, version):
-            yield differing_locations_error(package, version, "--to VERSION")
+        if package.other_locations and not all_locations_have_version(package, version):
+            yield inconsistent_version_error(package, version, "--to VERSION")
 
 
 def _bump_group(
@@ -177,7 +177,10 @@ def _bump_group(
 def _base_version_of_group(
     group: VersionGroup, bumped_packages: Sequence[Package], versions: Mapping[str, Version], explicit: Bump | None
 ) -> Version | None:
-    """Return the version that a group is bumped from, or None if it has none yet and `--to` gives the first.
+    """Return the version that a group is bumped from, its highest one.
+
+    It is None if no package has a version, which is allowed if `explicit`, a bump with `--to`, gives the first
+    one.
 
     Raises:
         Blocked: A package has no version that can be bumped, or the versions of a fixed group differ.
@@ -246,14 +249,14 @@ def _causes_by_dependent(
     return {name: own for name, own in causes.items() if own}
 
 
-def _requests_for_group_members(
+def _raised_requests_of_group_members(
     groups: Iterable[VersionGroup],
     bumps: Sequence[VersionBump],
     current_versions: Mapping[str, Version],
     bump_requests: Mapping[str, BumpRequest],
     own_changes: Mapping[str, BumpRequest],
 ) -> Iterator[tuple[str, BumpRequest]]:
-    """Yield a request for each package bumped with its group, if its own changes ask for a higher level."""
+    """Yield the name and a request for each package of a bumped group whose own changes ask for a higher level."""
     by_name = {bump.package.name: bump for bump in bumps}
     for group in groups:
         requests = [bump_requests[package.name] for package in group.packages if package.name in bump_requests]
@@ -265,7 +268,7 @@ def _requests_for_group_members(
             name = package.name
             if name in by_name and name not in bump_requests and name in own_changes:
                 request = BumpRequest(highest.bump, by_name[name].reason)
-                raised = _raise_level(request, own_changes[name], current_versions[name])
+                raised = _raise_level_of_request(request, own_changes[name], current_versions[name])
                 if raised is not request:
                     yield name, raised
 
@@ -291,8 +294,8 @@ def _bump_of_dependent(current: Version, causes: Sequence[VersionBump], config: 
     return Bump(part=level, pre=versioning.phase_of(new_prereleases[0]) if new_prereleases else None)
 
 
-def _raise_level(request: BumpRequest, other: BumpRequest | None, current: Version) -> BumpRequest:
-    """Return a request with the level of `other`, if that is higher; a phase stays.
+def _raise_level_of_request(request: BumpRequest, other: BumpRequest | None, current: Version) -> BumpRequest:
+    """Return a request with the level of `other`, if that is higher; a phase such as beta stays.
 
     Requests for a development version or for the current version have no level and stay as they are.
     """
@@ -369,10 +372,10 @@ def _requirements_to_rewrite(
 def _new_requirement_text(dependency: Dependency, bump: VersionBump, config: Config) -> str | None:
     """Return the text of a requirement after the package it names is bumped, or None if it is unchanged.
 
-    With `update-requirements = "never"`, the result is the one of `out-of-range`: a text means that the
-    requirement excludes the new version. A requirement in a table of another tool is unchanged if it does not
-    allow the current version, since it is not about that one. A requirement in Cargo.toml on the current version
-    always becomes one on the new version.
+    `update-requirements = "never"` counts as `out-of-range`: then a text means that the requirement excludes the
+    new version. In a table of another tool, a requirement that does not allow the current version is unchanged,
+    since it is not about that one. A requirement in Cargo.toml on the current version always becomes one on the
+    new version.
     """
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
     if dependency.syntax == "cargo":

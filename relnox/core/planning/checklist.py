@@ -1,4 +1,4 @@
-"""What a checklist found, item by item."""
+"""The items of a release checklist, each with what was found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CheckStatus = Literal["ok", "warning", "failed", "not checkable here", "skipped"
 
 
 class CheckedItem(Record, kw_only=True):
-    """One item of a checklist.
+    """An item of a release checklist, with what was found.
 
     Attributes:
         name: The name of the item, such as `version-new`.
@@ -36,12 +36,12 @@ class CheckedItem(Record, kw_only=True):
     steps: tuple[str, ...] = ()
 
 
-def problems_of(items: Sequence[CheckedItem]) -> list[Problem]:
-    """Return what is wrong with all items, in their order."""
+def problems_of_checklist(items: Sequence[CheckedItem]) -> list[Problem]:
+    """Return the problems of all items of a checklist, in their order."""
     return [problem for item in items for problem in item.problems]
 
 
-def summarize_items(items: Sequence[CheckedItem]) -> str:
+def summarize_checklist(items: Sequence[CheckedItem]) -> str:
     """Return how many items have each status, the worst first: `2 failed, 3 warnings, 20 ok`."""
     counts = Counter(item.status for item in items)
     order: tuple[CheckStatus, ...] = ("failed", "warning", "not checkable here", "skipped", "by hand", "ok")

@@ -118,21 +118,24 @@ class Outcome(Record):
         return tuple(file for index, file in uploads if (index, file.filename) in public)
 
     @property
-    def items(self) -> tuple[CheckedItem, ...]:
+    def checklist(self) -> tuple[CheckedItem, ...]:
         """The items of the plan's checklist, with the results of the steps that decide them."""
         by_key = {result.step.key: result for result in self.results}
         return tuple(
-            _with_results(item, [by_key[key] for key in item.steps if key in by_key]) for item in self.plan.items
+            _add_results_to_item(item, [by_key[key] for key in item.steps if key in by_key])
+            for item in self.plan.items
         )
 
     @property
-    def warnings(self) -> int:
+    def warning_count(self) -> int:
         """The number of warnings, including those of the tasks that this task ran."""
-        return sum(len(result.warnings) for result in self.results) + sum(stage.warnings for stage in self.stages)
+        return sum(len(result.warnings) for result in self.results) + sum(
+            stage.warning_count for stage in self.stages
+        )
 
 
-def _with_results(item: CheckedItem, results: Sequence[StepFinished]) -> CheckedItem:
-    """Return an item with what its steps found; one whose step was not run to its end is not checkable."""
+def _add_results_to_item(item: CheckedItem, results: Sequence[StepFinished]) -> CheckedItem:
+    """Return an item of a checklist with what its steps found; it is not checkable if one of them was aborted."""
     if not results:
         return item
     errors = [result.error for result in results if result.error is not None]

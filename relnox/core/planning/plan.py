@@ -72,7 +72,7 @@ class Plan(Record, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """The digest of the plan; see `plan_digest`."""
+        """The SHA-256 hash, in hex, of the task, the commit and the steps."""
         return plan_digest(self.to_document())
 
     def to_document(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Plan(Record, kw_only=True):
 
 
 class PlanBuilder:
-    """A plan in the making, whose attributes have the values of the fields of `Plan` so far."""
+    """Collects the steps, problems and notes of a plan, in attributes that are named like the fields of `Plan`."""
 
     def __init__(self, task: str, *, continue_on_error: bool = False) -> None:
         self.task = task
@@ -105,12 +105,12 @@ class PlanBuilder:
         self.steps: list[Step] = []
 
     def add(self, *steps: S) -> tuple[S, ...]:
-        """Add steps, and return them, for what needs them."""
+        """Add steps, and return them, so that other steps can need them."""
         self.steps += steps
         return steps
 
     def add_problems(self, problems: Iterable[Problem], options: object) -> None:
-        """Add problems; one that a set option ignores becomes a note, and the fixes of others name that option."""
+        """Add problems, or notes for those that a set option ignores; the fixes of others name that option."""
         for problem in problems:
             flag = f"--{problem.allow.replace('_', '-')}"
             if not problem.allow:
@@ -120,8 +120,8 @@ class PlanBuilder:
             else:
                 self.problems.append(problem.but(fix=f"{problem.fix}; to ignore it: {flag}", allow=""))
 
-    def plan(self, **more: Any) -> Plan:
-        """Return the plan; `more` are further fields of it."""
+    def build(self, **more: Any) -> Plan:
+        """Return the plan; `more` has the fields that are no attributes of this object."""
         return Plan(
             task=self.task,
             steps=tuple(self.steps),

@@ -98,7 +98,7 @@ class Step(Record, ABC, kw_only=True):
 
     @abstractmethod
     def apply(self, run: Any) -> Any:
-        """Do it, and return the result, which later steps read with `run.result`."""
+        """Do what the title says, and return the result, which later steps read with `run.result`."""
 
     def verify(self, run: Any, result: Any) -> str:
         """Describe what was done: the result if that is text, else what `reason_to_skip` says now.
@@ -136,8 +136,8 @@ class Step(Record, ABC, kw_only=True):
         return None
 
     @property
-    def invalidated_package(self) -> str | None:
-        """The package whose archives must not be released if the step fails, or None."""
+    def package_invalidated_by_failure(self) -> str | None:
+        """The package whose archives must not be released if this step fails, or None."""
         return None
 
 

@@ -89,15 +89,20 @@ class ReleaseDiff(Record, kw_only=True):
     unread: tuple[str, ...] = ()
 
     def changes(self, *, full: bool = False) -> Iterator[tuple[str, str]]:
-        """Yield what changes, and how: sizes first; with `full`, every name instead of a few."""
+        """Yield pairs of what changes and how, such as `license` and `MIT → none`, sizes first.
+
+        With `full`, they have every name instead of a few.
+        """
         yield "size", join_names(map(str, self.sizes), len(self.sizes) if full else _MAX_SIZES) or "-"
-        yield from _added_and_removed("archives", *(map(_kind_or_tags, files) for files in self.files), full=full)
+        yield from _added_and_removed_names(
+            "archives", *(map(_kind_or_tags, files) for files in self.files), full=full
+        )
         for before, after in self.archives:
-            yield from _added_and_removed(f"files in {after.kind}", before.members, after.members, full=full)
+            yield from _added_and_removed_names(f"files in {after.kind}", before.members, after.members, full=full)
         if self.archives:  # that of the wheel, which is what installers read
             before, after = max(self.archives, key=lambda pair: pair[1].kind)
-            yield from _added_and_removed("requirements", before.requires, after.requires, full=full)
-            yield from _added_and_removed("entry points", before.entry_points, after.entry_points, full=full)
+            yield from _added_and_removed_names("requirements", before.requires, after.requires, full=full)
+            yield from _added_and_removed_names("entry points", before.entry_points, after.entry_points, full=full)
             for what, old, new in (
                 ("Requires-Python", before.requires_python, after.requires_python),
                 ("license", before.license, after.license),
@@ -147,7 +152,7 @@ def _budget_error(code: str, lines: Sequence[str], setting: str) -> Problem:
 
 
 def find_counterpart(filename: str, others: Iterable[str]) -> str | None:
-    """Return the file of another release that has the same kind and the most similar tags, or None."""
+    """Return the file name among `others` that has the same kind and the most similar tags, or None."""
     ending, parts = ".whl" if filename.endswith(".whl") else ".tar.gz", _wheel_tags(filename)
     candidates = [other for other in others if other.endswith(ending)]
     return max(sorted(candidates), key=lambda other: len(parts & _wheel_tags(other)), default=None)
@@ -171,7 +176,7 @@ def _kind_or_tags(filename: str) -> str:
     return "wheel" if tags in ("py3-none-any", "py2.py3-none-any") else tags
 
 
-def _added_and_removed(
+def _added_and_removed_names(
     what: str, before: Iterable[str], after: Iterable[str], *, full: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield pairs of `what` and the names added (`+name`) and removed (`-name`), if any; `full` for all names."""

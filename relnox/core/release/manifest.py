@@ -1,4 +1,4 @@
-"""The record of what was built, in JSON and text form.
+"""The manifest of a build, which lists its files, in JSON and text form.
 
 The JSON form is a superset of what `python -m build --report` writes (build 1.6): a program that reads that report
 can also read this manifest.
@@ -68,7 +68,7 @@ class Distribution(Record, kw_only=True):
 
 
 class PackageFacts(Record, kw_only=True):
-    """What publishing needs to know of a package; its tags are the prefix, the version and the suffix."""
+    """What publishing needs to know of a package; its tags consist of the prefix, the version and the suffix."""
 
     name: str
     directory: str
@@ -123,7 +123,7 @@ class Manifest(Record, kw_only=True):
         """Return the files of one package."""
         return tuple(file for file in self.distributions if file.package == package)
 
-    def version(self, package: str) -> Version:
+    def version_of(self, package: str) -> Version:
         """Return the version of a package that has files in the manifest."""
         return self.files_of(package)[0].version
 
@@ -168,7 +168,7 @@ class Manifest(Record, kw_only=True):
         lines = [f"Built {self.time} from {origin}{' with uncommitted changes' if self.dirty else ''}"]
         lines += [f"INCOMPLETE: without {', '.join(self.missing)}"] if self.missing else []
         for package in self.packages:
-            lines += ["", f"{package} {self.version(package)}"]
+            lines += ["", f"{package} {self.version_of(package)}"]
             for file in self.files_of(package):
                 lines += [
                     f"  {file.filename}  ({file.kind}, {format_count(file.size, 'byte')})",
@@ -219,6 +219,7 @@ def _check_type(value: object, kind: type[T]) -> T:
 
 
 def _check_commit(value: object) -> str | None:
+    """Return a full commit ID or None, or raise ValueError for any other value."""
     if value is None:
         return None
     if re.fullmatch(_COMMIT, commit := _check_type(value, str)) is None:
@@ -227,21 +228,25 @@ def _check_commit(value: object) -> str | None:
 
 
 def _check_time(value: object) -> str:
+    """Return a time in ISO 8601, or raise ValueError for any other value."""
     datetime.fromisoformat(time := _check_type(value, str))
     return time
 
 
 def _check_package_name(name: str) -> str:
+    """Return a normalized name, or raise ValueError for any other name."""
     if not is_valid_name(name) or normalize_name(name) != name:
         raise ValueError(f"{name!a} is not a normalized package name")
     return name
 
 
 def _check_package_names(value: object) -> tuple[str, ...]:
+    """Return a list of normalized names as a tuple, or raise ValueError for any other value."""
     return tuple(map(_check_package_name, _check_texts(value)))
 
 
 def _check_texts(value: object) -> tuple[str, ...]:
+    """Return a list of strings as a tuple, or raise ValueError for any other value."""
     return tuple(_check_type(text, str) for text in _check_type(value, list))
 
 

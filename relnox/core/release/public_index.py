@@ -39,11 +39,11 @@ _PLATFORMS = re.compile(
 )
 
 
-def storage_limit(megabytes: int | None) -> int:
-    """Return the limit of all files of a project in bytes, which a setting may have in millions of bytes."""
+def storage_limit_in_bytes(megabytes: int | None) -> int:
+    """Return the limit of all files of a project; a setting has it in millions of bytes, None is the usual one."""
     return MAX_PROJECT_SIZE if megabytes is None else megabytes * 10**6
 
 
-def accepts_platform(tag: str) -> bool:
+def accepts_platform_tag(tag: str) -> bool:
     """Return whether wheels with a platform tag such as `win_amd64` are accepted."""
     return _PLATFORMS.fullmatch(tag) is not None

@@ -41,7 +41,7 @@ class FileCheck(StrEnum):
 
 
 class FileState(StrEnum):
-    """The state of a file on the index."""
+    """What is known of a file on the index, from its upload and the last checks."""
 
     VERIFIED = "public, verified"
     """Listed with the hash of the built file, and its bytes are served."""
@@ -118,10 +118,11 @@ def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[Exi
     return ExitCode.worst([*errors]) or ExitCode.FAILED
 
 
-def add_public_files(error: Problem, index: str, names: Sequence[str], public: Sequence[str]) -> None:
+def add_public_files_to_error(error: Problem, index: str, names: Sequence[str], public: Sequence[str]) -> None:
     """Add the files that are already public to an error that occurred before the first upload.
 
-    `names` are all files of the release, `public` those that the index lists with the hashes in the manifest.
+    Its exit code changes as well. `names` are all files of the release, `public` those that the index lists with
+    the hashes in the manifest.
     """
     if not public:
         return
@@ -172,7 +173,7 @@ class Publisher(Record, kw_only=True):
 
     @property
     def as_document(self) -> dict[str, str]:
-        """The `publisher` object in provenance."""
+        """The publisher as the JSON object `publisher` in provenance (PEP 740)."""
         return {"kind": self.kind, **dict(self.fields)}
 
     @property

@@ -29,16 +29,16 @@ _MENTION = re.compile(r"(?<![\w`])@(?=\w)")
 
 def release_marker(tag: str) -> str:
     """Return the HTML comment that marks the release page of a tag as made by relnox."""
-    return f"<!-- relnox: release {_quote_tag(tag)} -->"
+    return f"<!-- relnox: release {_percent_encode_tag(tag)} -->"
 
 
 def is_made_by_relnox(body: str, tag: str) -> bool:
-    """Return whether the text of a tag's release page has the mark of relnox."""
+    """Return whether the text of a tag's release page contains the marker of relnox."""
     return release_marker(tag) in split_lines(body)
 
 
-def _quote_tag(tag: str) -> str:
-    """Return a tag without characters that could end a comment."""
+def _percent_encode_tag(tag: str) -> str:
+    """Percent-encode the characters of a tag that could end an HTML comment."""
     return re.sub(r"[^\w./+@-]|--", lambda match: "".join(f"%{ord(char):02X}" for char in match[0]), tag)
 
 
@@ -48,7 +48,7 @@ def _quote_tag(tag: str) -> str:
 def format_installation_section(
     tag: str, versions: Mapping[str, Version], files: Sequence[Distribution], *, index_url: str, limit: int
 ) -> str:
-    """Return the section that tells how to install the packages, with its markers.
+    """Return the section that tells how to install the packages, between its markers.
 
     `index_url` is the simple API of the index that has the files, or empty for the one that pip uses by default.
     The hashes of the files are left out if they have more characters than the limit.
@@ -71,12 +71,12 @@ def format_installation_section(
 
 
 def has_section(body: str, section: str) -> bool:
-    """Return whether a text has a section; forges change line ends and trailing white space."""
+    """Return whether a text has a section, apart from line ends and trailing white space, which forges change."""
     return _normalize_line_ends(section) in _normalize_line_ends(body)
 
 
 def replace_section(body: str, tag: str, section: str) -> str:
-    """Return the text of a release page with the section about installation replaced, or appended."""
+    """Return the text of a release page with its section about installation replaced; if it has none, at the end."""
     first, last = _section_markers(tag)
     start, end = body.find(first), body.find(last)
     if 0 <= start < end:
@@ -86,7 +86,7 @@ def replace_section(body: str, tag: str, section: str) -> str:
 
 def _section_markers(tag: str) -> tuple[str, str]:
     """Return the HTML comments before and after the section about installation."""
-    name = f"relnox: installation {_quote_tag(tag)}"
+    name = f"relnox: installation {_percent_encode_tag(tag)}"
     return f"<!-- {name} -->", f"<!-- /{name} -->"
 
 
@@ -146,7 +146,7 @@ def join_paragraph_lines(text: str) -> str:
 
 
 def format_commit_notes(commits: Iterable[tuple[str, str]]) -> str:
-    """Return a list of commits, given by subject and id; they notify no user and have no markup."""
+    """Return a Markdown list of commits, given by subject and ID, without markup and mentions of users."""
     return "\n".join(f"- {escape_markup(subject)} ({commit[:10]})" for subject, commit in commits)
 
 

@@ -63,7 +63,7 @@ def to_markdown(text: str, file: str = "") -> str:
 
 
 def _make_code_node(_: str, rawtext: str, text: str, *__: Any, **___: Any) -> tuple[list[Any], list[Any]]:
-    """Return the text of an unknown role as code: a number is an issue; of `text <target>` the text is shown."""
+    """Return the shown text of an unknown role as a node of code, without messages; a number gets a `#`."""
     title = _shown_text_of_role(nodes.unescape(text))
     return [nodes.literal(rawtext, f"#{title}" if title.isdigit() else title)], []
 
@@ -75,7 +75,10 @@ def _shown_text_of_role(text: str) -> str:
 
 
 class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no types
-    """A directive that docutils does not know: its content, after what `versionadded` and the like say."""
+    """A directive that docutils does not know: it is replaced by its content.
+
+    A line before that says what `versionadded` and the like say.
+    """
 
     has_content = True
     optional_arguments = 1

@@ -87,10 +87,18 @@ def compare_files(package: str, files: Collection[str], settings: Mapping[str, t
     return FileComparison(
         missing=(
             *([] if any(file.endswith(".tar.gz") for file in files) else [_SDIST]),
-            *(name for name in expected if not any(_provides(tags, name) for tags in wheels.values())),
+            *(
+                name
+                for name in expected
+                if not any(_match_build_identifier(tags, name) for tags in wheels.values())
+            ),
         ),
         unexpected=tuple(
-            sorted(file for file, tags in wheels.items() if not any(_provides(tags, name) for name in expected))
+            sorted(
+                file
+                for file, tags in wheels.items()
+                if not any(_match_build_identifier(tags, name) for name in expected)
+            )
         ),
     )
 
@@ -146,7 +154,7 @@ def _tags_in_filename(wheel: str) -> frozenset[Tag]:
         return frozenset()
 
 
-def _provides(tags: frozenset[Tag], identifier: str) -> bool:
+def _match_build_identifier(tags: frozenset[Tag], identifier: str) -> bool:
     """Return whether a wheel with these tags is the one that a build identifier such as `cp312-win32` asks for."""
     if identifier == _PURE:
         return any(str(tag) == _PURE for tag in tags)

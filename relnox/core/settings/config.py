@@ -26,9 +26,9 @@ from relnox.core.settings.release_lines import ReleaseLine, ReleaseLineSetting
 from relnox.core.settings.schema import (
     EMPTY,
     Field,
-    Kind,
     ListOf,
     Number,
+    SettingKind,
     Settings,
     Table,
     TableOf,
@@ -38,7 +38,7 @@ from relnox.core.settings.schema import (
     required_setting,
     setting,
 )
-from relnox.core.text import did_you_mean
+from relnox.core.text import suggest_name
 from relnox.core.versions.semver_compat import Scheme
 from relnox.errors import Blocked
 
@@ -54,7 +54,7 @@ A requirement without a version stays without one under every policy.
 """
 
 
-PATH = Text(rule=rules.file_path, convert=lambda path: posixpath.normpath(path.replace("\\", "/")))
+PATH = Text(rule=rules.file_path_problem, convert=lambda path: posixpath.normpath(path.replace("\\", "/")))
 """The kind of a setting that is a path below the root; its value is a normalized POSIX path."""
 
 
@@ -78,7 +78,7 @@ class VersionFileConfig(Settings):
     pattern: str | None = setting(
         None,
         "A regular expression with a group named `version`; `^` and `$` match at line ends.",
-        rule=rules.pattern,
+        rule=rules.pattern_problem,
         otherwise="that of the file's format",
     )
     count: int = setting(1, "The number of matches; 0 excludes the file.")
@@ -93,7 +93,7 @@ class VersionFileConfig(Settings):
     )
 
 
-_COMMIT_TYPES = ListOf(Text(rule=rules.commit_type))
+_COMMIT_TYPES = ListOf(Text(rule=rules.commit_type_problem))
 
 
 class CommitsConfig(Settings):
@@ -120,16 +120,18 @@ class TestConfig(Settings):
 
     __test__ = False  # pytest would collect it by its name
 
-    command: tuple[str, ...] = setting((), "The command, as a list of words.", ListOf(Text(), first=rules.command))
+    command: tuple[str, ...] = setting(
+        (), "The command, as a list of words.", ListOf(Text(), first=rules.command_problem)
+    )
     requires: tuple[str, ...] = setting(
-        (), "Additional requirements of the tests.", ListOf(Text(rule=rules.requirement))
+        (), "Additional requirements of the tests.", ListOf(Text(rule=rules.requirement_problem))
     )
     env: Mapping[str, str] = setting(
-        EMPTY, "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable_name))
+        EMPTY, "Environment variables.", TableOf(Text(), keys=Text(rule=rules.variable_name_problem))
     )
 
 
-def _by_package_setting(help: str, kind: Kind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
+def _by_package_setting(help: str, kind: SettingKind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
     """Declare a setting that is a table with a value for each package."""
     return setting(EMPTY, help, TableOf(kind, keys=PACKAGE_NAME), otherwise=otherwise)
 
@@ -145,7 +147,7 @@ class BuildConfig(TaskConfig):
 
     commands: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "The command that builds the archives of a package; `{output}` is the output directory.",
-        ListOf(Text(), first=rules.command, may_be_empty=False, contains="{output}"),
+        ListOf(Text(), first=rules.command_problem, may_be_empty=False, contains="{output}"),
         otherwise="the build backend",
     )
 
@@ -171,17 +173,17 @@ class VerifyConfig(TaskConfig):
 
     smoke: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "Expressions that must run without an error in the installed environment.",
-        ListOf(Text(rule=rules.expression)),
+        ListOf(Text(rule=rules.expression_problem)),
     )
     modules: Mapping[str, tuple[str, ...]] = _by_package_setting(
-        "Modules to import.", ListOf(Text(rule=rules.module)), otherwise="those of the wheel"
+        "Modules to import.", ListOf(Text(rule=rules.module_problem)), otherwise="those of the wheel"
     )
     extras: Mapping[str, tuple[str, ...]] = _by_package_setting(
         "Extras that the package needs to be imported.", ListOf(Text())
     )
     skip: Mapping[str, str] = _by_package_setting("Packages to skip, with the reason.", Text())
 
-    def checks(self, package: str, *, metadata_only: bool) -> InstallChecks:
+    def install_checks(self, package: str, *, metadata_only: bool) -> InstallChecks:
         """Return the checks that are made after the given package is installed."""
         return InstallChecks(
             modules=self.modules.get(package),
@@ -233,16 +235,16 @@ HookEvent = Literal["edit-bump", "before-build", "before-publish", "after-publis
 
 
 class Hook(Settings):
-    """A hook."""
+    """A program that runs at an event of a release."""
 
     run: tuple[str, ...] = required_setting(
         "The program and its arguments, without a shell.",
-        ListOf(Text(), first=rules.command, may_be_empty=False),
+        ListOf(Text(), first=rules.command_problem, may_be_empty=False),
     )
     env: Mapping[str, str] = setting(
         EMPTY,
         "Environment variables.",
-        TableOf(Text(), keys=Text(rule=rules.variable_name)),
+        TableOf(Text(), keys=Text(rule=rules.variable_name_problem)),
     )
     time_limit: int = setting(900, "Seconds until it is killed, with all processes that it started.")
 
@@ -294,7 +296,7 @@ class CiConfig(Settings):
     tokens: Mapping[str, str] = setting(
         EMPTY,
         "The secret with the token of an index, by index; an index without one uses Trusted Publishing.",
-        TableOf(Text(rule=rules.variable_name)),
+        TableOf(Text(rule=rules.variable_name_problem)),
     )
     workflows: tuple[str, ...] = setting(
         ("release", "checks", "verify-public"),
@@ -305,7 +307,7 @@ class CiConfig(Settings):
     python: str | None = setting(
         None,
         "The Python that jobs run on, such as 3.13.",
-        Text(rule=rules.python_version),
+        Text(rule=rules.python_version_problem),
         otherwise="the runner's",
     )
 
@@ -316,7 +318,7 @@ class DiffConfig(Settings):
     max_growth: str | None = setting(
         None,
         "How much larger than in the last release a file may be, such as `20%` or `2 MB`.",
-        rule=rules.growth,
+        rule=rules.growth_problem,
         otherwise="any size",
     )
     top_level: tuple[str, ...] = setting(
@@ -389,22 +391,22 @@ class Config(Settings):
         ReleaseLineSetting(),
         otherwise="any",
     )
-    remote: str = setting("origin", "The git remote that releases are pushed to.", rule=rules.remote)
+    remote: str = setting("origin", "The git remote that releases are pushed to.", rule=rules.remote_problem)
     commit_message: str = setting(
         "Release {version}",
         "The message of release commits, with `{version}` and `{packages}`.",
-        rule=rules.message,
+        rule=rules.message_problem,
     )
     tag_format: str | None = setting(
         None,
         "The format of tags, with `{version}`, `{name}` and `{directory}`.",
-        rule=rules.tag_format,
+        rule=rules.tag_format_problem,
         otherwise="the usual form that all existing tags have",
     )
     tag_formats: Mapping[str, str] = setting(
         EMPTY,
         "Tag formats of single packages, by name or directory, or a glob of either.",
-        TableOf(Text(rule=rules.tag_format), keys=PACKAGE_PATTERN),
+        TableOf(Text(rule=rules.tag_format_problem), keys=PACKAGE_PATTERN),
     )
     paths: Mapping[str, tuple[str, ...]] = setting(
         EMPTY,
@@ -453,7 +455,7 @@ class Config(Settings):
     pass_env: tuple[str, ...] = setting(
         (),
         "Variables that look like credentials and that builds, tests and tools may read.",
-        rule=rules.passed_variable,
+        rule=rules.passed_variable_problem,
     )
     on_visible_credentials: Literal["warn", "refuse"] = setting(
         "warn",
@@ -466,7 +468,7 @@ class Config(Settings):
     indexes: Mapping[str, IndexConfig] = setting(
         EMPTY,
         "Indexes of the project, by name.",
-        TableOf(Table(IndexConfig), keys=Text(rule=rules.index_name)),
+        TableOf(Table(IndexConfig), keys=Text(rule=rules.index_name_problem)),
     )
     targets: Mapping[str, str] = setting(
         EMPTY,
@@ -514,8 +516,8 @@ class Config(Settings):
         return cls(**vars(config), is_written=True)
 
     @property
-    def has_public_rules(self) -> bool:
-        """Whether every index that a release may go to accepts only what the public index accepts."""
+    def follows_public_rules(self) -> bool:
+        """Whether every index that a release may go to has the rules of the public index."""
         names = set(self.targets.values()) or {name for name, own in self.indexes.items() if own.production}
         return all(name not in self.indexes or self.indexes[name].public_rules for name in names)
 
@@ -525,7 +527,7 @@ class Config(Settings):
 
 
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
-    """Return the kind that validates `[tool.relnox]`, where a table such as `build` may set these options."""
+    """Return the kind that validates `[tool.relnox]`; `options` has the options that tables, by name, may set."""
     fields = (
         field.with_options(options[field.key]) if field.key in options else field for field in fields_of(Config)
     )
@@ -533,8 +535,8 @@ def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
 
 
 def check_package_names(config: Config, packages: Sequence[Package]) -> None:
-    """Raise `Blocked` if a name or a pattern in the settings matches no package, or an extra is not there."""
-    for kind, text, where in _texts_of_kind(Table(Config), config, "tool.relnox"):
+    """Raise `Blocked` if a package name, a pattern or an extra in the settings does not exist in the workspace."""
+    for kind, text, where in _texts_in_setting(Table(Config), config, "tool.relnox"):
         if kind is PACKAGE_NAME or kind is PACKAGE_GLOB:
             matches = any(fnmatchcase(package.name, text) for package in packages)
         elif kind is PACKAGE_PATTERN:
@@ -548,7 +550,7 @@ def check_package_names(config: Config, packages: Sequence[Package]) -> None:
             raise Blocked(
                 "package-unknown",
                 f"{text!r} in {where} matches no package of this workspace",
-                fix=did_you_mean(normalize_path(text.removeprefix("!")), names),
+                fix=suggest_name(normalize_path(text.removeprefix("!")), names),
             )
     for package in packages:
         for extra in config.verify.extras.get(package.name, ()):
@@ -556,29 +558,31 @@ def check_package_names(config: Config, packages: Sequence[Package]) -> None:
                 raise Blocked(
                     "setting-invalid",
                     f"{extra!r} in [tool.relnox.verify] extras: {package.name} has no such extra",
-                    did_you_mean(name, package.extras) if package.extras else "remove it",
+                    suggest_name(name, package.extras) if package.extras else "remove it",
                 )
 
 
-def _texts_of_kind(kind: Kind, value: Any, table: str, key: str = "") -> Iterator[tuple[Kind, str, str]]:
-    """Yield each string in a setting, with its kind, and where it is: `[tool.relnox.build] commands`."""
+def _texts_in_setting(
+    kind: SettingKind, value: Any, table: str, key: str = ""
+) -> Iterator[tuple[SettingKind, str, str]]:
+    """Yield the kind, the text and the place (`[tool.relnox.build] commands`) of each string in a setting."""
     match kind:
         case Text():
             yield kind, value, f"[{table}] {key}"
         case ListOf(item=item):
             for element in value:
-                yield from _texts_of_kind(item, element, table, key)
+                yield from _texts_in_setting(item, element, table, key)
         case TableOf(item=item, keys=keys):
             for name, element in value.items():
                 yield keys, name, f"[{table}] {key}"
                 if isinstance(item, Table):
-                    yield from _texts_of_kind(item, element, f"{table}.{key}.{name}")
+                    yield from _texts_in_setting(item, element, f"{table}.{key}.{name}")
                 else:
-                    yield from _texts_of_kind(item, element, table, key)
+                    yield from _texts_in_setting(item, element, table, key)
         case Table():
             inner = f"{table}.{key}" if key else table
             for field in fields_of(type(value)):
                 if value.is_set(field.name):
-                    yield from _texts_of_kind(field.kind, getattr(value, field.name), inner, field.key)
+                    yield from _texts_in_setting(field.kind, getattr(value, field.name), inner, field.key)
         case _:
             pass

@@ -14,27 +14,27 @@ from typing import Any, ClassVar, Literal, TypeVar
 from relnox.core.settings import rules
 from relnox.core.settings.schema import (
     Field,
-    Kind,
     ListOf,
     PathText,
+    SettingKind,
     Settings,
     Source,
     Text,
     Value,
     fields_of,
-    kind_of,
+    kind_of_default,
 )
 from relnox.errors import Blocked
 
 RemoteTags = Literal["never", "if-none", "always"]
 
-DOCUMENT = Text(rule=rules.document)
+DOCUMENT = Text(rule=rules.document_problem)
 """The kind of an option that is the path of a document to read or write."""
-PATH = PathText(rule=rules.document)
+PATH = PathText(rule=rules.document_problem)
 """The kind of an option that is the path of a file or directory of the project."""
 PATHS = ListOf(PATH)
 """The kind of a list of such paths."""
-PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version))
+PYTHON_VERSIONS = ListOf(Text(rule=rules.python_version_problem))
 """The kind of a list of Python versions."""
 
 
@@ -42,7 +42,7 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     default: Value,
     help: str,  # noqa: A002 - as in argparse and invoke
     *,
-    kind: Kind | None = None,
+    kind: SettingKind | None = None,
     choices: tuple[str, ...] = (),
     metavar: str = "",
     short: str = "",
@@ -60,7 +60,7 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
         sources = ("file", "environment", "command line")
     elif in_environment:
         sources = ("environment", "command line")
-    kind = kind or kind_of(default, choices)
+    kind = kind or kind_of_default(default, choices)
     return Field(default, help, kind, sources, metavar=metavar, short=short, setting=setting)
 
 
@@ -132,7 +132,7 @@ def resolve_option_values(
     file: Mapping[str, Value],
     defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> O:
-    """Return the options with the value of the nearest place that sets each.
+    """Return the options, each with the value from the place of highest precedence that sets it.
 
     Except for `environment`, which has all environment variables, the mappings have values by field name: `file`
     those of the task's table in the settings, and `defaults` those that a noxfile or tasks file sets.
@@ -143,7 +143,7 @@ def resolve_option_values(
     values: dict[str, Any] = {}
     is_positional_set = any(name in command_line for name in declaration.positional)
     for option in fields_of(declaration):
-        name, variable = option.name, option.environment
+        name, variable = option.name, option.environment_variable
         if name in command_line:
             values[name] = command_line[name]
         elif variable in environment:

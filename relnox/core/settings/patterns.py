@@ -19,9 +19,9 @@ from relnox.core.settings import rules
 from relnox.core.settings.schema import Text
 from relnox.errors import Blocked
 
-DISTRIBUTION_NAME = Text(rule=rules.distribution_name, convert=normalize_name)
+DISTRIBUTION_NAME = Text(rule=rules.distribution_name_problem, convert=normalize_name)
 """The kind of a setting that names a package, which need not be in the workspace."""
-PACKAGE_NAME = Text(rule=rules.distribution_name, convert=normalize_name)
+PACKAGE_NAME = Text(rule=rules.distribution_name_problem, convert=normalize_name)
 """The kind of a setting that names a package of the workspace; `check_package_names` checks that it exists."""
 PACKAGE_GLOB = Text(convert=normalize_name)
 """The kind of a setting that is the name of a package of the workspace, or a glob of names."""
@@ -63,8 +63,8 @@ def matches_package(pattern: str, package: Package) -> bool:
     return fnmatchcase(package.name, normalize_name(path)) or fnmatchcase(package.directory, path)
 
 
-def _file_pattern(text: str) -> Blocked | None:
-    """Check that a text is a valid pattern for files."""
+def _file_pattern_problem(text: str) -> Blocked | None:
+    """Return the problem with a pattern for files, or None if it is valid."""
     why = None
     if {"..", "."} & {*text.removeprefix("!").split("/")}:
         why = "no part of a path may be '.' or '..': paths are relative to the root"
@@ -77,7 +77,7 @@ def _file_pattern(text: str) -> Blocked | None:
     return None if why is None else Blocked("value-invalid", why, 'write it like "proto/**", "!docs/" or "!*.md"')
 
 
-PATH_PATTERN = Text(rule=_file_pattern)
+PATH_PATTERN = Text(rule=_file_pattern_problem)
 """The kind of a setting that is a pattern for files."""
 
 
@@ -92,5 +92,5 @@ def parse_file_patterns(patterns: tuple[str, ...]) -> PathSpec[GitIgnoreSpecPatt
 
 
 def is_file_included(patterns: Iterable[str], file: str) -> bool | None:
-    """Return whether the last pattern that matches a file includes it; None if no pattern matches."""
+    """Return whether the last pattern that matches a file includes it (not `!`); None if no pattern matches."""
     return parse_file_patterns(tuple(patterns)).check_file(file).include

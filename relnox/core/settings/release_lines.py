@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from relnox.core.records import Record
 from relnox.core.settings import rules
-from relnox.core.settings.schema import Kind, ListOf, TableOf, Text
+from relnox.core.settings.schema import ListOf, SettingKind, TableOf, Text
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 
@@ -36,7 +36,7 @@ class ReleaseLine(Record):
 
     @property
     def is_glob(self) -> bool:
-        """Whether the line is a glob, which may match several branches."""
+        """Whether the name is a glob, which may match several branches."""
         return "*" in self.branch or "?" in self.branch
 
     def contains(self, version: Version) -> bool:
@@ -44,14 +44,14 @@ class ReleaseLine(Record):
         return not self.bounds or SpecifierSet(self.bounds).contains(version.base_version, prereleases=True)
 
 
-class ReleaseLineSetting(Kind):
+class ReleaseLineSetting(SettingKind):
     """A branch, a list of branches, or a table of branches with bounds; converted to a tuple of release lines."""
 
     expected = "a string, a list of strings, or a table of strings"
 
-    name: Text = Text(rule=rules.branch)
-    names: ListOf = ListOf(Text(rule=rules.branch))
-    bounds: TableOf = TableOf(Text(rule=rules.version_bounds), keys=Text(rule=rules.branch))
+    name: Text = Text(rule=rules.branch_problem)
+    names: ListOf = ListOf(Text(rule=rules.branch_problem))
+    bounds: TableOf = TableOf(Text(rule=rules.version_bounds_problem), keys=Text(rule=rules.branch_problem))
 
     def check(self, value: Any, key: str) -> tuple[ReleaseLine, ...]:
         """Return the release lines in a value of any of the three forms."""
@@ -63,7 +63,7 @@ class ReleaseLineSetting(Kind):
             case dict():
                 return tuple(ReleaseLine(name, text) for name, text in self.bounds.check(value, key).items())
             case _:
-                raise self.invalid(value, key)
+                raise self.wrong_type_error(value, key)
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the three shapes."""
@@ -100,6 +100,6 @@ def allows_version(lines: Sequence[ReleaseLine], version: Version) -> bool:
     return not lines or any(line.contains(version) for line in lines)
 
 
-def describe_lines(lines: Sequence[ReleaseLine]) -> str:
+def describe_release_lines(lines: Sequence[ReleaseLine]) -> str:
     """Return branches with their bounds as text, such as `main (>=2)`."""
     return join_names(map(str, lines))

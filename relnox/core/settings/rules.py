@@ -29,13 +29,13 @@ GROWTH = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(%|kB|MB|GB)", re.ASCII | re.IGNO
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _invalid(why: str, fix: str) -> Blocked:
+def _invalid_value(why: str, fix: str) -> Blocked:
     return Blocked("value-invalid", why, fix)
 
 
 def _rule(is_valid: Callable[[str], object], why: str, fix: str) -> Rule:
     """Return the rule that a function accepts the string."""
-    return lambda text: None if is_valid(text) else _invalid(why, fix)
+    return lambda text: None if is_valid(text) else _invalid_value(why, fix)
 
 
 def ref_name_violation(name: str) -> str | None:
@@ -58,29 +58,29 @@ def ref_name_violation(name: str) -> str | None:
     return None
 
 
-def tag_format(text: str) -> Blocked | None:
-    """Check that a tag format has `{version}` once, no unknown fields, and results in tags that git accepts."""
+def tag_format_problem(text: str) -> Blocked | None:
+    """Return the problem with a tag format, which has `{version}` once and no unknown fields, or None."""
     fix = 'for example: tag-format = "{name}-v{version}"'
     fields = TAG_FIELDS.findall(text)
     if fields.count("version") != 1 or not set(fields) <= _KNOWN_FIELDS or _has_single_brace(text):
-        return _invalid("it must contain {version} once, and may contain {name} or {directory}", fix)
+        return _invalid_value("it must contain {version} once, and may contain {name} or {directory}", fix)
     sample = TAG_FIELDS.sub(lambda field: "1.0" if field[1] == "version" else "name", text)
     why = ref_name_violation(sample)
-    return None if why is None else _invalid(f"git rejects the tag {sample!r}: {why}", fix)
+    return None if why is None else _invalid_value(f"git rejects the tag {sample!r}: {why}", fix)
 
 
 def _has_single_brace(text: str) -> bool:
     return not {"{", "}"}.isdisjoint(TAG_FIELDS.sub("", text))
 
 
-def branch(text: str) -> Blocked | None:
-    """Check that a text is a valid branch name, or a glob of names with `*` and `?`."""
+def branch_problem(text: str) -> Blocked | None:
+    """Return the problem with a branch name, which may be a glob with `*` and `?`, or None."""
     why = ref_name_violation(re.sub(r"[*?]", "x", text))
-    return None if why is None else _invalid(f"git rejects it: {why}", 'for example: branch = "main"')
+    return None if why is None else _invalid_value(f"git rejects it: {why}", 'for example: branch = "main"')
 
 
-def version_bounds(text: str) -> Blocked | None:
-    """Check that a text is a version specifier with final releases only; an empty one allows any version."""
+def version_bounds_problem(text: str) -> Blocked | None:
+    """Return the problem with a version specifier, which may name final releases only or be empty, or None."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet  # imported lazily: it is slow to import
     from packaging.version import InvalidVersion, Version
 
@@ -88,41 +88,41 @@ def version_bounds(text: str) -> Blocked | None:
     try:
         limits = [Version(specifier.version.removesuffix(".*")) for specifier in SpecifierSet(text)]
     except (InvalidSpecifier, InvalidVersion):
-        return _invalid("it is not a version specifier (PEP 440)", fix)
+        return _invalid_value("it is not a version specifier (PEP 440)", fix)
     if "===" in text:
-        return _invalid("=== compares texts, not versions", fix)
+        return _invalid_value("=== compares texts, not versions", fix)
     if other := [str(limit) for limit in limits if str(limit) != limit.base_version]:
         why = "is not a final release (a prerelease or post-release belongs to the line of its final release)"
-        return _invalid(f"{other[0]} {why}", fix)
+        return _invalid_value(f"{other[0]} {why}", fix)
     return None
 
 
-def file_path(text: str) -> Blocked | None:
-    """Check that a text is a relative path of a file or directory below the project's root."""
+def file_path_problem(text: str) -> Blocked | None:
+    """Return the problem with a path, which must be relative and below the project's root, or None."""
     fix = "use a path relative to the project's directory, with slashes"
     if not text.strip("/. "):
-        return _invalid("it names no file or directory of the project", fix)
+        return _invalid_value("it names no file or directory of the project", fix)
     if _CONTROL.search(text):
-        return _invalid("it contains control characters", fix)
+        return _invalid_value("it contains control characters", fix)
     if text.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", text):
-        return _invalid("it is an absolute path", fix)
+        return _invalid_value("it is an absolute path", fix)
     if ".." in re.split(r"[/\\]", text):
-        return _invalid("it leads out of the project's directory", fix)
+        return _invalid_value("it leads out of the project's directory", fix)
     return None
 
 
-def pattern(text: str) -> Blocked | None:
-    """Check that a text is a regular expression with a group named `version` or `value`."""
+def pattern_problem(text: str) -> Blocked | None:
+    """Return the problem with a regular expression, which needs a group named `version` or `value`, or None."""
     fix = 'for example: pattern = \'^version = "(?P<version>[^"]+)"\''
     try:
         groups = re.compile(text, re.MULTILINE).groupindex
     except (re.error, RecursionError, OverflowError) as error:
-        return _invalid(f"it is not a regular expression ({error})", fix)
-    return None if {"version", "value"} & groups.keys() else _invalid("it has no group called version", fix)
+        return _invalid_value(f"it is not a regular expression ({error})", fix)
+    return None if {"version", "value"} & groups.keys() else _invalid_value("it has no group called version", fix)
 
 
-def index_name(text: str) -> Blocked | None:
-    """Check that a text is a valid name of an index."""
+def index_name_problem(text: str) -> Blocked | None:
+    """Return the problem with the name of an index of the project, or None."""
     why = None
     if text.upper() == "FORGE":
         why = "the variable RELNOX_FORGE_TOKEN holds the token of the forge"
@@ -130,82 +130,84 @@ def index_name(text: str) -> Blocked | None:
         why = f"{name} is predefined, and its credentials belong to its own address"
     elif not re.fullmatch(r"\w[\w.-]*", text):
         why = "only letters, digits, '-', '_' and '.' are allowed"
-    return None if why is None else _invalid(why, "rename the index")
+    return None if why is None else _invalid_value(why, "rename the index")
 
 
-def passed_variable(text: str) -> Blocked | None:
-    """Check the name of a variable that programs of the project may read: not one with an upload credential."""
-    if variable_name(text) is not None:
-        return _invalid("it is not a valid variable name", 'for example: pass-env = ["NAME"]')
+def passed_variable_problem(text: str) -> Blocked | None:
+    """Return the problem if a variable to pass to programs of the project holds an upload credential, or None."""
+    if variable_name_problem(text) is not None:
+        return _invalid_value("it is not a valid variable name", 'for example: pass-env = ["NAME"]')
     if is_upload_credential_name(text) or is_upload_setting_name(text):
         fix = f"remove {text}; if a build needs a token, pass it in another variable"
-        return _invalid("no program may read an upload credential", fix)
+        return _invalid_value("no program may read an upload credential", fix)
     return None
 
 
-def requirement(text: str) -> Blocked | None:
-    """Check a requirement; a path or an option of the installer is one as well."""
+def requirement_problem(text: str) -> Blocked | None:
+    """Return the problem with a requirement, which may be a path or an option of the installer, or None."""
     from packaging.requirements import InvalidRequirement, Requirement  # imported lazily: it is slow to import
 
     try:
         Requirement(text)
     except InvalidRequirement as error:
         if not text.startswith(("-", ".", "/")):
-            return _invalid(f"it is not a requirement ({str(error).splitlines()[0]})", 'for example: "pytest>=8"')
+            return _invalid_value(
+                f"it is not a requirement ({str(error).splitlines()[0]})", 'for example: "pytest>=8"'
+            )
     return None
 
 
-def expression(text: str) -> Blocked | None:
-    """Check that a text is an expression of Python, and not a statement."""
+def expression_problem(text: str) -> Blocked | None:
+    """Return the problem with a text that is not an expression of Python, or None."""
     try:
         ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         fix = "write an expression such as \"demo.main(['--version'])\"; modules that it names are imported"
-        return _invalid(f"it is not an expression of Python ({getattr(error, 'msg', error)})", fix)
+        return _invalid_value(f"it is not an expression of Python ({getattr(error, 'msg', error)})", fix)
     return None
 
 
-growth = _rule(GROWTH.fullmatch, "it is no growth of a file", 'for example: max-growth = "20%" or "2 MB"')
-command = _rule(str.strip, "the program is missing", 'for example: ["python", "-m", "pytest"]')
-distribution_name = _rule(is_valid_name, "it is not a valid package name", "use the name in [project]")
-commit_type = _rule(
+growth_problem = _rule(GROWTH.fullmatch, "it is no growth of a file", 'for example: max-growth = "20%" or "2 MB"')
+command_problem = _rule(str.strip, "the program is missing", 'for example: ["python", "-m", "pytest"]')
+distribution_name_problem = _rule(is_valid_name, "it is not a valid package name", "use the name in [project]")
+commit_type_problem = _rule(
     re.compile(r"\w[\w-]*").fullmatch, "it is not the type of a Conventional Commit", 'for example: "feat"'
 )
-document = _rule(str.strip, "it names no file", "name a file, or - for standard output")
+document_problem = _rule(str.strip, "it names no file", "name a file, or - for standard output")
 
 
-def message(text: str) -> Blocked | None:
-    """Check a commit message and its fields."""
+def message_problem(text: str) -> Blocked | None:
+    """Return the problem with a commit message or its fields, or None."""
     if not text.strip():
-        return _invalid("git requires a commit message", 'for example: commit-message = "Release {version}"')
+        return _invalid_value("git requires a commit message", 'for example: commit-message = "Release {version}"')
     if unknown := [field for field in TAG_FIELDS.findall(text) if field not in _MESSAGE_FIELDS]:
-        return _invalid(f"{{{unknown[0]}}} is not a field", "use {version} and {packages}")
+        return _invalid_value(f"{{{unknown[0]}}} is not a field", "use {version} and {packages}")
     if _has_single_brace(text):
-        return _invalid("a brace in it is no part of a field", "use {version} and {packages}")
+        return _invalid_value("a brace in it is no part of a field", "use {version} and {packages}")
     return None
 
 
-web_address = _rule(
+web_address_problem = _rule(
     lambda text: not text or re.fullmatch(r"https?://[^\s()<>\"']+", text),
     "it is not the address of a page",
     'for example: link = "https://example.org/checklist"',
 )
-module = _rule(
+module_problem = _rule(
     lambda text: all(part.isidentifier() for part in text.split(".")),
     "it is not the name of a module",
     'write it as in an import statement, such as "acme.tools"',
 )
-python_version = _rule(
+python_version_problem = _rule(
     re.compile(r"3\.\d{1,3}", re.ASCII).fullmatch,
     "it is not a Python version",
     "use the major and minor version, such as 3.12",
 )
-remote = _rule(  # not a URL: only names have remote-tracking branches
+remote_problem = _rule(  # not a URL: only names have remote-tracking branches
     lambda text: ref_name_violation(text) is None,
     "it is not the name of a remote",
     'git remote add upstream URL, and set remote = "upstream"',
 )
-variable_name = _rule(
+variable_name_problem = _rule(
     lambda text: text and "=" not in text and not _CONTROL.search(text),
     "it is not a valid variable name",
     "for example: env = { NAME = 'value' }",

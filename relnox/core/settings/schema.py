@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, dataclass_transform
 
 from relnox.core.records import Record, field_names, replace
-from relnox.core.text import did_you_mean
+from relnox.core.text import suggest_name
 from relnox.errors import Blocked
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _FALSE = frozenset({"0", "false", "no", "off", ""})
 # --- kinds ---------------------------------------------------------------------------------------------
 
 
-class Kind(Record, ABC):
+class SettingKind(Record, ABC):
     """The kind of a setting, which validates and converts its values."""
 
     expected = ""
@@ -62,39 +62,39 @@ class Kind(Record, ABC):
         """
 
     def parse(self, text: str, where: str) -> Any:
-        """Validate and convert a string from a flag or an environment variable, `where`; see `check`."""
+        """Validate and convert a string, given in a flag or an environment variable (`where`); see `check`."""
         return self.check(text, where)
 
     @abstractmethod
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON schema (draft 7); rules for strings are not part of it."""
 
-    def invalid(self, value: Any, key: str) -> Blocked:
+    def wrong_type_error(self, value: Any, key: str) -> Blocked:
         """Return the error for a value of the wrong type."""
-        message = f"{key} = {_shown(value)} is not {self.expected}"
+        message = f"{key} = {_format_value(value)} is not {self.expected}"
         return Blocked("value-invalid", message, f"set {key} to {self.expected}")
 
 
-class Flag(Kind):
+class Flag(SettingKind):
     """A boolean; in a variable, 1, yes and on are true, and an empty string is false."""
 
     expected = "true or false"
 
     def check(self, value: Any, key: str) -> bool:
         if not isinstance(value, bool):
-            raise self.invalid(value, key)
+            raise self.wrong_type_error(value, key)
         return value
 
     def parse(self, text: str, where: str) -> bool:
         if text.lower() not in _TRUE | _FALSE:
-            raise self.invalid(text, where)
+            raise self.wrong_type_error(text, where)
         return text.lower() in _TRUE
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "boolean"}
 
 
-class Number(Kind):
+class Number(SettingKind):
     """A whole number from 0 to a maximum."""
 
     expected = "a whole number"
@@ -103,22 +103,22 @@ class Number(Kind):
 
     def check(self, value: Any, key: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise self.invalid(value, key)
+            raise self.wrong_type_error(value, key)
         if value > self.maximum:
-            message = f"{key} = {_shown(value)} is greater than {self.maximum}"
+            message = f"{key} = {_format_value(value)} is greater than {self.maximum}"
             raise Blocked("value-invalid", message, f"use a number from 0 to {self.maximum}")
         return value
 
     def parse(self, text: str, where: str) -> int:
         if not (text.isascii() and text.isdecimal()):
-            raise self.invalid(text, where)
+            raise self.wrong_type_error(text, where)
         return self.check(int(text[:_MAX_DIGITS]), where)
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "integer", "minimum": 0, "maximum": self.maximum}
 
 
-class Text(Kind):
+class Text(SettingKind):
     """A string.
 
     Attributes:
@@ -135,17 +135,17 @@ class Text(Kind):
 
     def check(self, value: Any, key: str) -> str:
         if not isinstance(value, str):
-            raise self.invalid(value, key)
-        return self.check_text(value, f"{key} = {_shown(value)}")
+            raise self.wrong_type_error(value, key)
+        return self.check_text(value, f"{key} = {_format_value(value)}")
 
     def check_text(self, text: str, what: str) -> str:
-        """Validate and convert a string, to which messages refer as `what`."""
+        """Validate and convert a string; messages call it `what`."""
         if "\0" in text:
             message = f"{what} is not valid: it contains a NUL character"
             raise Blocked("value-invalid", message, "remove the NUL character")
         if self.choices and text not in self.choices:
             message = f"{what} is not one of {', '.join(self.choices)}"
-            raise Blocked("value-invalid", message, did_you_mean(text, self.choices))
+            raise Blocked("value-invalid", message, suggest_name(text, self.choices))
         if self.rule is not None and (problem := self.rule(text)) is not None:
             raise problem.but(message=f"{what} is not valid: {problem.message}")
         return self.convert(text)
@@ -158,7 +158,7 @@ class PathText(Text):
     """A path: on the command line it is relative to the working directory, otherwise to the project's root."""
 
 
-class ListOf(Kind):
+class ListOf(SettingKind):
     """A list of values of the same kind; in a variable they are separated by commas or white space.
 
     Attributes:
@@ -167,7 +167,7 @@ class ListOf(Kind):
         contains: What one of the strings must contain, or empty.
     """
 
-    item: Kind
+    item: SettingKind
     first: Rule | None = None
     may_be_empty: bool = True
     contains: str = ""
@@ -178,7 +178,7 @@ class ListOf(Kind):
 
     def check(self, value: Any, key: str) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise self.invalid(value, key)
+            raise self.wrong_type_error(value, key)
         if not value and not self.may_be_empty:
             raise Blocked("value-invalid", f"{key} is not valid: it is empty", f"set {key}, or remove it")
         if value and self.first is not None:
@@ -195,20 +195,20 @@ class ListOf(Kind):
         return {"type": "array", "items": self.item.json_schema()} | ({} if self.may_be_empty else {"minItems": 1})
 
 
-class TableOf(Kind):
+class TableOf(SettingKind):
     """A table with arbitrary keys, whose values are of the same kind."""
 
     expected = "a table"
 
-    item: Kind
+    item: SettingKind
     keys: Text = Text()
 
     def check(self, value: Any, key: str) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise self.invalid(value, key)
+            raise self.wrong_type_error(value, key)
         names: dict[str, str] = {}
         for name in value:
-            converted = self.keys.check_text(name, f"the key {_shown(name)} of {key}")
+            converted = self.keys.check_text(name, f"the key {_format_value(name)} of {key}")
             if (other := names.setdefault(converted, name)) != name:
                 message = f"{key} names {other} twice, the second time as {name}"
                 raise Blocked("setting-invalid", message, f"remove {name} from {key}")
@@ -219,7 +219,7 @@ class TableOf(Kind):
         return {"type": "object", "additionalProperties": self.item.json_schema()}
 
 
-class Table(Kind):
+class Table(SettingKind):
     """A table with known keys, which is converted to an instance of a class.
 
     Attributes:
@@ -241,12 +241,12 @@ class Table(Kind):
 
     def check(self, value: Any, key: str) -> Any:
         if not isinstance(value, dict):
-            raise self.invalid(value, key)
+            raise self.wrong_type_error(value, key)
         keys = self.keys
         for name in value:
             if name not in keys:
                 valid = [name for name, field in keys.items() if "file" in field.sources]
-                raise Blocked("setting-invalid", f"{key} has no key {name!r}", did_you_mean(name, valid))
+                raise Blocked("setting-invalid", f"{key} has no key {name!r}", suggest_name(name, valid))
             if "file" not in keys[name].sources:
                 places = " and in the environment" if "environment" in keys[name].sources else ""
                 message = f"{key}.{name} is set, but {keys[name].flag} can be set on the command line{places} only"
@@ -269,7 +269,7 @@ class Table(Kind):
         } | ({"required": required_keys} if required_keys else {})
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """Return a value as text for a message, at most `_MAX_SHOWN` characters."""
     try:
         text = repr(value)
@@ -300,7 +300,7 @@ class Field(Record):
 
     default: Any
     help: str
-    kind: Kind
+    kind: SettingKind
     sources: tuple[Source, ...]
     otherwise: str = ""
     metavar: str = ""
@@ -358,7 +358,7 @@ class Field(Record):
         return f"--{self.key}"
 
     @property
-    def negative(self) -> str | None:
+    def negative_flag(self) -> str | None:
         """The flag that sets a boolean option to false, such as `--no-tag`.
 
         None if the option is not boolean, or can only be true if its flag is passed.
@@ -366,7 +366,7 @@ class Field(Record):
         return f"--no-{self.key}" if self.is_flag and ("file" in self.sources or self.default) else None
 
     @property
-    def environment(self) -> str:
+    def environment_variable(self) -> str:
         """The name of the environment variable that sets the option, such as `RELNOX_REPORT`."""
         name = self.setting.rpartition(".")[2] or self.name.rstrip("_")
         return f"RELNOX_{name.upper()}"
@@ -388,8 +388,8 @@ class Field(Record):
         return self.kind.json_schema() | {"description": self.help} | ({"default": default} if is_constant else {})
 
 
-def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> Kind:
-    """Return the kind of a field with this default; None is that of a string.
+def kind_of_default(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> SettingKind:
+    """Return the kind of a field with this default; None stands for a string without a default.
 
     The choices and the rule are those of the string, or of each item of a list.
     """
@@ -404,7 +404,7 @@ def kind_of(default: Any, choices: tuple[str, ...], rule: Rule | None = None) ->
 def setting(  # noqa: PLR0913 - a declaration is read by its keywords
     default: Any,
     help: str,  # noqa: A002 - as in argparse and invoke
-    kind: Kind | None = None,
+    kind: SettingKind | None = None,
     *,
     choices: tuple[str, ...] = (),
     rule: Rule | None = None,
@@ -415,10 +415,12 @@ def setting(  # noqa: PLR0913 - a declaration is read by its keywords
     `choices` and `rule` are those of the string, or of each item of a list; for `help` and `otherwise` see
     `Field`.
     """
-    return Field(default, help, kind or kind_of(default, choices, rule), sources=("file",), otherwise=otherwise)
+    return Field(
+        default, help, kind or kind_of_default(default, choices, rule), sources=("file",), otherwise=otherwise
+    )
 
 
-def required_setting(help: str, kind: Kind | None = None) -> Any:  # noqa: A002 - as above
+def required_setting(help: str, kind: SettingKind | None = None) -> Any:  # noqa: A002 - as above
     """Declare a setting that a table must contain; it is a string unless its kind is given."""
     return Field(_REQUIRED, help, kind or Text(), sources=("file",))
 

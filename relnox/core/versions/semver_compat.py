@@ -77,7 +77,7 @@ def semver_obstacle(version: Version) -> tuple[str, str] | None:
     return None
 
 
-def semver_inversion(before: Version, after: Version) -> str | None:
+def semver_order_warning(before: Version, after: Version) -> str | None:
     """Return a warning if `after` is higher than `before` in PEP 440 but lower in SemVer, or else None.
 
     This can happen only with dev releases: PEP 440 sorts them before all other prereleases, while SemVer sorts the

@@ -47,8 +47,8 @@ class VersionSpan(NamedTuple):
     text: str
 
 
-def find_attribute(code: str, name: str) -> VersionSpan:
-    """Find the string that a module assigns to a name: exactly once, and as a plain string."""
+def find_assigned_string(code: str, name: str) -> VersionSpan:
+    """Find the string that a module assigns to a name; raise ValueError unless that is done once, as a literal."""
     try:
         module = ast.parse(code)
     except SyntaxError as error:
@@ -67,7 +67,7 @@ def find_attribute(code: str, name: str) -> VersionSpan:
     return VersionSpan(inside, inside + len(value.value), value.value)
 
 
-def find_literals(code: str) -> Iterator[tuple[str, str]]:
+def version_literals_in(code: str) -> Iterator[tuple[str, str]]:
     """Yield the name and the string of each variable for the version at the top level of a module.
 
     Variables that are assigned in a branch or more than once are left out: such values are fallbacks, or computed.
@@ -81,13 +81,17 @@ def find_literals(code: str) -> Iterator[tuple[str, str]]:
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 if name.strip("_").lower() == "version":
                     with contextlib.suppress(ValueError):
-                        yield name, find_attribute(code, name).text
+                        yield name, find_assigned_string(code, name).text
             case _:
                 continue
 
 
-def find_pattern(text: str, expression: str, count: int = 1) -> tuple[VersionSpan, ...]:
-    """Find the group `version`, or else `value`, in each match of a regular expression (in multi-line mode)."""
+def find_pattern_matches(text: str, expression: str, count: int = 1) -> tuple[VersionSpan, ...]:
+    """Find the group `version`, or else `value`, in each match of a regular expression (in multi-line mode).
+
+    Raises:
+        ValueError: There are not `count` matches, or one has no version.
+    """
     try:
         regex = re.compile(expression, re.MULTILINE)
         group = "value" if "value" in regex.groupindex and "version" not in regex.groupindex else "version"
@@ -103,7 +107,7 @@ def find_pattern(text: str, expression: str, count: int = 1) -> tuple[VersionSpa
 
 
 def find_only_word(text: str) -> VersionSpan:
-    """Find the only word in a text."""
+    """Find the only word in a text; raise ValueError if there are none or several."""
     word = text.strip()
     if len(word.split()) != 1:
         raise ValueError("it does not contain exactly one version")
@@ -115,16 +119,16 @@ def read_versions(text: str, source: VersionSource) -> list[str]:
     """Return the version at each place of the source's file; raise ValueError if it has none."""
     if source.kind in _PARSERS:
         return [documents.read_string(_PARSERS[source.kind](text), source.key or ("version",))]
-    return [span.text for span in _find_spans(text, source)]
+    return [span.text for span in _find_version_spans(text, source)]
 
 
-def _find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
-    """Find all positions of a version in the text of the source's file."""
+def _find_version_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
+    """Return all positions of a version in the text of the source's file; raise ValueError if there are none."""
     match source.kind:
         case "attribute":
-            return (find_attribute(text, str(source.key[0])),)
+            return (find_assigned_string(text, str(source.key[0])),)
         case "pattern":
-            return find_pattern(text, str(source.key[0]), source.count)
+            return find_pattern_matches(text, str(source.key[0]), source.count)
         case "text":
             return (find_only_word(text),)
         case _:
@@ -132,7 +136,7 @@ def _find_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
 
 
 def parse_source_version(source: VersionSource) -> Version:
-    """Parse the version as it is written in a source, or raise `Blocked`."""
+    """Parse the version as it is written in a source; raise `Blocked` if it is invalid."""
     if not source.semver:
         return versioning.parse_version(source.text, where=source.file)
     try:
@@ -170,7 +174,7 @@ def _shorten(version: Version, length: int) -> Version:
     return Version.from_parts(epoch=version.epoch, release=version.release[:length])
 
 
-def locations_agree(package: Package, version: Version | None) -> bool:
+def all_locations_have_version(package: Package, version: Version | None) -> bool:
     """Return whether all locations of a package's version contain this version."""
     return all(
         parse_source_version(location)
@@ -179,8 +183,8 @@ def locations_agree(package: Package, version: Version | None) -> bool:
     )
 
 
-def differing_locations_error(package: Package, version: Version | None, bump: str) -> Blocked:
-    """Return the problem that not all files of a package contain its version; `bump` are the options to fix it."""
+def inconsistent_version_error(package: Package, version: Version | None, bump: str) -> Blocked:
+    """Return the error that not all files of a package contain its version; `bump` are the options to fix it."""
     lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
     others = [location.file for location in package.other_locations if parse_source_version(location) != version]
     excluded = ", ".join(f'{{ file = "{file}", count = 0 }}' for file in dict.fromkeys(others))
@@ -193,12 +197,12 @@ def differing_locations_error(package: Package, version: Version | None, bump: s
 
 
 def replace_version(text: str, source: VersionSource, version: str) -> str:
-    """Replace the version in a file's text, and read it back to verify the change."""
+    """Replace the version in a file's text; raise ValueError if it cannot be read back."""
     if source.kind in _PARSERS:
         change = {source.key or ("version",): (source.text, version)}
         return documents.replace_strings(text, change, _PARSERS[source.kind])
-    text = replace_spans(text, ((span.start, span.end, version) for span in _find_spans(text, source)))
-    if any(span.text != version for span in _find_spans(text, source)):
+    text = replace_spans(text, ((span.start, span.end, version) for span in _find_version_spans(text, source)))
+    if any(span.text != version for span in _find_version_spans(text, source)):
         raise ValueError(f"the pattern would not match {version} once it is written")
     return text
 

@@ -14,7 +14,13 @@ from typing import Literal, TypeAlias, get_args
 from packaging.version import Version
 
 from relnox.core.records import Record
-from relnox.core.versions.semver_compat import MAX_SHOWN, Scheme, format_version, semver_inversion, semver_obstacle
+from relnox.core.versions.semver_compat import (
+    MAX_SHOWN,
+    Scheme,
+    format_version,
+    semver_obstacle,
+    semver_order_warning,
+)
 from relnox.errors import Blocked
 
 Level = Literal["major", "minor", "patch"]
@@ -135,7 +141,7 @@ def next_version(
         raise Blocked(
             "version-invalid", "the next number has too many digits", fix="set the version: --to VERSION"
         ) from None
-    _check_order(current, result, bump)
+    _check_result_is_higher(current, result, bump)
     if scheme == "semver" and (obstacle := semver_obstacle(result)) is not None:
         reason, fix = obstacle
         raise Blocked(
@@ -146,7 +152,7 @@ def next_version(
     return result
 
 
-def is_result_of(version: Version, bump: Bump) -> bool:
+def has_kind_of_bump(version: Version, bump: Bump) -> bool:
     """Return whether a version is of the kind that a bump results in: final, a beta, a post release, and so on."""
     if bump.to is not None:
         return parse_version(bump.to, where="--to") == version
@@ -168,8 +174,8 @@ def phase_of(version: Version) -> Phase | None:
     return None if version.pre is None else PHASES[version.pre[0]]
 
 
-def level_to_bump(current: Version, level: Level, *, shift: bool = True) -> Level:
-    """Return a level that was derived from commits; with `shift`, one level lower if the version is below 1.0."""
+def adjust_level_before_1_0(current: Version, level: Level, *, shift: bool = True) -> Level:
+    """Return a level that was derived from commits, one lower if the version is below 1.0 and `shift` is true."""
     if not shift or current.major > 0:
         return level
     return LEVELS[min(LEVELS.index(level) + 1, PATCH)]
@@ -187,8 +193,8 @@ def _parse_explicit_version(text: str) -> Version:
     return target
 
 
-def _check_order(current: Version, result: Version, bump: Bump) -> None:
-    """Raise `Blocked` unless the result is higher than the current version, or lower as allowed by the request."""
+def _check_result_is_higher(current: Version, result: Version, bump: Bump) -> None:
+    """Raise `Blocked` unless the result is higher than the current version, or lower with `allow_lower`."""
     if result > current or (bump.allow_lower and result < current):
         return
     if bump.number is not None:
@@ -242,7 +248,7 @@ def explain_bump(current: Version, bump: Bump, after: Version, *, scheme: Scheme
         )
     if current.local is not None:
         notes.append(f"the local segment +{current.local} is dropped")
-    if scheme == "semver" and (warning := semver_inversion(current, after)) is not None:
+    if scheme == "semver" and (warning := semver_order_warning(current, after)) is not None:
         notes.append(warning)
     return "; ".join(notes)
 
@@ -261,8 +267,8 @@ class LevelCounting:
         padded_release = _pad_release(release, level + 1)
         return _pad_release((*padded_release[:level], padded_release[level] + 1), len(padded_release))
 
-    def next_prerelease(self, number: int, *, is_used: bool) -> int:
-        """Return the number of a prerelease that follows one that is used, or may have that number itself."""
+    def next_prerelease_number(self, number: int, *, is_used: bool) -> int:
+        """Return the number after `number`, or `number` itself if no prerelease has it (`is_used`)."""
         return number + is_used
 
 
@@ -287,11 +293,15 @@ class CalendarCounting(LevelCounting):
             return super().next_release(release, len(self.period))
         return _pad_release((*self.period, 0), len(release))
 
-    def next_prerelease(self, number: int, *, is_used: bool) -> int:
-        """Return the date of today for a number that is a date, such as 260730, else the next number."""
+    def next_prerelease_number(self, number: int, *, is_used: bool) -> int:
+        """Return the date of today if `number` is a date, such as 260730, else the next number.
+
+        Raises:
+            Blocked: `number` is the date of today and used, or a later date.
+        """
         date_format = _date_format(number)
         if date_format is None:
-            return super().next_prerelease(number, is_used=is_used)
+            return super().next_prerelease_number(number, is_used=is_used)
         today = int(self.today.strftime(date_format))
         if today < number + is_used:
             raise Blocked(
@@ -303,7 +313,7 @@ class CalendarCounting(LevelCounting):
 
 
 def _date_format(number: int) -> str | None:
-    """Return the format of the date that the number of a prerelease is, or None if it is no date."""
+    """Return the format of a prerelease number that is a date, such as `%y%m%d`, or None if it is no date."""
     for length, date_format in _DATE_FORMATS.items():
         if number in range(10 ** (length - 1), 10**length):
             with contextlib.suppress(ValueError):
@@ -322,7 +332,7 @@ def _final_version(version: Version, release: tuple[int, ...] | None = None) -> 
     return Version.from_parts(epoch=version.epoch, release=version.release if release is None else release)
 
 
-def _leads_to_final(version: Version) -> bool:
+def _precedes_final_version(version: Version) -> bool:
     """Return whether the final version of this release comes later, which is not so for 1.2.3.post1.dev1."""
     return version.pre is not None or (version.dev is not None and version.post is None)
 
@@ -362,7 +372,7 @@ class BumpComputation(Record):
         version, pre = self.version, self.bump.pre
         if (
             not self.bump.always_increment
-            and _leads_to_final(version)
+            and _precedes_final_version(version)
             and self.counting.begins_series(version.release, level)
         ):
             return _final_version(version) if pre is None else self._enter_phase(LETTERS[pre])
@@ -371,7 +381,7 @@ class BumpComputation(Record):
 
     def _finish_release(self) -> Version:
         """Return the version without its prerelease and dev parts; a post-release keeps its `.post`."""
-        if _leads_to_final(self.version):
+        if _precedes_final_version(self.version):
             return _final_version(self.version)
         if self.version.dev is not None:
             return self.version.__replace__(dev=None)
@@ -380,7 +390,7 @@ class BumpComputation(Record):
     def _enter_phase(self, letter: str) -> Version:
         """Continue a phase, or start it; after a final version, start it for the next patch."""
         version = self.version
-        if not _leads_to_final(version):
+        if not _precedes_final_version(version):
             return self._begin_phase(self._next_final_version(PATCH), letter)
         if version.pre is None:
             return self._begin_phase(_final_version(version), letter)
@@ -398,7 +408,7 @@ class BumpComputation(Record):
     def _next_phase(self) -> Version:
         """Start the next phase; after the last phase, return the final version."""
         version = self.version
-        if not _leads_to_final(version):
+        if not _precedes_final_version(version):
             raise self._impossible_bump_error("is not an alpha, beta or rc", f"start a phase: {ANY_PHASE}")
         later = _ORDER if version.pre is None else _ORDER[_ORDER.index(version.pre[0]) + 1 :]
         return self._begin_phase(_final_version(version), later[0]) if later else _final_version(version)
@@ -424,7 +434,9 @@ class BumpComputation(Record):
         """Return the next dev release: of the same version, the next prerelease, or the next patch."""
         version, number = self.version, self.bump.number
         if version.dev is not None:
-            following = self.counting.next_prerelease(version.dev, is_used=True) if number is None else number
+            following = (
+                self.counting.next_prerelease_number(version.dev, is_used=True) if number is None else number
+            )
             return version.__replace__(dev=following)
         first = _FIRST if number is None else number
         if version.pre is not None:
@@ -446,7 +458,7 @@ class BumpComputation(Record):
         """
         letter, number = pre
         is_pending = self.version.dev is not None and self.version.post is None
-        return letter, self.counting.next_prerelease(number, is_used=not is_pending)
+        return letter, self.counting.next_prerelease_number(number, is_used=not is_pending)
 
     def _impossible_bump_error(self, why: str, fix: str) -> Blocked:
         return Blocked("bump-not-possible", f"{self.version} {why}", fix=fix)
