@@ -59,7 +59,7 @@ class Workspace(Record):
 
     @cached_property
     def _requirements_by_extra(self) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
-        """Maps an extra of a package to what it requires: pairs of package and extra, "" for the package itself."""
+        """Maps an extra of a package to what it requires: pairs of package and extra, "" for none."""
         edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for package in self.packages:
             for need in package.dependencies:

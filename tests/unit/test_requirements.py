@@ -144,7 +144,7 @@ def test_requirements_are_valid_and_have_clauses_as_packaging_says(text: str) ->
             parse_clauses(text, "pep508")
         return
     clauses = parse_clauses(text, "pep508")
-    assert {f"{clause.operator}{clause.version}" for clause in clauses} == {
+    assert {f"{clause.operator}{clause.version_text}" for clause in clauses} == {
         str(clause).replace(" ", "") for clause in Requirement(text).specifier
     }
 

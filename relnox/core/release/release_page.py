@@ -76,7 +76,7 @@ def has_section(body: str, section: str) -> bool:
 
 
 def replace_section(body: str, tag: str, section: str) -> str:
-    """Return the text of a release page with its section about installation replaced; if it has none, at the end."""
+    """Return the text of a release page with its section about installation replaced, or appended if missing."""
     first, last = _section_markers(tag)
     start, end = body.find(first), body.find(last)
     if 0 <= start < end:
