@@ -116,8 +116,8 @@ class LogIn(Step, key="log in"):
     def apply(self, run: Run) -> str:
         """Get a token for each project, valid for this run only, so that errors come before any upload.
 
-        The identity of a CI job names no project, so only the first upload for a project shows whether this job may
-        publish it.
+        The identity of a CI job names no project, so only the first upload for a project shows whether this job
+        may publish it.
         """
         credentials = run.indexes[self.index].credentials
 
