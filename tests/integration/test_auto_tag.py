@@ -340,6 +340,15 @@ def test_a_commit_that_the_release_branch_lacks_is_blocked(root: Path) -> None:
     assert len(tags_of(root)) == len(NAMES)
 
 
+def test_a_branch_that_the_settings_do_not_name_is_blocked(root: Path) -> None:
+    text = SETTINGS.replace("[tool.relnox]\n", '[tool.relnox]\nbranch = "main"\n') + WITHOUT_INDEX
+    write(root, {"pyproject.toml": text})
+    merged(root, "1.1.0", "core")
+    git(root, "switch", "--quiet", "--create", "feature")
+    assert "[branch-not-allowed]" in tag(root, code=1).err
+    assert git(root, "tag", "--list", "core-v1.1.0") == ""
+
+
 def test_a_detached_checkout_of_an_older_commit_is_tagged(root: Path) -> None:
     merged(root, "1.1.0", "core")
     job = clone(root, "job")
