@@ -127,6 +127,7 @@ RESTRUCTURED = {
     ),
     "far_ and `#1`_ and gone_": "[far](https://example.org/far) and #1 and gone",
     "*a* **b** c_d __e__ <f> [g]": r"*a* **b** c_d \_\_e\_\_ \<f\> \[g\]",
+    "2\\ :sup:`10` H\\ :sub:`2`\\ O": "2<sup>10</sup> H<sub>2</sub>O",
     "Title\n-----\n\ntext": "### Title\n\ntext",
     "- a\n- b\n\n  more\n": "- a\n\n- b\n\n  more",
     "- a\n\n  - b\n": "- a\n  - b",

@@ -45,7 +45,8 @@ _DROPPED = (
     nodes.target,
 )
 _VERSION_LABELS = {"versionadded": "Added", "versionchanged": "Changed", "deprecated": "Deprecated"}
-_MARKS = {nodes.emphasis: "*", nodes.strong: "**"}
+_MARKS = {nodes.emphasis: ("*", "*"), nodes.strong: ("**", "**")}
+_MARKS |= {nodes.superscript: ("<sup>", "</sup>"), nodes.subscript: ("<sub>", "</sub>")}
 
 
 def to_markdown(text: str, file: str = "") -> str:
@@ -211,8 +212,8 @@ def _format_inline_node(node: Any) -> str:
         return _escape(re.sub(r"\A`?(.+?)`?_{1,2}\Z", r"\1", node.astext()))
     if isinstance(node, _DROPPED):
         return ""
-    mark = _MARKS.get(type(node), "")
-    return f"{mark}{_format_inline(node)}{mark}"
+    before, after = _MARKS.get(type(node), ("", ""))
+    return f"{before}{_format_inline(node)}{after}"
 
 
 def _escape(text: str) -> str:
