@@ -19,6 +19,7 @@ from relnox.building.build_sessions import BuildConditions, BuildSession
 from relnox.core import fixes
 from relnox.core.release.manifest import DistributionKind
 from relnox.core.settings.build_settings import BuildSettings
+from relnox.core.text import join_names
 from relnox.errors import Failed
 from relnox.system import process
 
@@ -30,6 +31,8 @@ _PROGRAM_NOT_FOUND = re.compile(
 _FILE_NOT_FOUND = re.compile(r"FileNotFoundError: \[Errno 2\] [^:]+: '(?P<path>[^']+)'")
 _SHOW_OUTPUT = f"to see the whole output: {fixes.task_command('build-all', '--verbose')}"
 _COMMAND_TIMEOUT = 4 * 3600.0
+_NOT_UTF_8 = re.compile("[\udc80-\udcff]")
+"""Matches the bytes of a file name that are not UTF-8 (PEP 383)."""
 _TRACEBACK_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 
@@ -80,7 +83,7 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
         raise Failed(
             "build-failed",
             f"{name}: building the {kind} failed: {_root_cause(error)}{tail}",
-            fix=_fix_for_known_failure(name, kind, hook_output)
+            fix=_fix_for_known_failure(name, kind, source, hook_output)
             or getattr(getattr(error, "exception", None), "fix", None)
             or f"fix the error in the build; {_SHOW_OUTPUT}",
         ) from error
@@ -167,12 +170,18 @@ def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, 
     return match[1], where
 
 
-def _fix_for_known_failure(name: str, kind: DistributionKind, output: Sequence[str]) -> str | None:
+def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, output: Sequence[str]) -> str | None:
     """Return the fix for a failure that is recognized by its output, or None if it is not recognized."""
     for line in reversed(output):
         if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
             return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
+        if "surrogates not allowed" in line:
+            paths = (path.relative_to(source).as_posix() for path in sorted(source.rglob("*")))
+            if files := [path for path in paths if _NOT_UTF_8.search(PurePath(path).name)]:
+                return (
+                    f"rename {join_names(files)} to a name in UTF-8 (archives cannot contain it); {_SHOW_OUTPUT}"
+                )
         if kind == "wheel" and (file := _FILE_NOT_FOUND.search(line)) is not None:
             return (
                 f"include {PurePath(file['path']).name} in the sdist of {name}, from which the wheel is built: "

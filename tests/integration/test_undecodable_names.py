@@ -57,7 +57,7 @@ def test_a_bump_edits_commits_and_pushes_them(root: Path) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.network
-def test_a_backend_that_cannot_archive_them_fails_with_its_error(root: Path) -> None:
+def test_a_backend_that_cannot_archive_them_fails_with_their_names(root: Path) -> None:
     ran = run_in_process(root, "build-all", code=2)
-    assert r"'\udce9'" in ran.err
-    assert "surrogates not allowed" in ran.err
+    assert r"fix: rename more/caf\udce9/pyproject.toml" in ran.err
+    assert r"src/acme/caf\udce9.py to a name in UTF-8" in ran.err
