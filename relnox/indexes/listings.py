@@ -65,7 +65,7 @@ class IndexFile:
         if self.version is None or self.upload_time is None or self.upload_time.date() <= public_index.AS_OF:
             return False
         tags = parse_wheel_filename(self.filename)[3] if self.filename.endswith(".whl") else ()
-        return not all(public_index.accepts_platform(tag.platform) for tag in tags)
+        return not all(public_index.accepts_platform_tag(tag.platform) for tag in tags)
 
 
 class Listing(dict[str, IndexFile]):
