@@ -186,7 +186,7 @@ def release(root: Path, names: Sequence[str], index: str) -> Path:
         files.append(
             Distribution(
                 package=name,
-                version=archives.read(path).version,
+                version=archives.read_archive(path).version,
                 filename=path.name,
                 kind="wheel",
                 size=hashes.size,

@@ -241,7 +241,7 @@ class PlannedTask:
                 project, before_tools=report_credentials, documents=run_files.document_paths(options)
             )
         self._project = project = replace(project, on_output=self._on_output, remote_tags=options.remote_tags)
-        with ExitStack() as stack, retries.on_wait(self._on_wait):
+        with ExitStack() as stack, retries.use_wait_listener(self._on_wait):
             stack.enter_context(project)
             plan = module.plan(options, project)
             if getattr(options, "json", False):
@@ -302,7 +302,7 @@ class PlannedTask:
         for problem in problems_of_checklist(plan.items):
             reporter.show_event(problem, nested=self._nested)
         if plan.steps:
-            with retries.on_wait(self._on_wait):
+            with retries.use_wait_listener(self._on_wait):
                 return self._execute()
         reporter.show_event(RunStarted(plan), nested=self._nested)
         if plan.items:

@@ -46,7 +46,7 @@ def surroundings(
     """Take the developer's settings away; without the marker `network` every way out leads to a closed port."""
     # Secrets of tests before this one are neither masked nor announced in it.
     current_scope().proxies.clear()
-    secrets.on_secret(None)
+    secrets.set_secret_listener(None)
     secrets._secrets.clear()
     for name in os.environ:
         if name.startswith(FOREIGN) and name != "GIT_SSL_CAINFO":

@@ -35,7 +35,7 @@ def import_names(
     Metadata declares modules by PEP 794. A directory without `__init__` is a namespace package, and so is one
     whose `__init__` calls pkgutil or pkg_resources (known if it is installed): then the topmost modules inside are
     returned with their full names. Top-level tests, examples and similar modules are returned only if there are
-    no others. `site_packages` is the directory where the archive is installed, with these files, or None.
+    no others. `site_packages` is where the archive is installed, if it is, and `files` are its files there.
     """
     if (declared := archive.import_names) is not None:
         public = (name.partition(";") for name in declared)
@@ -46,14 +46,14 @@ def import_names(
     return tuple(name for name in modules if name.partition(".")[0] not in _TEST_AND_DOC_NAMES) or tuple(modules)
 
 
-def are_only_tests(names: Iterable[str]) -> bool:
+def are_only_test_modules(names: Iterable[str]) -> bool:
     """Return whether all of these modules are tests, documentation or examples; False if there are none."""
     tops = {name.partition(".")[0] for name in names}
     return bool(tops) and tops <= _TEST_AND_DOC_NAMES
 
 
 def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
-    """Parse the text of an `entry_points.txt`; the result has a section for each group."""
+    """Parse `entry_points.txt`: a section for each group; raise `configparser.Error` if the text is invalid."""
     parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     parser.read_string(text, source)
@@ -122,7 +122,7 @@ def _installed_path(member: str) -> PurePosixPath | None:
 def _importable_modules(files: Iterable[PurePosixPath], location: Path | None, prefix: str = "") -> Iterator[str]:
     """Yield the full names of the modules and packages in a directory, and of those inside namespace packages.
 
-    `location` is where the directory is installed, or None.
+    `location` is where the directory is installed, or None if it is not.
     """
     inner: dict[str, list[PurePosixPath]] = {}
     for path in files:
@@ -137,13 +137,13 @@ def _importable_modules(files: Iterable[PurePosixPath], location: Path | None, p
         inside = None if location is None else location / directory
         has_init = any(_module_name(path.name, init=True) == "__init__" for path in below if len(path.parts) == 1)
         members: list[str] = []
-        if not has_init or (inside is not None and _is_namespace(inside / "__init__.py")):
+        if not has_init or (inside is not None and _declares_namespace_package(inside / "__init__.py")):
             members += _importable_modules(below, inside, f"{prefix}{directory}.")
         yield from members or ([f"{prefix}{directory}"] if has_init else [])
 
 
-def _is_namespace(init: Path) -> bool:
-    """Return whether a module makes its package a namespace package, as before PEP 420."""
+def _declares_namespace_package(init: Path) -> bool:
+    """Return whether an `__init__.py` makes its package a namespace package, by pkgutil or pkg_resources."""
     try:
         return re.search(rb"\bextend_path\b|\bdeclare_namespace\b", init.read_bytes()) is not None
     except OSError:
@@ -151,7 +151,7 @@ def _is_namespace(init: Path) -> bool:
 
 
 def _module_name(filename: str, *, init: bool = False) -> str | None:
-    """Return the name of the module that a file has, or None; with `init`, also `__init__` and `__main__`."""
+    """Return the module in a file of this name, or None if it cannot be imported; with `init`, also `__init__`."""
     stem, _, rest = filename.partition(".")
     importable = rest == "py" or f".{rest}".endswith(_EXTENSION_SUFFIXES)
     if not importable or not _is_identifier(stem) or (stem in ("__init__", "__main__") and not init):
@@ -164,7 +164,7 @@ def _is_identifier(name: str) -> bool:
 
 
 def read_contents(archive: Archive) -> ArchiveContents:
-    """Return what users get of an archive, to compare releases."""
+    """Return the files, requirements, entry points and license of an archive, to compare it with another."""
     is_wheel = archive.kind == "wheel"
     files = [entry for entry in archive.entries if entry.kind != "directory"]
     return ArchiveContents(
@@ -174,18 +174,18 @@ def read_contents(archive: Archive) -> ArchiveContents:
         requires=tuple(map(_normalize_requirement, archive.requires)),
         entry_points=tuple(_entry_points(archive)) if is_wheel else (),
         requires_python=str(archive.fields.get("requires_python", "")),
-        license=_license_of(archive),
+        license=_short_license(archive),
         top_level=tuple(sorted(set(_top_level_names(archive)))) if is_wheel else (),
     )
 
 
 def _name_without_version(member: str, *, is_wheel: bool) -> str:
-    """Return the path of a member without the version in its first part, or in an sdist without that part."""
+    """Return the path of a member without the version, which its first directory has; an sdist's is left out."""
     return _VERSIONED.sub(r"\1.\2/", member, count=1) if is_wheel else member.partition("/")[2]
 
 
 def _normalize_requirement(requirement: str) -> str:
-    """Return a requirement as packaging writes it, with the normalized name; an invalid one unchanged."""
+    """Return a requirement with its name normalized and in the spelling of packaging; an invalid one unchanged."""
     try:
         parsed = Requirement(requirement)
     except InvalidRequirement:
@@ -206,8 +206,8 @@ def _entry_points(archive: Archive) -> Iterator[str]:
             yield f"[{group}] {entry} = {' '.join(value.split())}"
 
 
-def _license_of(archive: Archive) -> str:
-    """Return the license expression, or else the first line of the text, or else the classifiers."""
+def _short_license(archive: Archive) -> str:
+    """Return the license expression, else the first line of the license text, else the license classifiers."""
     fields = archive.fields
     first_line = str(fields.get("license_expression") or fields.get("license") or "").strip().partition("\n")[0]
     classifiers = (name for name in fields.get("classifiers", ()) if name.startswith("License ::"))

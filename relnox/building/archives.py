@@ -103,12 +103,12 @@ class Archive:
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """`Requires-Dist` of the metadata."""
+        """The `Requires-Dist` fields of the metadata."""
         return tuple(self.fields.get("requires_dist", ()))
 
     @property
     def import_names(self) -> tuple[str, ...] | None:
-        """`Import-Name` and `Import-Namespace` of the metadata (PEP 794); None if it has neither."""
+        """The `Import-Name` and `Import-Namespace` fields of the metadata (PEP 794); None if it has neither."""
         places = (
             *((self.fields, name) for name in ("import_names", "import_namespaces")),
             *((self.malformed_fields, name) for name in ("import-name", "import-namespace")),
@@ -144,11 +144,11 @@ def is_file_inside(directory: Path, path: Path) -> bool:
 
 
 def hash_of_file_inside(directory: Path, path: Path) -> str | None:
-    """Return the SHA-256 of a file, or None if it is not a file inside the directory."""
+    """Return the SHA-256 of a file in hex, or None if it is not a file inside the directory."""
     return hash_file(path).sha256 if is_file_inside(directory, path) else None
 
 
-def read(path: Path) -> Archive:
+def read_archive(path: Path) -> Archive:
     """Read the entries and the metadata of an archive; raise `Failed` if that is not possible safely."""
     kind: DistributionKind = "wheel" if path.name.endswith(".whl") else "sdist"
     tags: frozenset[Tag] = frozenset()
@@ -159,7 +159,7 @@ def read(path: Path) -> Archive:
             name, version = parse_sdist_filename(path.name)
         entries, metadata = (_read_wheel if kind == "wheel" else _read_sdist)(path)
     except (InvalidWheelFilename, InvalidSdistFilename) as error:
-        raise _invalid_error(
+        raise _invalid_archive_error(
             f"{path.name} is not a valid file name of a wheel or an sdist ({error})",
             "build it again instead of renaming it (PEP 427, PEP 625)",
             file=path.name,
@@ -167,7 +167,7 @@ def read(path: Path) -> Archive:
     except Failed as error:
         raise error.but(message=f"{path.name} {error.message}", file=path.name) from error
     except READ_ERRORS as error:
-        raise _invalid_error(f"{path.name} cannot be read ({error})", file=path.name) from error
+        raise _invalid_archive_error(f"{path.name} cannot be read ({error})", file=path.name) from error
     fields, malformed = parse_email(metadata)
     if fields.get("metadata_version") not in _VERSIONS_WITH_LICENSE_FILES:  # the others do not define the field
         fields.pop("license_files", None)
@@ -185,7 +185,7 @@ def read(path: Path) -> Archive:
 
 
 def _open_files(archive: Archive) -> Iterator[tuple[ArchiveEntry, IO[bytes]]]:
-    """Yield the entry of every file of an archive with a stream of its content, in one pass."""
+    """Yield the entry and an open stream of every file in an archive, reading the archive only once."""
     if archive.kind == "wheel":
         with zipfile.ZipFile(archive.path) as wheel:
             for entry, member in zip(archive.entries, wheel.infolist(), strict=True):
@@ -200,41 +200,43 @@ def _open_files(archive: Archive) -> Iterator[tuple[ArchiveEntry, IO[bytes]]]:
 
 
 def iter_files(archive: Archive, limit: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the first `limit` bytes of every file in an archive, in one pass."""
+    """Yield the name and the first `limit` bytes of every file in an archive, reading the archive only once."""
     for entry, content in _open_files(archive):
         yield entry.name, content.read(limit)
 
 
 def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> bytes:
-    """Return the content of a file; raise `Failed` if it is larger than `limit`."""
+    """Return the content of a file; raise `Failed` if it is missing or has more than `limit` bytes."""
     for entry, content in _open_files(archive):
         if entry.name == name:
             if entry.size > limit:
                 size = format_count(entry.size, "byte")
-                raise _invalid_error(f"contains a file that is too large: {name!r} ({size}, the limit is {limit})")
+                raise _invalid_archive_error(
+                    f"contains a file that is too large: {name!r} ({size}, the limit is {limit})"
+                )
             return content.read()
-    raise _invalid_error(f"has no file {name!r}")
+    raise _invalid_archive_error(f"has no file {name!r}")
 
 
 def unpack_sdist(path: Path, into: Path) -> Path:
-    """Unpack an sdist into an empty directory, and return the only entry of that, the top-level directory."""
+    """Unpack an sdist into an empty directory; return its only top-level entry, else raise `Failed`."""
     try:
         with _open_sdist(path) as (sdist, _):
             sdist.extractall(into, filter="data")
     except (tarfile.LinkOutsideDestinationError, tarfile.AbsoluteLinkError) as error:
         link = f"{error.tarinfo.name!r} -> {error.tarinfo.linkname!r}"
-        raise _invalid_error(
+        raise _invalid_archive_error(
             f"{path.name} contains a link to a target outside the sdist: {link}", COPY_FILE_FIX
         ) from error
     except READ_ERRORS as error:
-        raise _invalid_error(
+        raise _invalid_archive_error(
             f"{path.name} cannot be unpacked ({error})",
             "exclude the file that the error names from the sdist (in the build configuration), then rebuild",
         ) from error
     entries = sorted(into.iterdir())
     if len(entries) != 1:
         names = join_names([entry.name for entry in entries], 5)
-        raise _invalid_error(
+        raise _invalid_archive_error(
             f"{path.name} has {len(entries)} top-level entries instead of one directory: {names}",
             "configure the build backend to put all files into one directory (PEP 625): a file of a parent "
             'directory, such as readme = "../README.md", has to be copied into that of the package',
@@ -243,7 +245,7 @@ def unpack_sdist(path: Path, into: Path) -> Path:
 
 
 def limit_sdist_times(path: Path, epoch: int) -> None:
-    """Set the times in an sdist that are later than `epoch` to it, as SOURCE_DATE_EPOCH asks of every build tool.
+    """Replace each time in an sdist that is later than `epoch` with `epoch`, as SOURCE_DATE_EPOCH requires.
 
     setuptools and pdm-backend write the time of the build. Where there is such a time, the owners of the files,
     which are those of this machine, are removed as well; every other sdist keeps its bytes.
@@ -275,7 +277,7 @@ def _read_gzip_time(path: Path) -> int:
 
 @lru_cache(maxsize=1 << 12)
 def member_path(member: str) -> PurePosixPath:
-    """Return the name of a member as a path, which is cached, since many checks use the same names."""
+    """Return the name of a member as a path; cached, since many checks use the same names."""
     return PurePosixPath(member)
 
 
@@ -291,9 +293,9 @@ def _read_wheel(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
         members = wheel.infolist()
         file.seek(-_ZIP_END_SIZE, io.SEEK_END)
         if file.read(len(_ZIP_END_SIGNATURE)) != _ZIP_END_SIGNATURE:
-            raise _invalid_error("has bytes after the end of the zip archive")
+            raise _invalid_archive_error("has bytes after the end of the zip archive")
         if min((member.header_offset for member in members), default=0) != 0:
-            raise _invalid_error("has bytes before the zip archive")
+            raise _invalid_archive_error("has bytes before the zip archive")
         if len(members) > MAX_ENTRIES:
             raise _too_many_entries_error()
         if sum(member.file_size for member in members) > MAX_UNPACKED_SIZE:
@@ -301,14 +303,14 @@ def _read_wheel(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
         entries = tuple(map(_make_wheel_entry, members))
         number = _find_metadata_position(entries, _WHEEL_METADATA)
         if entries[number].size > _MAX_METADATA_SIZE:
-            raise _invalid_error("has metadata that is too large")
+            raise _invalid_archive_error("has metadata that is too large")
         return entries, wheel.read(members[number])
 
 
 def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
     name, mode = member.orig_filename, member.external_attr >> 16
     if not (name.isascii() or member.flag_bits & _ZIP_UTF8_FLAG):
-        raise _invalid_error(f"has a name that is not UTF-8, or not marked as UTF-8: {name!r}")
+        raise _invalid_archive_error(f"has a name that is not UTF-8, or not marked as UTF-8: {name!r}")
     kind: EntryKind = "directory" if name.endswith("/") else "file"
     if stat.S_ISLNK(mode):
         kind = "symlink"
@@ -320,7 +322,7 @@ def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
 def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
     """Return the entries of an sdist and the content of PKG-INFO."""
     if path.name.endswith(".zip"):
-        raise _invalid_error(
+        raise _invalid_archive_error(
             "is a zip file instead of a .tar.gz file (PEP 625)",
             f"remove the zip format from the build backend's settings, then run {fixes.task_command('build-all')}",
         )
@@ -338,7 +340,7 @@ def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
         stream.seek(sdist.offset)
         while data := stream.read(_CHUNK_SIZE):
             if data.strip(b"\0"):
-                raise _invalid_error("has a damaged header, or data after the end of its tar archive")
+                raise _invalid_archive_error("has a damaged header, or data after the end of its tar archive")
     _find_metadata_position(entries, _SDIST_METADATA)
     return tuple(entries), metadata
 
@@ -356,16 +358,16 @@ def _make_sdist_entry(member: tarfile.TarInfo) -> ArchiveEntry:
 
 @contextlib.contextmanager
 def _open_sdist(path: Path) -> Iterator[tuple[tarfile.TarFile, gzip.GzipFile]]:
-    """Open an sdist; yield its tar archive and the decompressed stream of it."""
+    """Open an sdist; yield its tar archive, and the decompressed stream that the archive is read from."""
     with _LimitedGzipFile(path) as stream, tarfile.open(fileobj=stream, mode="r:") as sdist:
         yield sdist, stream
 
 
 class _LimitedGzipFile(gzip.GzipFile):
-    """A gzip file that raises an error instead of returning more than the limit."""
+    """A gzip file that raises `Failed` instead of unpacking more than `MAX_UNPACKED_SIZE` bytes."""
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return the next bytes; tar headers with a negative size are damaged."""
+        """Return the next bytes; raise `ReadError` for a negative size, which only damaged tar headers have."""
         if size is None or size < 0:
             raise tarfile.ReadError("damaged header")
         data = super().read(max(0, min(size, MAX_UNPACKED_SIZE + 1 - self.tell())))
@@ -375,26 +377,26 @@ class _LimitedGzipFile(gzip.GzipFile):
 
 
 def _find_metadata_position(entries: Sequence[ArchiveEntry], pattern: re.Pattern[str]) -> int:
-    """Return the position of the only metadata file."""
+    """Return the position of the metadata file; raise `Failed` unless exactly one name matches."""
     positions = [
         number for number, entry in enumerate(entries) if entry.kind == "file" and pattern.fullmatch(entry.name)
     ]
     if len(positions) != 1:
-        raise _invalid_error(f"has {len(positions)} metadata files instead of one")
+        raise _invalid_archive_error(f"has {len(positions)} metadata files instead of one")
     return positions[0]
 
 
-def _invalid_error(message: str, fix: str = REBUILD_FIX, *, file: str = "") -> Failed:
+def _invalid_archive_error(message: str, fix: str = REBUILD_FIX, *, file: str = "") -> Failed:
     return Failed("archive-invalid", message, fix, file=file)
 
 
-def _too_large_error(message: str) -> Failed:
+def _archive_too_large_error(message: str) -> Failed:
     return Failed("archive-too-large", message, "leave large data out of the archive (in the build configuration)")
 
 
 def _too_many_entries_error() -> Failed:
-    return _too_large_error(f"has more than {MAX_ENTRIES} entries")
+    return _archive_too_large_error(f"has more than {MAX_ENTRIES} entries")
 
 
 def _unpacked_size_error() -> Failed:
-    return _too_large_error(f"unpacks to more than {MAX_UNPACKED_SIZE >> 20} MiB")
+    return _archive_too_large_error(f"unpacks to more than {MAX_UNPACKED_SIZE >> 20} MiB")

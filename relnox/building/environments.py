@@ -47,7 +47,11 @@ class Interpreter(Record):
 
 @cache
 def find_interpreter(version: str) -> Interpreter:
-    """Return a working interpreter of a Python version (`3.12`), or the running one if `version` is empty."""
+    """Return a working interpreter of a Python version (`3.12`), or the running one if `version` is empty.
+
+    Raises:
+        Blocked: It is not installed, or the version is invalid.
+    """
     if version in ("", RUNNING_PYTHON):
         return Interpreter(Path(sys.executable), platform.python_version())
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", version, re.ASCII):
@@ -90,12 +94,12 @@ class VirtualEnvironment(Record):
 
     @property
     def scripts_directory(self) -> Path:
-        """The `bin` or `Scripts` directory of the environment."""
+        """The `bin` or, on Windows, `Scripts` directory."""
         return self.python.parent
 
     @property
     def site_packages(self) -> Path:
-        """The site-packages directory of the environment."""
+        """The directory in which packages are installed."""
         if os.name == "nt":
             return self.directory / "Lib" / "site-packages"
         return next(self.directory.glob("lib/*/site-packages"))
@@ -107,7 +111,7 @@ class VirtualEnvironment(Record):
 
 
 class Installer(Record):
-    """Creates environments and installs packages into them, with uv.
+    """uv, with which environments are created and packages installed into them.
 
     Attributes:
         env: The environment variables of uv, which may configure an index.
@@ -118,7 +122,7 @@ class Installer(Record):
     project_directory: Path | None = None
 
     def create_environment(self, directory: Path, python: Path) -> VirtualEnvironment:
-        """Create an empty environment, replacing an existing one."""
+        """Create an empty environment, replacing an existing one; raise `Failed` if that fails."""
         options = ("--quiet", "--clear", "--no-project", "--no-config")
         completed = process.run(
             [find_uv(), "venv", *options, "--python", python, directory], env=self.env, timeout=_INSTALL_TIMEOUT
@@ -136,15 +140,15 @@ class Installer(Record):
         index_url: str | None = None,
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
-    ) -> process.Completed:
-        """Install requirements (PEP 508) or archives; the result of the command tells whether it succeeded.
+    ) -> process.CompletedProgram:
+        """Install requirements (PEP 508) or archives, and return the result of the command, which may have failed.
 
         With `index_url`, nothing is installed from another index, even if an sdist sets one. If the constraints
         require hashes, only wheels are installed, since sdists could run code before their hashes are compared.
         """
         if constraints.require_hashes:
             # In this mode, uv takes pinned requirements only; it finds their hashes in the constraints.
-            requirements = self._resolve(requirements, environment.python, constraints)
+            requirements = self._pin_requirements(requirements, environment.python, constraints)
         argv: list[str | os.PathLike[str]] = [find_uv(), "pip", "install", "--python", environment.python]
         # [tool.uv.sources] of an sdist may name an index of its own.
         argv += ["--index-url", index_url, "--no-sources"] if index_url else []
@@ -154,8 +158,8 @@ class Installer(Record):
                 [*argv, *options, "--", *requirements], env=self.env, timeout=_INSTALL_TIMEOUT, on_line=on_line
             )
 
-    def run_pip_check(self, environment: VirtualEnvironment) -> process.Completed:
-        """Run `uv pip check` in an environment and return the result; a failure does not raise an error."""
+    def run_pip_check(self, environment: VirtualEnvironment) -> process.CompletedProgram:
+        """Run `uv pip check` in an environment, and return the result of the command, which may have failed."""
         return process.run(
             [find_uv(), "pip", "check", "--python", environment.python], env=self.env, timeout=_CHECK_TIMEOUT
         )
@@ -180,8 +184,10 @@ class Installer(Record):
                 options += ["--exclude-newer-package", f"{name}={time}"]
             yield options
 
-    def _resolve(self, requirements: Sequence[str], python: Path, constraints: Constraints) -> tuple[str, ...]:
-        """Resolve requirements (PEP 508) and their dependencies to pinned releases for an interpreter."""
+    def _pin_requirements(
+        self, requirements: Sequence[str], python: Path, constraints: Constraints
+    ) -> tuple[str, ...]:
+        """Return pinned releases (`NAME==VERSION`) of requirements (PEP 508) and all their dependencies."""
         with self._constraint_options(constraints) as options, temporary_directory() as directory:
             file = directory / "pins.txt"  # the project's settings may set another output file
             completed = process.run(
@@ -199,8 +205,8 @@ class Installer(Record):
             return tuple(line for line in lines if line and not line.startswith(("#", "-")))
 
 
-def choose_installer_fix(completed: process.Completed, default: str) -> str:
-    """Return the fix for an installer that failed because its machine lacks space or a cache, else the default."""
+def choose_installer_fix(completed: process.CompletedProgram, default: str) -> str:
+    """Return the fix for an installer that failed for lack of space, hashes or a cache; else the default."""
     output = completed.output.lower()
     if "no space left on device" in output:
         return f"free space on the disk of {tempfile.gettempdir()} and of the installer's cache"
@@ -226,7 +232,7 @@ def use_only_index(variables: Mapping[str, str], index_url: str) -> dict[str, st
 
 
 def find_uv() -> Path:
-    """Return the path of the uv that is installed with relnox."""
+    """Return the path of the uv that is installed with relnox; raise `Blocked` if there is none."""
     try:
         import uv  # jobs that only publish do not install it
 

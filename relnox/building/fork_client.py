@@ -1,4 +1,4 @@
-"""The client of `fork_server`, which runs programs in forks of a warm process instead of new processes."""
+"""The client of `fork_server`, which runs programs in forks of one process instead of new processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from relnox.core import fixes
 from relnox.errors import Failed
-from relnox.system.process import Completed
+from relnox.system.process import CompletedProgram
 
 _SERVER_SCRIPT = Path(__file__).with_name("fork_server.py")
 _START_TIMEOUT = 120.0
@@ -31,10 +31,10 @@ def can_fork_safely() -> bool:
 
 
 class ForkServer:
-    """A warm process that has imported modules and run `statements`, and runs programs in its forks.
+    """A process that imports modules and runs `statements` once, and then runs each script in a fork of itself.
 
     Args:
-        directory: Gets the output of the programs.
+        directory: For the files with the output of scripts.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class ForkServer:
         threading.Thread(target=self._read_replies, daemon=True).start()
 
     def is_single_threaded(self) -> bool:
-        """Return whether the process has only one thread, and so can be forked safely; wait until it is ready."""
+        """Wait for the imports of modules; return whether the process has one thread, so that forks are safe."""
         with contextlib.suppress(FutureTimeout):
             return self._ready.result(_START_TIMEOUT) == 1
         return False
 
     def request_shutdown(self) -> None:
-        """Make the process and all its forks end soon, without waiting for them."""
+        """Make the process and all its forks end soon, without waiting for that."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -91,7 +91,7 @@ class ForkServer:
         env: Mapping[str, str],
         timeout: float,
         on_line: Callable[[str], None],
-    ) -> Completed:
+    ) -> CompletedProgram:
         """Run a Python script in a fork, and return its result; see `process.run`. A timeout raises `Failed`."""
         number = next(self._numbers)
         output = self._directory / f"{number}.output"
@@ -109,9 +109,10 @@ class ForkServer:
         finally:
             output_file.report_new_lines(to_the_end=True)
             output.unlink(missing_ok=True)
-        return Completed(tuple(argv), returncode, output_file.text)
+        return CompletedProgram(tuple(argv), returncode, output_file.text)
 
     def _wait_for_status(self, number: int, status: Future[int], timeout: float, output_file: _OutputFile) -> int:
+        """Report the output of a script until it ends; return its status, or kill it and raise `Failed`."""
         for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
             with contextlib.suppress(FutureTimeout):
                 return status.result(_POLL_INTERVAL)

@@ -1,4 +1,4 @@
-"""A server that runs build hooks in forks of one warm process: `python fork_server.py STATEMENTS MODULE...`.
+"""A server that runs build hooks in forks of one process: `python fork_server.py STATEMENTS MODULE...`.
 
 It is started with the Python of a backend's environment, imports the backend's modules once, and runs the
 statements, which fill its caches. Each hook then runs in a forked child, which starts as a new process would after
@@ -52,7 +52,7 @@ def main(statements: str, *modules: str) -> None:
         exec(statements, {})  # noqa: S102 - they are relnox's
     gc.collect()
     gc.freeze()
-    children = Children(requests, replies)
+    children = ForkedChildren(requests, replies)
     children.reply({"threads": count_threads()})
     children.serve()
     os._exit(0)  # skips exit handlers, which are for the children
@@ -75,7 +75,7 @@ def prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
 
 
-class Children:
+class ForkedChildren:
     """The forked children, each of which runs one request."""
 
     def __init__(self, requests: int, replies: int) -> None:
@@ -100,7 +100,7 @@ class Children:
             if self.requests in readable:
                 chunk = os.read(self.requests, CHUNK)
                 if not chunk:
-                    kill_groups(self.request_ids)
+                    kill_process_groups(self.request_ids)
                     return
                 *lines, partial_request = (partial_request + chunk).split(b"\n")
                 for line in lines:
@@ -109,7 +109,7 @@ class Children:
     def handle_request(self, line: bytes) -> None:
         request = json.loads(line)
         if "end" in request:
-            kill_groups([pid for pid, number in self.request_ids.items() if number == request["end"]])
+            kill_process_groups([pid for pid, number in self.request_ids.items() if number == request["end"]])
         else:
             self.start_child(request)
 
@@ -130,7 +130,7 @@ class Children:
             if pid == 0:
                 break
             if pid in self.request_ids:
-                kill_groups([pid])  # processes that it left behind in its group
+                kill_process_groups([pid])  # processes that it left behind in its group
                 code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
                 self.reply({"id": self.request_ids.pop(pid), "status": code})
 
@@ -139,8 +139,8 @@ class Children:
             os.write(self.replies, json.dumps(message).encode() + b"\n")
 
 
-def kill_groups(pids: Iterable[int]) -> None:
-    """Kill processes that lead a group, with the others in their groups."""
+def kill_process_groups(pids: Iterable[int]) -> None:
+    """Kill processes and all others in the process groups that they lead."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)

@@ -29,7 +29,7 @@ class ResultFile:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._process = os.getpid()
 
-    def write(self, **line: object) -> None:
+    def write_line(self, **line: object) -> None:
         """Write a line to the result; if an import forked this process, end the fork instead."""
         if os.getpid() != self._process:
             os._exit(0)
@@ -44,7 +44,7 @@ class ResultFile:
                 break
             cause = cause.__cause__
         missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
-        self.write(
+        self.write_line(
             failure=f"{task} fails: {type(error).__name__}{message}",
             missing_module=missing,
             location=find_error_location(error),
@@ -64,40 +64,40 @@ def main(request_path: str, result_path: str) -> None:
     if "expression" in request:
         tasks.append((request["expression"], evaluate_expression, (request["expression"],)))
     for title, task, arguments in tasks:
-        result.write(running=title)
+        result.write_line(running=title)
         try:
             task(*arguments, result)
         except BaseException as error:  # noqa: BLE001 - foreign code may raise anything
             result.write_failure(title, error)
     for name, location in modules_loaded_from(request.get("root")):
-        result.write(failure=f"{name} is loaded from {location}, which is in the source tree")
-    result.write(done=True)
+        result.write_line(failure=f"{name} is loaded from {location}, which is in the source tree")
+    result.write_line(done=True)
 
 
 def check_import(name: str, result: ResultFile) -> None:
-    """Import a module, write its version, and check that it is loaded from the environment."""
+    """Import a module, and write its version, and a failure if it is loaded from outside the environment."""
     module = import_module(name)
     version = getattr(module, "__version__", None)
-    result.write(imported=name, version=version if isinstance(version, str) else None)
+    result.write_line(imported=name, version=version if isinstance(version, str) else None)
     for location in module_locations(module):
         if not any(is_inside(location, directory) for directory in SITE_PACKAGES):
-            result.write(failure=f"import {name} loads {location}, which is outside of the environment")
+            result.write_line(failure=f"import {name} loads {location}, which is outside of the environment")
 
 
 def check_script(name: str, target: str, result: ResultFile) -> None:
-    """Check that the target of a script (`module:attribute`) exists and is callable."""
+    """Write whether the target of a script (`module:attribute`) exists and is callable."""
     module, _, attributes = target.partition(":")
     entry_point: object = import_module(module.strip())
     for attribute in filter(None, attributes.strip().split(".")):
         entry_point = getattr(entry_point, attribute)
     if callable(entry_point):
-        result.write(script=name)
+        result.write_line(script=name)
     else:
-        result.write(failure=f"the script {name} calls {target}, which is not a function")
+        result.write_line(failure=f"the script {name} calls {target}, which is not a function")
 
 
 def evaluate_expression(expression: str, _: ResultFile) -> None:
-    """Evaluate an expression, importing the modules that it names; `SystemExit(0)` counts as success."""
+    """Evaluate an expression, importing the modules that it names; `SystemExit(0)` is not an error."""
     import ast
 
     names: dict[str, object] = {}
@@ -112,13 +112,13 @@ def evaluate_expression(expression: str, _: ResultFile) -> None:
 
 
 def dotted_name(node: object) -> str:
-    """Return `a.b.c` for an expression `a.b.c`, or an empty string if it is not a dotted name."""
+    """Return `a.b.c` for the syntax tree of such an expression, or an empty string for another one."""
     parent = dotted_name(node.value) if hasattr(node, "attr") and hasattr(node, "value") else ""
     return f"{parent}.{node.attr}" if parent and hasattr(node, "attr") else getattr(node, "id", "")
 
 
 def import_if_module(name: str, names: dict[str, object]) -> None:
-    """Import a name if it is that of a module, and add its top-level package to `names`."""
+    """Import the module of this name, if there is one, and add its top-level package to `names`."""
     try:
         import_module(name)
     except ModuleNotFoundError as error:
@@ -131,7 +131,10 @@ def import_if_module(name: str, names: dict[str, object]) -> None:
 
 
 def modules_loaded_from(directory: str | None) -> list[tuple[str, str]]:
-    """Return the name and location of each module loaded from a directory, except a Python environment in it."""
+    """Return the name and location of each module loaded from a directory, but not from a Python inside it.
+
+    There are none if the directory is None.
+    """
     return [
         (name, location)
         for name, module in sorted(sys.modules.items())

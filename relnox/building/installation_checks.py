@@ -27,7 +27,7 @@ _MAX_OUTPUT_LINES = 8
 
 
 class InstalledDistribution(Record, kw_only=True):
-    """An installed distribution.
+    """A distribution in an environment, as its `.dist-info` directory describes it.
 
     Attributes:
         direct_url: The content of `direct_url.json` (PEP 610); empty if the distribution came from an index.
@@ -47,7 +47,7 @@ def read_installed_distributions(environment: VirtualEnvironment) -> dict[str, I
     return {distribution.name: distribution for distribution in distributions}
 
 
-def find_changed_files(distribution: InstalledDistribution) -> Iterator[str]:
+def changed_file_messages(distribution: InstalledDistribution) -> Iterator[str]:
     """Yield a message for each installed file that is missing or differs from its hash in RECORD."""
     for name, recorded_hash in distribution.record_hashes.items():
         path = distribution.dist_info_directory.parent / name
@@ -83,7 +83,7 @@ def _read_text(path: Path) -> str:
         return ""
 
 
-class CheckFailure(Record, kw_only=True):
+class InstallationCheckFailure(Record, kw_only=True):
     """A failed check of an installed package.
 
     Attributes:
@@ -96,7 +96,7 @@ class CheckFailure(Record, kw_only=True):
     missing_module: str | None = None
 
 
-class CheckResult(Record, kw_only=True):
+class InstallationCheckResult(Record, kw_only=True):
     """The results of the checks in one environment.
 
     Attributes:
@@ -105,7 +105,7 @@ class CheckResult(Record, kw_only=True):
         output: The last lines of output.
     """
 
-    failures: tuple[CheckFailure, ...] = ()
+    failures: tuple[InstallationCheckFailure, ...] = ()
     versions: Mapping[str, str | None] = MappingProxyType({})
     scripts: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
     variables: Mapping[str, str],
     time_limit: float,
     on_line: Callable[[str], None],
-) -> CheckResult:
+) -> InstallationCheckResult:
     """Run the checks of a request in an environment, and kill the processes that they leave running.
 
     `installation_check_script` describes requests. The directory, which must be empty, gets temporary files; the
@@ -152,14 +152,14 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
     except Failed:
         early_end = f"does not end within {time_limit:g} s"
     lines = [syntax_trees.literal_eval(line) for line in result_file.read_text(encoding="utf-8").splitlines()]
-    return _read_result(lines, early_end, tuple(output))
+    return _parse_result(lines, early_end, tuple(output))
 
 
-def _read_result(
+def _parse_result(
     lines: Iterable[Mapping[str, Any]], early_end: str | None, output: tuple[str, ...]
-) -> CheckResult:
-    """Return the result in the lines of the script; `early_end` is how its process ended if that is a failure."""
-    failures: list[CheckFailure] = []
+) -> InstallationCheckResult:
+    """Return the result in the lines of the script; `early_end` says how its process failed, if it did."""
+    failures: list[InstallationCheckFailure] = []
     versions: dict[str, str | None] = {}
     scripts: list[str] = []
     running, is_done = "the start of its Python", False
@@ -171,7 +171,9 @@ def _read_result(
                 is_done = True
             case {"failure": message}:
                 location, missing_module = line.get("location"), line.get("missing_module")
-                failures.append(CheckFailure(message=message, location=location, missing_module=missing_module))
+                failures.append(
+                    InstallationCheckFailure(message=message, location=location, missing_module=missing_module)
+                )
             case {"imported": name, "version": version}:
                 versions[name] = version
             case {"script": name}:
@@ -179,8 +181,10 @@ def _read_result(
             case _:
                 raise ValueError(f"{line} is not a line of the result")
     if is_done and early_end is not None:
-        failures.append(CheckFailure(message=f"all checks ran, but Python's exit {early_end}"))
+        failures.append(InstallationCheckFailure(message=f"all checks ran, but Python's exit {early_end}"))
     elif not is_done:
         early_end = early_end or "ends the interpreter without an error (such as os._exit)"
-        failures.append(CheckFailure(message=f"{running} {early_end}"))
-    return CheckResult(failures=tuple(failures), versions=versions, scripts=tuple(scripts), output=output)
+        failures.append(InstallationCheckFailure(message=f"{running} {early_end}"))
+    return InstallationCheckResult(
+        failures=tuple(failures), versions=versions, scripts=tuple(scripts), output=output
+    )

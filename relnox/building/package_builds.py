@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
-from relnox.building.build_sessions import BuildConditions, BuildSession
+from relnox.building.build_environments import BuildConditions, BuildEnvironment
 from relnox.core import fixes
 from relnox.core.release.manifest import DistributionKind
 from relnox.core.settings.build_settings import BuildSettings
@@ -37,9 +37,18 @@ _TRACEBACK_FRAME = re.compile(r'\s*File "([^<"]+)", line (\d+)')
 
 
 def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
-    name: str, kind: DistributionKind, source: Path, output: Path, session: BuildSession, settings: BuildSettings
+    name: str,
+    kind: DistributionKind,
+    source: Path,
+    output: Path,
+    environment: BuildEnvironment,
+    settings: BuildSettings,
 ) -> Path:
-    """Build an sdist, or a wheel from an unpacked sdist, into the existing directory `output`."""
+    """Build an sdist, or a wheel from an unpacked sdist, into the existing directory `output`; return its path.
+
+    Raises:
+        Failed: The backend failed; the message has the end of its output.
+    """
     import build
 
     # A new dict for every call, since hooks may change it.
@@ -47,23 +56,25 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
     hook_output: list[str] = []
 
     def builder(requirements: set[str]) -> build.ProjectBuilder:
-        environment = session.get_environment(requirements)
-        path = (str(environment.scripts_directory), os.environ.get("PATH", os.defpath))
+        virtual_environment = environment.get_environment(requirements)
+        path = (str(virtual_environment.scripts_directory), os.environ.get("PATH", os.defpath))
 
         def runner(
             cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
         ) -> None:
             variables = {"PATH": os.pathsep.join(path), **(extra_environ or {})}
-            completed = session.run_hook(cmd, cwd=None if cwd is None else Path(cwd), extra_variables=variables)
+            completed = environment.run_hook(
+                cmd, cwd=None if cwd is None else Path(cwd), extra_variables=variables
+            )
             hook_output[:] = completed.output.splitlines()
             if completed.returncode != 0:
                 # As the runners of pyproject_hooks do; build converts it to a BuildBackendException.
                 raise subprocess.CalledProcessError(completed.returncode, list(cmd), output=completed.output)
 
-        return build.ProjectBuilder(source, str(environment.python), runner)
+        return build.ProjectBuilder(source, str(virtual_environment.python), runner)
 
     try:
-        with _redirect_warnings(session.context.on_line):
+        with _redirect_warnings(environment.context.on_line):
             requires = build.ProjectBuilder(source).build_system_requires | set(settings.extra_requires)
             building = builder(requires)
             if more := building.get_requires_for_build(kind, options or None) - requires:
@@ -131,9 +142,9 @@ _warnings_redirection = contextlib.ExitStack()
 
 @contextlib.contextmanager
 def _redirect_warnings(on_line: Callable[[str], None]) -> Iterator[None]:
-    """Pass the warnings of `build`, and those that pyproject_hooks repeats from hooks, to `on_line` in the block.
+    """Pass warnings of `build`, and of hooks, in this thread to `on_line` until the block ends.
 
-    Both use Python's `warnings` module, which has a single hook for all threads; this takes those of this thread.
+    Both use Python's `warnings` module, which has a single hook for all threads.
     """
     thread = threading.get_ident()
     with _warning_listeners_lock:
@@ -158,7 +169,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] | None:
-    """Return the module that a failed build could not import, and where: ` (FILE, line N)` or an empty string."""
+    """Return the missing module that made a build fail, with ` (FILE, line N)` or ""; None for other failures."""
     # Set if the backend itself cannot be imported: then no line of the project is the cause.
     unavailable = getattr(getattr(error, "exception", None), "traceback", None)
     lines = [line for line in (unavailable.splitlines() if unavailable else output) if line.strip()]

@@ -248,7 +248,7 @@ def _merge_manifests(
         for file in job.manifest.distributions:
             if file.kind == "wheel" and job.is_intact(file):
                 with contextlib.suppress(Failed):  # a problem already
-                    wheel = project.once(archives.read, project.root / job.directory / file.filename)
+                    wheel = project.once(archives.read_archive, project.root / job.directory / file.filename)
                     requires[file.package].update(wheel.requires)
     for name, siblings in dependencies_among(requires).items():
         needs[name] |= siblings
@@ -424,7 +424,7 @@ def _modules_unlike_sdist(wheel: Path, sdist: Path) -> tuple[str, ...]:
     Each `__init__.py` is left out if the wheel has a `DELVEWHEEL` file: delvewheel changes them.
     """
     try:
-        built, source = archives.read(wheel), archives.read(sdist)
+        built, source = archives.read_archive(wheel), archives.read_archive(sdist)
         checksums: dict[str, set[int]] = {}
         for name, content in archives.iter_files(source, _MAX_SOURCE_SIZE):
             if name.endswith(".py") and len(content) < _MAX_SOURCE_SIZE:

@@ -348,7 +348,7 @@ def _unavailable_siblings(package: str, path: Path, release: Release, project: P
     """
     index, manifest, workspace = release.index.name, release.manifest, project.workspace
     task = "publish" if release.index.production else "publish-test"
-    for text in project.once(archives.read, path).requires:
+    for text in project.once(archives.read_archive, path).requires:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:  # reported by the checks of archives

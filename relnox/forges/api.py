@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _SHORT_TIME = 15.0
 """Seconds for what is useful to know, but not required."""
-_LIMIT = http.Limit("answer", 16 << 20, 120.0)
+_LIMIT = http.ResponseLimit("answer", 16 << 20, 120.0)
 _MAX_QUOTED = 300
 _PAGE_SIZE = 100
 _SECONDARY_LIMIT_WAIT = 60.0
@@ -500,7 +500,7 @@ class Forge(ABC):
                 read_timeout=timeout,
                 limit=_LIMIT,
             )
-        except http.TooLarge as error:
+        except http.ResponseTooLarge as error:
             raise self.unexpected_response_error(f"{method} {address}") from error
         except retries.TransientError as error:
             if error.code == "rate-limited" and error.retry_after is None:

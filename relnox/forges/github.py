@@ -12,7 +12,7 @@ from packaging.version import Version
 from relnox.errors import Conflict
 from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
 from relnox.system import retries
-from relnox.system.addresses import same_origin
+from relnox.system.addresses import have_same_origin
 
 _VERSION = "2022-11-28"
 """The version of the REST API, which GitHub Enterprise Server supports, too."""
@@ -165,7 +165,7 @@ class GitHub(Forge):
         failure = f"cannot upload {path.name} to the release of {page.tag}"
         upload_url = page.upload_url.partition("{")[0]
         api, server = self.location.api, urlsplit(upload_url).hostname or ""
-        if not same_origin(api, upload_url) and server != f"uploads.{self.location.host}":
+        if not have_same_origin(api, upload_url) and server != f"uploads.{self.location.host}":
             raise self.unexpected_response_error(failure)  # the token is for no other server
         address, deadline = f"{upload_url}?name={quote(path.name)}", retries.Deadline()
 

@@ -90,7 +90,7 @@ def find_credentials(target: Target, environment: Mapping[str, str], *, is_chose
         Blocked: The credentials are for another index or are not readable, would be sent over plain http, or
             indexes reject the identity of the CI job.
     """
-    if not addresses.is_encrypted(target.upload_url):
+    if not addresses.is_encrypted_url(target.upload_url):
         raise Blocked(
             "connection-not-encrypted",
             f"credentials cannot be sent to {target.name} ({target.host}) over http, which is not encrypted",
@@ -251,7 +251,7 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
         Blocked: The file cannot be parsed.
     """
     paths = [environment["NETRC"]] if environment.get("NETRC") else ["~/.netrc", "~/_netrc"]
-    for path in paths if addresses.is_encrypted(target.simple_url) else ():
+    for path in paths if addresses.is_encrypted_url(target.simple_url) else ():
         try:
             entry = netrc(Path(path).expanduser()).hosts.get(urlsplit(target.simple_url).hostname or "")
         except (NetrcParseError, UnicodeDecodeError) as error:  # whose text quotes the line

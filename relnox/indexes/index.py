@@ -136,13 +136,17 @@ class Index(Target):
     # --- files
 
     def download(
-        self, file: IndexFile, to: Path | None, deadline: Deadline | None = None, limit: http.Limit | None = None
+        self,
+        file: IndexFile,
+        to: Path | None,
+        deadline: Deadline | None = None,
+        limit: http.ResponseLimit | None = None,
     ) -> str:
         """Download a listed file to a path, or only compute its hash if that is None; return its SHA-256 (hex).
 
         Raises:
             TryLater: The index lists the file but does not serve it.
-            TooLarge: The file has more bytes than the limit.
+            ResponseTooLarge: The file has more bytes than the limit.
         """
         response, sha256, _ = http.download(file.url, to, deadline=deadline, limit=limit)
         if response.status_code != _OK:
@@ -165,7 +169,7 @@ class Index(Target):
         limit = http.file_limit(built_file.size)
         try:
             response, sha256, size = http.download(file.url, None, deadline=deadline, limit=limit)
-        except http.TooLarge:
+        except http.ResponseTooLarge:
             built_size = format_count(built_file.size, "byte")
             return ServedContent(FileCheck.MISMATCH, f"larger than the built file ({built_size})")
         if response.status_code != _OK:

@@ -254,7 +254,7 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
     """
     if _detect_ci_provider(environment) is None:
         return _NO_PROVIDER
-    if not addresses.is_encrypted(target.upload_url):
+    if not addresses.is_encrypted_url(target.upload_url):
         return f"not used over http ({target.host})"
     url, deadline = urljoin(target.upload_url, _AUDIENCE), retries.Deadline(_AUDIENCE_TIMEOUT)
     response = http.get(url, {"Accept": "application/json"}, deadline=deadline)

@@ -30,13 +30,13 @@ def choose_reporter(
             kind = "github"
         elif STDERR.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"):
             kind = "terminal"
-    secrets.on_secret(None)
+    secrets.set_secret_listener(None)
     if kind == "github" or masks:
         from relnox.reporters.github import GitHubReporter
 
         github = GitHubReporter(environment, convert, quiet=quiet)
         if masks:
-            secrets.on_secret(github.mask)
+            secrets.set_secret_listener(github.mask)
         if kind == "github":
             return github
     if kind == "terminal" and not quiet:

@@ -13,8 +13,8 @@ from typing import Literal
 
 from packaging.version import Version
 
-from relnox.building import archives, build_sessions, package_builds
-from relnox.building.build_sessions import BuildConditions, BuildSession
+from relnox.building import archives, build_environments, package_builds
+from relnox.building.build_environments import BuildConditions, BuildEnvironment
 from relnox.building.checks.expected import ExpectedArchive
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, replace
@@ -206,7 +206,7 @@ def build_archives(
 
     `source` is the directory of the package. Return the archives in the directory `into`, the sdist first.
     """
-    conditions = conditions or build_sessions.DEFAULT_CONDITIONS
+    conditions = conditions or build_environments.DEFAULT_CONDITIONS
     variables = run.environment_variables(more=conditions.environment_variables(step.epoch))
     if step.command:
         return package_builds.run_build_command(
@@ -226,7 +226,7 @@ def build_archives(
         if name in packages
         for file in wheels_or_sdist(packages[name])
     }
-    context = build_sessions.HookContext(
+    context = build_environments.BuildHookContext(
         variables=variables,
         umask=conditions.umask,
         siblings=siblings,
@@ -234,14 +234,14 @@ def build_archives(
         constraints=step.settings.constraints,
     )
 
-    shared = conditions is build_sessions.DEFAULT_CONDITIONS
+    shared = conditions is build_environments.DEFAULT_CONDITIONS
 
-    def session(source: Path, python: str) -> BuildSession:
+    def environment(source: Path, python: str) -> BuildEnvironment:
         pool = run.service(BuildingServices).environment_pool(python)
-        return build_sessions.open_session(pool, source, context, shared=shared)
+        return build_environments.create_build_environment(pool, source, context, shared=shared)
 
     build_archive = package_builds.build_archive
-    paths = [build_archive(step.package, "sdist", source, into, session(source, ""), step.settings)]
+    paths = [build_archive(step.package, "sdist", source, into, environment(source, ""), step.settings)]
     if step.epoch is not None:
         archives.limit_sdist_times(paths[0], step.epoch)
     pythons = sorted(step.pythons, key=Version) if step.wheels == "release" else []
@@ -252,7 +252,7 @@ def build_archives(
         sdist_directory = archives.unpack_sdist(paths[0], scratch)
         output = into if step.wheels == "release" else scratch
         wheel = build_archive(
-            step.package, "wheel", sdist_directory, output, session(source, python), step.settings
+            step.package, "wheel", sdist_directory, output, environment(source, python), step.settings
         )
         shutil.rmtree(scratch, ignore_errors=True)  # in parallel with other builds, not when the run ends
         if step.wheels == "release":
@@ -280,7 +280,7 @@ class CheckReproducibility(
         source = self._create_second_source(again, run) / self.build.directory
         output = again / "archives"
         output.mkdir()
-        paths = build_archives(self.build, source, output, run, build_sessions.VARIED_CONDITIONS)
+        paths = build_archives(self.build, source, output, run, build_environments.VARIED_CONDITIONS)
         rebuilt = {path.name: archives.hash_file(path).sha256 for path in paths}
         first = {file.filename: file.sha256 for file in built_packages(run)[self.build.package].files}
         common = sorted(first.keys() & rebuilt.keys())
@@ -317,7 +317,7 @@ class CheckReproducibility(
                 shutil.copytree(first.directory, source, symlinks=True, ignore=own_names)
         for path in checkout.rglob("*"):
             if not path.is_symlink():
-                path.chmod(path.stat().st_mode & ~build_sessions.VARIED_CONDITIONS.umask)
+                path.chmod(path.stat().st_mode & ~build_environments.VARIED_CONDITIONS.umask)
                 os.utime(path)
         if run.git is not None:  # else git reports all files as changed
             Git(source).run("update-index", "-q", "--refresh")

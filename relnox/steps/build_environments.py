@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relnox.building import build_sessions, environments
+from relnox.building import build_environments, environments
 from relnox.core.planning.step import Step
 from relnox.core.records import Record
 from relnox.core.settings.build_settings import UNCONSTRAINED, Constraints
@@ -16,7 +16,7 @@ from relnox.source.uv_settings import PackageSource
 from relnox.steps.run import Run, SharedService
 
 if TYPE_CHECKING:
-    from relnox.building.build_sessions import BuildEnvironmentPool
+    from relnox.building.build_environments import BuildEnvironmentPool
 
 _CONCURRENT_INSTALLATIONS = 8
 """Environments that are created at once: they mostly wait for the index or the disk."""
@@ -90,7 +90,7 @@ class BuildingServices(SharedService):
                     for name, value in self.installer_variables().items()
                     if name not in _IGNORED_UV_VARIABLES
                 }
-                self._pools[python] = build_sessions.BuildEnvironmentPool(
+                self._pools[python] = build_environments.BuildEnvironmentPool(
                     installer=environments.Installer(variables, self._create_uv_settings_directory()),
                     python=environments.find_interpreter(python).path,
                     directory=self._run.create_temporary_directory,
@@ -145,7 +145,7 @@ class PrepareBuildEnvironment(Step):
         run.service(BuildingServices).environment_pool().prepare_environment(
             self.requires,
             self.backend,
-            run.environment_variables(more=build_sessions.DEFAULT_CONDITIONS.environment_variables(self.epoch)),
+            run.environment_variables(more=build_environments.DEFAULT_CONDITIONS.environment_variables(self.epoch)),
             self.constraints,
         )
         return "ready"

@@ -63,11 +63,11 @@ def check_archives(
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
             lists all problems.
     """
-    release = [archives.read(path) for path in paths]
+    release = [archives.read_archive(path) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
     findings = [finding for archive in release for finding in checks.check_archive(archive, expected)]
     findings += [finding for archive in release for finding in _tag_mismatch_problems(archive, expected, tags)]
-    findings += checks.check_release(release, optional_extensions=expected.extensions_are_optional)
+    findings += checks.check_wheels_against_sdist(release, optional_extensions=expected.extensions_are_optional)
     files: dict[Problem, list[str]] = {}  # the files with the same finding, such as sdist and wheel
     for finding in findings:
         files.setdefault(finding.but(file=""), []).append(finding.file)

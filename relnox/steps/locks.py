@@ -56,7 +56,7 @@ class LockFile(Step, key="lock {self.file}"):
         texts = (read_project_file(run.root, file).decode("utf-8", "replace") for file in (self.file, pyproject))
         return lock_hashes.is_lock_current(posixpath.basename(self.file), *texts) is True
 
-    def _run_tool(self, run: Run, *options: str) -> process.Completed:
+    def _run_tool(self, run: Run, *options: str) -> process.CompletedProgram:
         program = str(find_uv()) if self.tool == "uv" else shutil.which(self.tool)
         if program is None:
             raise Failed("tool-not-found", f"{self.tool} is not installed", f"install {self.tool}")

@@ -18,9 +18,9 @@ from relnox.building import archive_contents, environments, installation_checks
 from relnox.building.archives import Archive
 from relnox.building.environments import Interpreter
 from relnox.building.installation_checks import (
-    CheckFailure,
-    CheckResult,
-    find_changed_files,
+    InstallationCheckFailure,
+    InstallationCheckResult,
+    changed_file_messages,
     read_installed_distributions,
 )
 from relnox.core import fixes
@@ -30,7 +30,7 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import Failed, TryLater
 from relnox.steps.fetch_release import ReleaseFiles, select_archive
 from relnox.steps.run import Run, SharedService
-from relnox.system.process import Completed
+from relnox.system.process import CompletedProgram
 
 _TIME_LIMIT = 600.0
 """The number of seconds for all imports together, and for each expression."""
@@ -204,10 +204,10 @@ class _Installation:
             if _url_to_local_path(url) != _url_to_local_path(archive.path.as_uri()):
                 origin = url or "the trusted index"
                 messages.append(f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}")
-            messages += [f"{name}: {change}" for change in find_changed_files(distribution)]
+            messages += [f"{name}: {change}" for change in changed_file_messages(distribution)]
         if messages:
             raise self._broken_installation_error(
-                [CheckFailure(message=message) for message in messages], CheckResult()
+                [InstallationCheckFailure(message=message) for message in messages], InstallationCheckResult()
             )
 
     def run_checks(self) -> None:
@@ -238,7 +238,8 @@ class _Installation:
             if version is not None and self._is_other_version(version)
         ]
         failures = [
-            CheckFailure(message=f"{message}, but the release is {self._step.version}") for message in wrong
+            InstallationCheckFailure(message=f"{message}, but the release is {self._step.version}")
+            for message in wrong
         ]
         if failures := [*failures, *self._result.failures]:
             raise self._broken_installation_error(failures, self._result)
@@ -325,7 +326,7 @@ class _Installation:
         except InvalidVersion:
             return False
 
-    def _run_installation_checks(self, request: Mapping[str, Any]) -> CheckResult:
+    def _run_installation_checks(self, request: Mapping[str, Any]) -> InstallationCheckResult:
         return installation_checks.run_installation_checks(
             self._environment,
             request,
@@ -335,7 +336,7 @@ class _Installation:
             on_line=self._run.line_callback(self._step),
         )
 
-    def _broken_installation_error(self, failures: Iterable[CheckFailure], result: CheckResult) -> Failed:
+    def _broken_installation_error(self, failures: Iterable[InstallationCheckFailure], result: InstallationCheckResult) -> Failed:
         """Return the error that lists all failures and the last output of the checks."""
         failures = tuple(failures)
         lines = [
@@ -350,7 +351,7 @@ class _Installation:
             fix=self._choose_fix(failures),
         )
 
-    def _choose_fix(self, failures: Sequence[CheckFailure]) -> str:
+    def _choose_fix(self, failures: Sequence[InstallationCheckFailure]) -> str:
         package = self._step.package
         if not self._step.is_own:
             return _REPORT_FIX
@@ -403,7 +404,7 @@ def _url_to_local_path(url: str) -> str:
     return unquote(urlsplit(url).path)
 
 
-def _check_installation_succeeded(action: str, completed: Completed) -> None:
+def _check_installation_succeeded(action: str, completed: CompletedProgram) -> None:
     """Raise an error if an installer failed: `TryLater` if an index did not respond, else `Failed`."""
     output = " ".join(completed.output.lower().split())
     fix = environments.choose_installer_fix(completed, "see the installer's last lines above")

@@ -16,7 +16,7 @@ _MAX_QUOTED = 100
 
 
 def check_url(url: str) -> None:
-    """Raise an error if a URL cannot be requested; the message does not contain its password."""
+    """Raise `Failed` if a URL cannot be requested; the message does not contain its password."""
     if problem := url_problem(url):
         raise Failed(
             "url-invalid",
@@ -26,7 +26,10 @@ def check_url(url: str) -> None:
 
 
 def url_problem(url: str) -> str:
-    """Return why a URL cannot be requested (`URL_WITH_LOGIN` if only for that), or an empty string if it can."""
+    """Return why a URL cannot be requested, as a clause, or an empty string if it can.
+
+    `URL_WITH_LOGIN` is returned if a user name or a password is the only problem.
+    """
     if len(url) > _MAX_URL:
         return f"is longer than {_MAX_URL} characters"
     if any(char <= " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in url):
@@ -45,7 +48,7 @@ def url_problem(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return the host and port of a URL for messages, or the quoted URL if it is not valid."""
+    """Return the host and port of a URL for messages; for an invalid URL, the URL itself in quotes."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2] or quote_url(url)
     except ValueError:
@@ -53,20 +56,20 @@ def host_of(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return the scheme, host and port of a URL (RFC 6454); raise `ValueError` if it is not valid."""
+    """Return `SCHEME://HOST:PORT` of a URL (RFC 6454); raise `ValueError` if it is not valid."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS.get(parts.scheme)}"
 
 
-def same_origin(one: str, other: str) -> bool:
-    """Return whether two URLs have the same scheme, host and port (RFC 6454)."""
+def have_same_origin(one: str, other: str) -> bool:
+    """Return whether two URLs have the same scheme, host and port (RFC 6454); False if one is invalid."""
     try:
         return origin_of(one) == origin_of(other)
     except ValueError:
         return False
 
 
-def is_loopback(host: str | None) -> bool:
+def is_loopback_host(host: str | None) -> bool:
     """Return whether a host is this machine (RFC 6761, RFC 1122, RFC 4291)."""
     name = (host or "").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
@@ -80,18 +83,18 @@ def is_loopback(host: str | None) -> bool:
     return (ipv4_address or address).is_loopback
 
 
-def is_encrypted(url: str) -> bool:
-    """Return whether requests to a URL cannot be intercepted: it uses https, or http to this machine."""
+def is_encrypted_url(url: str) -> bool:
+    """Return whether a URL uses https, or http to this machine, so that its requests cannot be intercepted."""
     try:
         parts = urlsplit(url)
-        return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+        return parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(parts.hostname))
     except ValueError:
         return False
 
 
 def require_encryption(url: str) -> None:
-    """Raise an error if credentials that are sent to a URL could be intercepted."""
-    if not is_encrypted(url):
+    """Raise `Blocked` if credentials that are sent to a URL could be intercepted."""
+    if not is_encrypted_url(url):
         raise Blocked(
             "connection-not-encrypted",
             f"credentials cannot be sent to {host_of(url)} (http is not encrypted)",
@@ -100,7 +103,7 @@ def require_encryption(url: str) -> None:
 
 
 def quote_url(url: str) -> str:
-    """Quote a URL, which may be invalid, in ASCII for messages: without user name and password, and shortened."""
+    """Return a URL, maybe an invalid one, for messages: quoted, in ASCII, shortened, without user and password."""
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     redacted_url = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"

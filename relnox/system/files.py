@@ -18,7 +18,7 @@ _MAX_SIZE = 64 << 20
 
 
 def make_private_directory(directory: Path) -> None:
-    """Create a directory that only its owner can access, and its missing parents."""
+    """Create a directory that only its owner can access, and its missing parents; it may exist."""
     if not directory.parent.exists():
         make_private_directory(directory.parent)
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -88,7 +88,7 @@ def replace_file(  # noqa: PLR0913 - a value for each condition
     staging: Path | None = None,
     before_replacing: Callable[[], object] = lambda: None,
 ) -> None:
-    """Replace a file atomically; a symbolic link is replaced itself, and not what it leads to.
+    """Replace a file atomically; a symbolic link is replaced itself, and not its target.
 
     Args:
         path: The file.
@@ -121,7 +121,7 @@ def replace_file(  # noqa: PLR0913 - a value for each condition
 
 
 def flush_to_disk(file: BinaryIO) -> None:
-    """Flush the content of an open file to disk, on file systems that can do that."""
+    """Write what an open file has buffered to disk; file systems that cannot do that are ignored."""
     file.flush()
     try:
         os.fsync(file.fileno())

@@ -36,13 +36,13 @@ from relnox.errors import Failed
 from relnox.system import retries
 from relnox.system.addresses import (
     check_url,
+    have_same_origin,
     host_of,
-    is_encrypted,
-    is_loopback,
+    is_encrypted_url,
+    is_loopback_host,
     origin_of,
     quote_url,
     require_encryption,
-    same_origin,
 )
 from relnox.system.retries import READ_TIMEOUT, Deadline, TransientError, retry_after
 from relnox.system.run_scope import current_scope, new_thread
@@ -89,7 +89,7 @@ _adapter = HTTPAdapter(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
 _concurrent_reads = threading.BoundedSemaphore(16)
 
 
-class Limit(NamedTuple):
+class ResponseLimit(NamedTuple):
     """The size and time limits of one kind of response.
 
     Attributes:
@@ -109,28 +109,31 @@ class Limit(NamedTuple):
     encoding: str = "gzip"
 
 
-LISTING = Limit("project listing", 32 * _MIB, 120.0)
-DOCUMENT = Limit("response", 4 * _MIB, 120.0)
-UPLOAD_RESPONSE = Limit("response", 64 * _KIB, 330.0, truncate=True)
+LISTING = ResponseLimit("project listing", 32 * _MIB, 120.0)
+DOCUMENT = ResponseLimit("response", 4 * _MIB, 120.0)
+UPLOAD_RESPONSE = ResponseLimit("response", 64 * _KIB, 330.0, truncate=True)
 _MAX_ERROR_PAGE = 64 * _KIB
 
 
-class TooLarge(Failed):
+class ResponseTooLarge(Failed):
     """The error for a response that exceeds its size limit."""
 
 
-def file_limit(size: int | None = None) -> Limit:
+def file_limit(size: int | None = None) -> ResponseLimit:
     """Return the limit for downloading a file of this size in bytes; 4 GiB in an hour if it is not known."""
     if size is None:
-        return Limit("file", 4096 * _MIB, 3600.0, encoding="identity")
-    return Limit("file", size, 60.0 + size / _SLOWEST_AVERAGE, encoding="identity")
+        return ResponseLimit("file", 4096 * _MIB, 3600.0, encoding="identity")
+    return ResponseLimit("file", size, 60.0 + size / _SLOWEST_AVERAGE, encoding="identity")
 
 
 # --- requests
 
 
-class Download(NamedTuple):
-    """The response to a download; the hash in hex and the size in bytes are those of a body with status 200."""
+class DownloadResponse(NamedTuple):
+    """The response to a download, and the SHA-256 in hex and the size in bytes of its body.
+
+    Both are those of an empty file if the status is not 200.
+    """
 
     response: Response
     sha256: str
@@ -142,7 +145,7 @@ def get(
     headers: Mapping[str, str] | None = None,
     *,
     deadline: Deadline | None = None,
-    limit: Limit = DOCUMENT,
+    limit: ResponseLimit = DOCUMENT,
 ) -> Response:
     """Request a document, bypassing caches; retry with back-off after transient errors.
 
@@ -170,8 +173,8 @@ def download(  # noqa: PLR0913 - a request
     *,
     auth: Auth | None = None,
     deadline: Deadline | None = None,
-    limit: Limit | None = None,
-) -> Download:
+    limit: ResponseLimit | None = None,
+) -> DownloadResponse:
     """Request a file, and write it to a path (None: only compute its hash and size); retry as `get` does.
 
     Redirects to other servers, such as a CDN, are followed without credentials, to https URLs and this machine.
@@ -182,7 +185,7 @@ def download(  # noqa: PLR0913 - a request
 
     def send(address: str, read_auth: Auth | None) -> Response:
         nonlocal body
-        own_auth = auth if same_origin(url, address) else None
+        own_auth = auth if have_same_origin(url, address) else None
         with to.open("wb") if to is not None else nullcontext() as out:
             body = _FileBody(out)  # a new one, since an abandoned try may go on writing
             return send_once(
@@ -196,7 +199,7 @@ def download(  # noqa: PLR0913 - a request
             )
 
     response = retries.retry(lambda: _follow_redirects(url, send, leave_origin=True), total)
-    return Download(response, body.hash.hexdigest(), body.size)
+    return DownloadResponse(response, body.hash.hexdigest(), body.size)
 
 
 class _FileBody:
@@ -228,7 +231,7 @@ def send_once(  # noqa: PLR0913 - a request
     auth: Auth | None = None,
     confidential: bool = False,
     read_timeout: float = READ_TIMEOUT,
-    limit: Limit = DOCUMENT,
+    limit: ResponseLimit = DOCUMENT,
     into: _FileBody | None = None,
 ) -> Response:
     """Send a request without retries and without following redirects.
@@ -272,7 +275,7 @@ def send_once(  # noqa: PLR0913 - a request
         if isinstance(error, requests.exceptions.InvalidSchema):  # requests found no PySocks
             code = "proxy-invalid"
             fix = f"{fixes.install_command('requests[socks]')}, or use a proxy with an http URL"
-        message = f"cannot connect to {host}{_through_proxy(proxy)}: {error}"
+        message = f"cannot connect to {host}{_describe_proxy(proxy)}: {error}"
         raise Failed(code, message, fix=fix) from error
     finally:
         abandoned.set()
@@ -344,9 +347,12 @@ def _user_agent() -> str:
 
 
 def _read_body(
-    response: Response, limit: Limit, host: str, into: _FileBody | None, abandoned: threading.Event
+    response: Response, limit: ResponseLimit, host: str, into: _FileBody | None, abandoned: threading.Event
 ) -> None:
-    """Read the body of a response into `response.content`, or that of a response with status 200 into a file."""
+    """Read the body of a response into `response.content` or, with status 200 and `into`, into that.
+
+    Reading ends without an error once the request is `abandoned`.
+    """
     is_file = into is not None and response.status_code == HTTPStatus.OK
     content = bytearray()
     write = into.write if into is not None and is_file else content.extend
@@ -362,7 +368,7 @@ def _read_body(
             if len(chunk) > size and not truncate:
                 is_whole = limit.size >= _MIB and limit.size % _MIB == 0
                 maximum = f"{limit.size >> 20} MiB" if is_whole else format_count(limit.size, "byte")
-                raise TooLarge(
+                raise ResponseTooLarge(
                     "listing-invalid",
                     f"the {limit.kind} of {host} is larger than {maximum}",
                     fix="check the URL of the index, or report it to the index",
@@ -379,7 +385,7 @@ def _read_body(
 
 
 def _check_status(response: Response, host: str, proxy: Proxy | None) -> None:
-    """Raise an error if the status means that a retry may succeed, or that a proxy responded itself."""
+    """Raise `TransientError` for a status that a retry may change, `Failed` for a proxy that requires a login."""
     status = response.status_code
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
         raise _proxy_login_error(host, proxy)
@@ -390,7 +396,7 @@ def _check_status(response: Response, host: str, proxy: Proxy | None) -> None:
         is_rate_limited = status == HTTPStatus.TOO_MANY_REQUESTS
         raise TransientError(
             "rate-limited" if is_rate_limited else "index-unavailable",
-            f"{host} returned {text}{' (rate-limited)' if is_rate_limited else ''}{_through_proxy(proxy)}",
+            f"{host} returned {text}{' (rate-limited)' if is_rate_limited else ''}{_describe_proxy(proxy)}",
             retry_after=retry_after(response.headers, retries.CLOCK.utc_now()),
         )
 
@@ -398,7 +404,7 @@ def _check_status(response: Response, host: str, proxy: Proxy | None) -> None:
 def parse_json(response: Response) -> Any:
     """Parse the JSON document in a response; raise `ValueError` if it is not valid or has too many values.
 
-    A key that an object has twice is not valid: one program reads the first value, another the last.
+    A key that an object has twice is not valid, since programs differ in which of its values they read.
     """
     content = response.content
     if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_VALUES:
@@ -422,11 +428,11 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
     """Call `send` with the URL and each redirect target that may be followed; return the last response.
 
-    `send` also gets what adds credentials to reads of the origin. `leave_origin` allows other origins.
+    The second argument of `send` adds credentials, or is None. `leave_origin` allows targets of other origins.
     """
     first, read_auth = url, current_scope().read_auth
     for _ in range(_MAX_REDIRECTS):
-        may_authenticate = read_auth and same_origin(first, url) and is_encrypted(url)
+        may_authenticate = read_auth and have_same_origin(first, url) and is_encrypted_url(url)
         with _concurrent_reads:
             response = send(url, read_auth.get(origin_of(url)) if may_authenticate else None)
         if not response.is_redirect:
@@ -441,10 +447,10 @@ def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *,
                 f"{host_of(url)} redirects to {quote_url(location)} (not a valid URL)",
                 fix="check the URL of the index, or report it to the index operator",
             ) from error
-        if not same_origin(url, target):
+        if not have_same_origin(url, target):
             if not leave_origin:
                 return response
-            if not is_encrypted(target) or (url.startswith("https:") and not target.startswith("https:")):
+            if not is_encrypted_url(target) or (url.startswith("https:") and not target.startswith("https:")):
                 raise Failed(
                     "redirect-refused",
                     f"{host_of(url)} redirects to {host_of(target)} over http, which is not encrypted",
@@ -478,10 +484,10 @@ class Proxy(NamedTuple):
 
 
 def _proxy_for(url: str) -> Proxy | None:
-    """Return the proxy that requests uses for a URL, or None; this machine is never reached through a proxy."""
+    """Return the proxy for requests to a URL, by environment variables as in requests, or None."""
     parts = urlsplit(url)
     proxies: dict[tuple[str, str], Proxy] = current_scope().proxies
-    value = None if is_loopback(parts.hostname) else select_proxy(url, get_environ_proxies(url))
+    value = None if is_loopback_host(parts.hostname) else select_proxy(url, get_environ_proxies(url))
     if not value:
         return None
     names = (f"{parts.scheme}_proxy", f"{parts.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
@@ -516,13 +522,13 @@ def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Failed(
             "certificate-not-trusted",
-            f"the certificate of {host} is not trusted{_through_proxy(proxy)} ({cause.verify_message})",
+            f"the certificate of {host} is not trusted{_describe_proxy(proxy)} ({cause.verify_message})",
             fix="check the URL; for a private certificate authority, set REQUESTS_CA_BUNDLE=FILE.pem",
         )
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
         return Failed(
             "server-unreachable",
-            f"cannot connect to {host}{_through_proxy(proxy)} (the server does not use TLS at this port)",
+            f"cannot connect to {host}{_describe_proxy(proxy)} (the server does not use TLS at this port)",
             fix="check the host and the port of the URL",
         )
     reason = _describe_error(cause)
@@ -533,14 +539,14 @@ def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed
     not_connected = any(isinstance(part, (NewConnectionError, ConnectTimeoutError)) for part in causes)
     never_connected = not_connected and origin_of(url) not in current_scope().connected_origins
     if never_connected or proxy is not None:
-        code, message = "server-unreachable", f"cannot connect to {host}{_through_proxy(proxy)} ({reason})"
+        code, message = "server-unreachable", f"cannot connect to {host}{_describe_proxy(proxy)} ({reason})"
     else:
         code, message = "index-unavailable", f"request to {host} failed ({reason})"
     return TransientError(code, message, never_connected=never_connected)
 
 
 def _error_chain(error: BaseException) -> list[BaseException]:
-    """Return an error and those that it wraps, as requests and urllib3 wrap up to four; the innermost is last."""
+    """Return an error and those inside it, the innermost last; requests and urllib3 wrap up to four."""
     for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
         if isinstance(inner, BaseException):
             return [error, *_error_chain(inner)]
@@ -561,11 +567,11 @@ def _proxy_login_error(host: str, proxy: Proxy) -> Failed:
     """Return the error for a proxy that rejects requests without a login."""
     return Failed(
         "proxy-invalid",
-        f"cannot connect to {host}{_through_proxy(proxy)} (407: proxy authentication required)",
+        f"cannot connect to {host}{_describe_proxy(proxy)} (407: proxy authentication required)",
         fix=f"set {proxy.variable} to http://USER:PASSWORD@HOST:PORT, or add {host} to NO_PROXY",
     )
 
 
-def _through_proxy(proxy: Proxy | None) -> str:
-    """Return words for the message of an error that name the proxy; empty if there is none."""
+def _describe_proxy(proxy: Proxy | None) -> str:
+    """Return words that name the proxy, for the end of a message; an empty string without a proxy."""
     return "" if proxy is None else f" through the proxy {proxy.address}, set by {proxy.variable}"

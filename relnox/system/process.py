@@ -58,7 +58,7 @@ Arguments: TypeAlias = "Sequence[str | os.PathLike[str]]"
 """A program and its arguments."""
 
 
-class Completed(Record):
+class CompletedProgram(Record):
     """A program that ended.
 
     Attributes:
@@ -70,10 +70,10 @@ class Completed(Record):
     returncode: int
     output: str
 
-    def check(self, what: str, *, fix: str | None = None) -> Completed:
-        """Raise an error with the last lines of the output if the program failed; otherwise return self.
+    def check(self, what: str, *, fix: str | None = None) -> CompletedProgram:
+        """Raise `Failed` with the last lines of the output if the program failed; otherwise return self.
 
-        `what` names the program or operation in the message. Without a fix, that is to run the program by hand.
+        `what` names the program or operation in the message. The default fix is to run the program by hand.
         """
         if self.returncode != 0:
             lines = deque(self.output.splitlines(), _TAIL)
@@ -99,7 +99,7 @@ def run(  # noqa: PLR0913 - the options of a process
     umask: int = -1,
     kill_leftovers: bool = False,
     newlines: bool = True,
-) -> Completed:
+) -> CompletedProgram:
     """Run a program, wait for it to end, and return its output, with secrets masked.
 
     The program runs in its own process group, so that Ctrl-C reaches only relnox, which decides whether the
@@ -150,7 +150,7 @@ def run(  # noqa: PLR0913 - the options of a process
             f"{words[0]} timed out after {timeout:g} s",
             fix=f"reproduce it: {shlex.join(words)}",
         )
-    return Completed(words, child.returncode, output.getvalue())
+    return CompletedProgram(words, child.returncode, output.getvalue())
 
 
 def start(  # noqa: PLR0913 - the options of a process
@@ -162,7 +162,10 @@ def start(  # noqa: PLR0913 - the options of a process
     stderr: bool = False,
     umask: int = -1,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in its own process group, as `run` does; the caller has to end it."""
+    """Start a program in its own process group, as `run` does; raise `Failed` if that fails.
+
+    The caller has to end the program.
+    """
     try:
         child = subprocess.Popen(
             words,
@@ -223,7 +226,7 @@ def _output_lines(child: subprocess.Popen[bytes], *, newlines: bool) -> Iterator
 
 @contextlib.contextmanager
 def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
-    """End a program that still runs after a number of seconds; yield an event that is set if that happens."""
+    """End a program that runs longer than `seconds` (None: no limit); yield an event that is then set."""
     timeout_event = threading.Event()
 
     def end() -> None:
@@ -284,7 +287,7 @@ def clean_environment(
     passed: Collection[str] = (),
     more: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return the environment for a program that must not see credentials.
+    """Return the environment variables for a program that must not see credentials.
 
     Variables that hold credentials (see `core.credential_variables`), and those that change where Python imports
     modules from, are removed. Variables for proxies and certificates are kept, but no proxy is used for loopback
@@ -315,7 +318,7 @@ def clean_environment(
 
 
 def search_path(variables: Mapping[str, str]) -> str:
-    """Return the `PATH` in which the programs installed next to relnox's own interpreter come first."""
+    """Return the value of `PATH`, with the directory of the programs that are installed with relnox first."""
     return os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])
 
 

@@ -72,11 +72,11 @@ class Clock:
     """The clock that deadlines and pauses use; tests replace `CLOCK`."""
 
     def monotonic(self) -> float:
-        """Return the time in seconds, as `time.monotonic` does."""
+        """Return seconds as `time.monotonic` does."""
         return time.monotonic()
 
     def utc_now(self) -> datetime:
-        """Return the date and time."""
+        """Return the date and time with the time zone UTC."""
         return datetime.now(UTC)
 
     def pause(self, seconds: float, woken: threading.Event) -> None:
@@ -88,7 +88,7 @@ CLOCK = Clock()
 
 
 def retry(call: Callable[[], T], deadline: Deadline | None = None, on: type[TryLater] = TransientError) -> T:
-    """Call a function until it raises no error of the class `on`, with back-off; at the deadline, raise that."""
+    """Call a function until it raises no error of the class `on`, or raise the last one at the deadline."""
     deadline = deadline or Deadline()
     while True:
         try:
@@ -119,20 +119,20 @@ class Deadline:
         seconds_left = self.seconds_left()
         if minimum > seconds_left or not seconds_left:
             if isinstance(error, TransientError) and not error.gave_up:
-                self._add_times(error, minimum)
+                self._add_retry_times(error, minimum)
             raise error
         jitter = random.uniform(0, self._backoff)  # noqa: S311 - no secret
         self._backoff = min(self._backoff * 2, _MAX_BACKOFF)
         # The last try is at the very end of the time there is.
         self.wait(min(minimum + jitter, seconds_left), error.message)
 
-    def _add_times(self, error: TransientError, minimum: float) -> None:
-        """Add to the message of the last error for how long requests were retried, and when to try again."""
+    def _add_retry_times(self, error: TransientError, minimum: float) -> None:
+        """Add to the message of an error for how long requests were retried, and from when on to try again."""
         error.gave_up = True
         if (elapsed_seconds := CLOCK.monotonic() - self._start) >= 1:
             error.message += f"; gave up after {format_duration(elapsed_seconds)}"
         if minimum:
-            error.message += f"; retry after {_format_time_in(minimum)}"
+            error.message += f"; retry after {_format_time_after(minimum)}"
         error.args = (error.message,)
 
     @property
@@ -146,7 +146,7 @@ class Deadline:
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, why: str) -> None:
-        """Pause, unless the run is interrupted, and report why once all pauses add up to a few seconds."""
+        """Pause; report why once all pauses add up to seconds; raise `Failed` if the run is interrupted."""
         self._waited += seconds
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.utc_now()
@@ -169,8 +169,8 @@ def format_duration(seconds: float) -> str:
 
 
 @contextmanager
-def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
-    """Set the function that is notified about the waits of a run's threads, until the end of the block."""
+def use_wait_listener(callback: Callable[[Waiting], None]) -> Iterator[None]:
+    """Call a function with each wait of the run's threads, until the end of the block."""
     listeners = current_scope().wait_listeners
     listeners.append(_throttle(callback))
     try:
@@ -180,13 +180,13 @@ def on_wait(callback: Callable[[Waiting], None]) -> Iterator[None]:
 
 
 def report_wait(waiting: Waiting) -> None:
-    """Send a notification about a wait, unless a recent one had the same reason."""
+    """Notify the listener of the run, if any, of a wait, unless it was notified of the same reason recently."""
     if listeners := current_scope().wait_listeners:
         listeners[-1](waiting)
 
 
 def _throttle(callback: Callable[[Waiting], None]) -> Callable[[Waiting], None]:
-    """Return a function that passes on waits, but not the same reason again within an interval."""
+    """Return a function that calls `callback` with each wait, but rarely again with the same reason."""
     last_reports: dict[str, float] = {}
     lock = threading.RLock()
 
@@ -227,7 +227,7 @@ def _parse_wait(text: str, now: datetime) -> float | None:
         return None
 
 
-def _format_time_in(seconds: float) -> str:
-    """Format the UTC time that is `seconds` from now, with the date if it is more than twelve hours away."""
+def _format_time_after(seconds: float) -> str:
+    """Format the UTC time a number of seconds from now, with the date if it is more than twelve hours away."""
     then = CLOCK.utc_now() + timedelta(seconds=min(seconds, _MAX_RETRY_AFTER))
     return then.strftime("%H:%M:%S UTC" if seconds <= _HALF_A_DAY else "%Y-%m-%d %H:%M:%S UTC")

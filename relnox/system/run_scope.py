@@ -45,7 +45,7 @@ class RunScope:
 
     @contextmanager
     def wait_event(self) -> Iterator[Event]:
-        """Yield an event to wait for in the block, which `interrupt` sets too."""
+        """Yield an event to wait for in the block; `interrupt` sets it too, which ends the wait."""
         woken = Event()
         self._waits.add(woken)
         try:
@@ -69,7 +69,10 @@ def current_scope() -> RunScope:
 
 @contextmanager
 def enter_scope(scope: RunScope) -> Iterator[None]:
-    """Let this thread, and threads of `ThreadPool` and `new_thread`, work for a run until the end of the block."""
+    """Let this thread work for a run until the end of the block, and the threads that it starts meanwhile.
+
+    Only threads of `ThreadPool` and `new_thread` count.
+    """
     token = _scope.set(scope)
     try:
         yield
@@ -81,7 +84,7 @@ class ThreadPool(ThreadPoolExecutor):
     """A thread pool whose calls have the context of the thread that submits them."""
 
     def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Schedule a call; see `Executor.submit`."""
+        """See `Executor.submit`."""
         return super().submit(partial(copy_context().run, call), *args, **kwargs)
 
 

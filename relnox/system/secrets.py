@@ -70,7 +70,7 @@ def mask_secrets(text: str) -> str:
 
 
 def mask_to_one_line(text: str) -> str:
-    """Return untrusted text on one line, with secrets masked, and cut to a length for messages."""
+    """Return untrusted text for messages: in one line, shortened, with secrets masked."""
     return mask_secrets(" ".join(text.split()))[:_MAX_LINE]
 
 
@@ -84,8 +84,8 @@ def mask_error(error: BaseException | None) -> None:
         error = error.__cause__
 
 
-def on_secret(callback: Callable[[str], None] | None) -> None:
-    """Set a function to call with each line of each existing secret and each new one of this run, or None.
+def set_secret_listener(callback: Callable[[str], None] | None) -> None:
+    """Call a function with each line of the secrets that exist and of new ones of this run; None ends that.
 
     CI providers need it to mask their logs.
     """
@@ -101,7 +101,7 @@ _lock = threading.RLock()
 
 
 def _notify_listener(secret: Secret) -> None:
-    """Call the function set by `on_secret` with each line of a secret."""
+    """Call the function that `set_secret_listener` set, if any, with each line of a secret."""
     if (callback := current_scope().secret_listener) is not None:
         for line in _maskable_lines(secret.reveal()):
             callback(line)
@@ -119,7 +119,7 @@ def _masked_forms(text: str) -> list[str]:
 
 
 def _forms_of_line(line: str) -> Iterator[str]:
-    """Yield a line as it is, in JSON and in base64.
+    """Yield a line as it is, in JSON and in base64, in all variants in which other texts may contain it.
 
     For basic authentication, base64 encodes it inside a longer text, at one of three offsets in a group of bytes;
     characters at both ends that also encode bits of adjacent bytes are left out.

@@ -169,7 +169,7 @@ def _hurry(*, slow: bool) -> None:
     seconds = 0.6 if slow else 5.0
     whole = 2 * seconds
 
-    def file_limit(size: int | None = None) -> http.Limit:
+    def file_limit(size: int | None = None) -> http.ResponseLimit:
         return usual_limit(size)._replace(seconds=whole)
 
     usual_limit = http.file_limit

@@ -70,7 +70,7 @@ def whole(root: Path) -> None:
     from relnox.building import archives
 
     for path in (*(root / "dist").glob("*.whl"), *(root / "dist").glob("*.tar.gz")):
-        archives.read(path)
+        archives.read_archive(path)
     if (root / "dist/manifest.json").exists():
         for entry in json.loads((root / "dist/manifest.json").read_text(encoding="utf-8"))["artifacts"]:
             assert (root / "dist" / entry["name"]).is_file()

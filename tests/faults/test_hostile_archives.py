@@ -65,7 +65,7 @@ def test_hostile_archives_are_rejected_with_a_specific_message(
 @pytest.mark.parametrize("make", HONEST.values(), ids=HONEST)
 def test_unusual_valid_archives_pass(make: Make, tmp_path: Path) -> None:
     path = make(tmp_path)
-    assert checks.find_errors(path, ExpectedArchive(name="", is_private=True)) == ()
+    assert checks.find_archive_errors(path, ExpectedArchive(name="", is_private=True)) == ()
     archive = checks.read_valid_archive(path)
     assert archive.fields["name"] == "Demo-App"
     expected = ExpectedArchive(name="demo-app", is_private=True)

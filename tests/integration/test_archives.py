@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 
 def test_reading_an_archive_returns_name_and_version(tmp_path: Path) -> None:
-    read = archives.read(wheel(tmp_path))
+    read = archives.read_archive(wheel(tmp_path))
     assert (read.name, read.version, read.kind) == ("demo-app", Version("1.0"), "wheel")
     assert read.requires == ("six>=1", 'attrs; extra == "fast"')
     assert (read.fields["license_files"], read.fields["description"]) == (["LICENSE"], "# Demo\n")
-    assert archives.read(sdist(tmp_path)).fields == read.fields
+    assert archives.read_archive(sdist(tmp_path)).fields == read.fields
 
 
 @pytest.mark.parametrize("make", [wheel, sdist])
 def test_contents_are_read_in_one_pass_up_to_the_limit(make: Callable[..., Path], tmp_path: Path) -> None:
     read = dict(
-        archives.iter_files(archives.read(make(tmp_path, {"demo_app/a.py": "long text", "empty.py": ""})), 4)
+        archives.iter_files(
+            archives.read_archive(make(tmp_path, {"demo_app/a.py": "long text", "empty.py": ""})), 4
+        )
     )
     by_name = {name.rpartition("/")[2]: content for name, content in read.items()}
     assert (by_name["a.py"], by_name["empty.py"], by_name["LICENSE"]) == (b"long", b"", b"MIT\n")
@@ -39,14 +41,14 @@ def test_a_truncated_archive_cannot_be_read(make: Callable[..., Path], cut: int,
     path = make(tmp_path)
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(Failed, match=r"cannot be read|is truncated|is not a zip file"):
-        archives.read(path)
+        archives.read_archive(path)
 
 
 @pytest.mark.parametrize("name", ["demo.zip", "demo-1.0.tar.bz2", "demo.whl", "notes.md"])
 def test_invalid_file_names_are_rejected(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(Failed, match="not a valid file name of a wheel or an sdist"):
-        archives.read(tmp_path / name)
+        archives.read_archive(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +66,14 @@ def test_invalid_file_names_are_rejected(name: str, tmp_path: Path) -> None:
 )
 def test_import_names_of_a_wheel(files: list[str], names: list[str], tmp_path: Path) -> None:
     path = wheel(tmp_path, dict.fromkeys(files, ""))
-    assert archive_contents.import_names(archives.read(path)) == tuple(names)
+    assert archive_contents.import_names(archives.read_archive(path)) == tuple(names)
 
 
 def test_import_names_of_the_metadata_take_precedence(tmp_path: Path) -> None:
     # PEP 794
     stated = with_fields("Metadata-Version: 2.5", "Import-Name: public", "Import-Name: _hidden ; private")
     path = wheel(tmp_path, metadata=stated)
-    assert archive_contents.import_names(archives.read(path)) == ("public",)
+    assert archive_contents.import_names(archives.read_archive(path)) == ("public",)
 
 
 def test_script_names_are_case_sensitive(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ TOKENS = {
 
 def found(path: Path, expected: ExpectedArchive = PLAIN) -> list[str]:
     try:
-        findings = checks.check_archive(archives.read(path), expected)
+        findings = checks.check_archive(archives.read_archive(path), expected)
     except Failed as error:
         return [f"error: {error.message}"]
     assert all(finding.file == path.name and finding.fix for finding in findings)
@@ -63,8 +63,10 @@ def found(path: Path, expected: ExpectedArchive = PLAIN) -> list[str]:
 def paired(
     directory: Path, *, promised: str = METADATA, built: str = METADATA, **files: dict[str, str]
 ) -> list[str]:
-    one = archives.read(sdist(directory, files.get("sdist"), metadata=promised))
-    findings = checks.check_release([one, archives.read(wheel(directory, files.get("wheel"), metadata=built))])
+    one = archives.read_archive(sdist(directory, files.get("sdist"), metadata=promised))
+    findings = checks.check_wheels_against_sdist(
+        [one, archives.read_archive(wheel(directory, files.get("wheel"), metadata=built))]
+    )
     return [f"{finding.level}: {finding.message}" for finding in findings]
 
 
@@ -533,7 +535,7 @@ def test_keys_that_are_not_secret_can_be_allowed_by_path(kind: Make, pattern: st
     key = next(token for token in TOKENS if "RSA" in token)
     planted: Any = {"demo_app/__init__.py": "", "demo_app/ldapserver/certs/server.key": key}
     path = kind(tmp_path, planted)  # type: ignore[call-arg]
-    (problem,) = checks.check_archive(archives.read(path), PLAIN)
+    (problem,) = checks.check_archive(archives.read_archive(path), PLAIN)
     assert problem.level == "error"
     assert '[tool.relnox] fake-secrets = ["certs/server.key"]' in problem.fix
     assert found(path, replace(PLAIN, fake_secrets=(pattern,))) == []
@@ -579,8 +581,8 @@ def test_keys_in_tests_are_a_warning(name: str, tmp_path: Path) -> None:
 def test_static_metadata_of_the_sdist_has_to_match_in_the_wheel(built: str, said: str, tmp_path: Path) -> None:
     # PEP 643
     if built.startswith("Version"):
-        one = archives.read(sdist(tmp_path, name="demo_app-2.0.tar.gz", metadata=with_fields(built)))
-        findings = checks.check_release([one, archives.read(wheel(tmp_path))])
+        one = archives.read_archive(sdist(tmp_path, name="demo_app-2.0.tar.gz", metadata=with_fields(built)))
+        findings = checks.check_wheels_against_sdist([one, archives.read_archive(wheel(tmp_path))])
         assert [f"{each.level}: {each.message}" for each in findings] == [said]
         return
     assert any(message.startswith(said) for message in paired(tmp_path, built=with_fields(built)))
@@ -631,4 +633,4 @@ def test_a_damaged_archive_has_findings_and_no_traceback(
     content[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
     with suppress(Failed):
-        checks.check_archive(archives.read(path), PLAIN)
+        checks.check_archive(archives.read_archive(path), PLAIN)

@@ -162,7 +162,7 @@ def test_rate_limits_are_waited_for(
     server.fail("", reply)
     reported: list[Waiting] = []
     before = clock.monotonic()
-    with retries.on_wait(reported.append):
+    with retries.use_wait_listener(reported.append):
         call(forge)
     assert seconds <= clock.monotonic() - before <= seconds + 10
     assert [("rate" in waiting.reason) for waiting in reported] == [True]

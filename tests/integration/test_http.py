@@ -157,7 +157,7 @@ LARGE: dict[str, Talk] = {
 
 @pytest.mark.parametrize("kind", [http.DOCUMENT, http.LISTING], ids=lambda each: each.kind)
 @pytest.mark.parametrize("talk", [*LARGE.values()], ids=[*LARGE])
-def test_a_response_that_is_too_large_is_not_retried(kind: http.Limit, talk: Talk) -> None:
+def test_a_response_that_is_too_large_is_not_retried(kind: http.ResponseLimit, talk: Talk) -> None:
     size = f"{kind.size >> 20} MiB"
     with (
         raw_server(talk) as url,

@@ -29,7 +29,9 @@ ELF = b"\x7fELF" + bytes(12)
 
 
 def found(path: Path, expected: ExpectedArchive = PLAIN) -> list[str]:
-    return [f"{each.level}: {each.message}" for each in checks.check_archive(archives.read(path), expected)]
+    return [
+        f"{each.level}: {each.message}" for each in checks.check_archive(archives.read_archive(path), expected)
+    ]
 
 
 NOTHING = {
@@ -46,7 +48,9 @@ def test_a_wheel_that_installs_nothing_is_an_error(files: dict[str, str], tmp_pa
     assert EMPTY in found(path)
     allowed = ExpectedArchive(name="demo-app", may_be_empty=True)
     assert not [each for each in found(path, allowed) if each.startswith("error")]
-    fix = next(each.fix for each in checks.check_archive(archives.read(path), PLAIN) if each.message in EMPTY)
+    fix = next(
+        each.fix for each in checks.check_archive(archives.read_archive(path), PLAIN) if each.message in EMPTY
+    )
     settings = tomllib.loads(fix.rpartition(", set ")[2].removesuffix(" in [tool.relnox]"))
     assert settings == {"metadata-only": ["demo-app"]}
 
@@ -70,9 +74,9 @@ def test_a_wheel_with_modules_scripts_or_data_is_not_empty(files: dict[str, str]
 
 
 def test_a_wheel_with_only_tests_is_an_error_if_its_sdist_has_more(tmp_path: Path) -> None:
-    tests = archives.read(wheel(tmp_path, {"tests/__init__.py": "", "tests/test_demo.py": ""}))
-    source = archives.read(sdist(tmp_path, {"src/demo_app/__init__.py": "", "tests/__init__.py": ""}))
-    said = [each.message for each in checks.check_release([source, tests]) if each.level == "error"]
+    tests = archives.read_archive(wheel(tmp_path, {"tests/__init__.py": "", "tests/test_demo.py": ""}))
+    source = archives.read_archive(sdist(tmp_path, {"src/demo_app/__init__.py": "", "tests/__init__.py": ""}))
+    said = [each.message for each in checks.check_wheels_against_sdist([source, tests]) if each.level == "error"]
     assert said == ["has no modules except tests, but its sdist has demo_app, tests"]
 
 
@@ -115,18 +119,18 @@ NOT_DECLARED = {
 @pytest.mark.parametrize("settings", [*DECLARED.values(), *NOT_DECLARED.values()], ids=[*DECLARED, *NOT_DECLARED])
 def test_wheels_need_the_extensions_that_the_sdist_declares(settings: str, tmp_path: Path) -> None:
     files = {f"src/{name}": text for name, text in MODULES.items()}
-    source = archives.read(sdist(tmp_path, files | {"pyproject.toml": settings}))
-    pure = archives.read(wheel(tmp_path))
-    compiled = archives.read(wheel(tmp_path, MODULES | {"demo_app/_fast.so": ELF}, name=LINUX))
+    source = archives.read_archive(sdist(tmp_path, files | {"pyproject.toml": settings}))
+    pure = archives.read_archive(wheel(tmp_path))
+    compiled = archives.read_archive(wheel(tmp_path, MODULES | {"demo_app/_fast.so": ELF}, name=LINUX))
 
-    findings = checks.check_release([source, pure])
+    findings = checks.check_wheels_against_sdist([source, pure])
 
     assert [each.level for each in findings] == (["error"] if settings in DECLARED.values() else [])
     assert all("has no native modules, although" in each.message for each in findings)
-    assert checks.check_release([source, pure], optional_extensions=True) == ()
+    assert checks.check_wheels_against_sdist([source, pure], optional_extensions=True) == ()
     # One without native modules serves all other machines, where there is one with them.
-    assert checks.check_release([source, pure, compiled]) == ()
-    assert checks.check_release([source, compiled]) == ()
+    assert checks.check_wheels_against_sdist([source, pure, compiled]) == ()
+    assert checks.check_wheels_against_sdist([source, compiled]) == ()
 
 
 @pytest.mark.parametrize(

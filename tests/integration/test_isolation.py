@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from warm import BACKENDS, EPOCH, build_all, contents, frontend, package, workspace
 
-from relnox.building.build_sessions import SHAREABLE_BACKENDS, STATEMENTS_TO_PRELOAD
+from relnox.building.build_environments import SHAREABLE_BACKENDS, STATEMENTS_TO_PRELOAD
 from relnox.building.environments import Installer, find_interpreter
 from relnox.system import process
 

@@ -111,7 +111,8 @@ def test_requirements_compare_equal_for_every_backend(tmp_path: Path, surrounded
         module = name.replace("-", "_")
         for file in (f"{module}-1.2-py3-none-any.whl", f"{module}-1.2.tar.gz"):
             found = {
-                normalize_name(Requirement(each).name) for each in archives.read(tmp_path / "dist" / file).requires
+                normalize_name(Requirement(each).name)
+                for each in archives.read_archive(tmp_path / "dist" / file).requires
             }
             assert found >= wanted | {"plain", "pytest", "sphinx"}  # there was something to compare
 
@@ -147,7 +148,7 @@ def test_requirements_added_by_a_metadata_hook(tmp_path: Path, surrounded: None)
     assert list((tmp_path / "dist").iterdir()) == []
     dynamic = pyproject("home", "hatchling", f'dynamic = ["dependencies"]\n{hook}')
     ran = build_all(write(tmp_path, {"pyproject.toml": dynamic}), code=0)
-    assert archives.read(tmp_path / "dist/home-1.2-py3-none-any.whl").requires == ("added>=1",)
+    assert archives.read_archive(tmp_path / "dist/home-1.2-py3-none-any.whl").requires == ("added>=1",)
 
 
 @pytest.mark.network
@@ -171,4 +172,4 @@ def test_requirements_of_setup_py(tmp_path: Path, surrounded: None) -> None:
     dynamic = pyproject("home", "setuptools", 'dynamic = ["dependencies"]\n')
     plain = "from setuptools import setup\n\nsetup(install_requires=['added>=1'])\n"
     ran = build_all(write(tmp_path, {"pyproject.toml": dynamic, "setup.py": plain}), code=0)
-    assert archives.read(tmp_path / "dist/home-1.2-py3-none-any.whl").requires == ("added>=1",)
+    assert archives.read_archive(tmp_path / "dist/home-1.2-py3-none-any.whl").requires == ("added>=1",)

@@ -9,7 +9,7 @@ from raw_server import answering, raw_server, read_head
 
 from relnox.errors import Failed
 from relnox.system import http
-from relnox.system.addresses import is_loopback
+from relnox.system.addresses import is_loopback_host
 from relnox.system.process import clean_environment
 from relnox.system.retries import Deadline, TransientError
 from relnox.system.secrets import mask_secrets
@@ -57,7 +57,7 @@ def test_this_machine_is_reached_directly(host: str, variable: str, monkeypatch:
     ],
 )
 def test_what_this_machine_is_called(host: str | None, here: bool) -> None:
-    assert is_loopback(host) is here
+    assert is_loopback_host(host) is here
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

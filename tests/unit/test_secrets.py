@@ -43,10 +43,10 @@ PUSH = Push(remote_name="origin", branch="main", tags=("v2",))
 
 @pytest.fixture(autouse=True)
 def no_secrets() -> Iterator[None]:
-    secrets.on_secret(None)
+    secrets.set_secret_listener(None)
     secrets._secrets.clear()  # of tests before this one
     yield
-    secrets.on_secret(None)
+    secrets.set_secret_listener(None)
 
 
 def test_a_secret_cannot_be_shown_or_stored() -> None:
@@ -186,7 +186,7 @@ def test_runs_in_threads_tell_their_own_runner_of_secrets() -> None:
 
     def run(name: str) -> None:
         with enter_scope(RunScope()):
-            secrets.on_secret(masked[name].append)
+            secrets.set_secret_listener(masked[name].append)
             both_listen.wait(30)
             secret = Secret(f"{CANARY} of {name}")
             both_listen.wait(30)

@@ -25,8 +25,10 @@ def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Problem,
     return problems
 
 
-def check_release(release: Sequence[Archive], *, optional_extensions: bool = False) -> tuple[Problem, ...]:
-    """Return the differences between the wheels of a release and the sdist they were built from.
+def check_wheels_against_sdist(
+    release: Sequence[Archive], *, optional_extensions: bool = False
+) -> tuple[Problem, ...]:
+    """Return problems for differences between the wheels of a release and the sdist they were built from.
 
     If any wheel of the release has native modules, wheels without them are valid fallbacks for other platforms.
     """
@@ -37,36 +39,36 @@ def check_release(release: Sequence[Archive], *, optional_extensions: bool = Fal
     needs_extensions = not optional_extensions and not any(map(wheel.has_native_module, wheels))
     problems: list[Problem] = []
     for archive in wheels:
-        problems += _collect_problems(wheel.find_differences_from_sdist(archive, sdist), archive)
+        problems += _collect_problems(wheel.sdist_difference_problems(archive, sdist), archive)
         if needs_extensions:
-            problems += _collect_problems(wheel.find_missing_extensions(archive, sdist), archive)
+            problems += _collect_problems(wheel.missing_extension_problems(archive, sdist), archive)
     return tuple(problems)
 
 
-def find_errors(path: Path, expected: ExpectedArchive) -> tuple[Problem, ...]:
-    """Return the errors in an archive that was built elsewhere, whatever its name and version are."""
+def find_archive_errors(path: Path, expected: ExpectedArchive) -> tuple[Problem, ...]:
+    """Return the errors in an archive that was built elsewhere; it may have any name and version."""
     try:
-        return _find_errors(archives.read(path), expected)
+        return _find_errors(archives.read_archive(path), expected)
     except Failed as error:
-        return (_strip_file_name(error, path),)
+        return (_read_error_problem(error, path),)
 
 
 def find_errors_against_sdist(paths: Iterable[Path], *, optional_extensions: bool) -> tuple[Problem, ...]:
-    """Return the errors that `check_release` finds in archives of a release; unreadable ones are skipped."""
+    """Return the errors in how the wheels of a release differ from its sdist; unreadable archives are skipped."""
     readable = []
     for path in paths:
         with contextlib.suppress(Failed):
-            readable.append(archives.read(path))
-    problems = check_release(readable, optional_extensions=optional_extensions)
+            readable.append(archives.read_archive(path))
+    problems = check_wheels_against_sdist(readable, optional_extensions=optional_extensions)
     return tuple(problem for problem in problems if problem.level == "error")
 
 
 def read_valid_archive(path: Path) -> Archive:
-    """Read an archive that was built elsewhere; raise `Failed` with what any index rejects."""
+    """Read an archive that was built elsewhere; raise `Failed` with the errors for which any index rejects it."""
     allowed = ExpectedArchive(
         name="", is_private=True, may_be_empty=True, extensions_are_optional=True, fake_secrets=("*",)
     )
-    archive = archives.read(path)
+    archive = archives.read_archive(path)
     if errors := _find_errors(archive, allowed):
         lines = "\n".join(f"  {error.message}" for error in errors)
         raise Failed("archive-invalid", f"{path.name} is invalid:\n{lines}", errors[0].fix, file=path.name)
@@ -74,7 +76,7 @@ def read_valid_archive(path: Path) -> Archive:
 
 
 def _find_errors(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, ...]:
-    """Return the errors in an archive, whatever its name and version are."""
+    """Return the errors in an archive, which may have any name and version."""
     expected = replace(expected, name=archive.name, version=archive.version)
     problems = _collect_problems(_find_problems(archive, expected), archive, private=expected.is_private)
     return tuple(problem for problem in problems if problem.level == "error")
@@ -85,16 +87,16 @@ def _find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Prob
     yield from files.find_problems(archive, expected)
     if archive.kind == "wheel":
         yield from wheel.find_problems(archive, expected)
-    yield from metadata.find_invalid_fields(archive)
-    yield from files.find_unwanted_contents(archive, expected)
+    yield from metadata.invalid_field_problems(archive)
+    yield from files.unwanted_content_problems(archive, expected)
     if archive.kind == "wheel":
-        yield from wheel.find_rejected_platforms(archive)
+        yield from wheel.rejected_platform_problems(archive)
 
 
 def _collect_problems(
     problems: Iterable[Problem], archive: Archive, *, private: bool = False
 ) -> tuple[Problem, ...]:
-    """Collect problems and set their files and levels; if the archive becomes unreadable, end with that error."""
+    """Return problems with the file name and final level of each; an error while reading becomes the last one."""
     results = []
     try:
         for problem in problems:
@@ -103,12 +105,12 @@ def _collect_problems(
                 level = "warning" if private else "error"
             results.append(problem.but(file=archive.path.name, level=level))
     except Failed as error:
-        results.append(_strip_file_name(error, archive.path))
+        results.append(_read_error_problem(error, archive.path))
     except READ_ERRORS as error:
         message = f"cannot be read completely ({error})"
         results.append(Problem("archive-invalid", message, REBUILD_FIX, file=archive.path.name))
     return tuple(results)
 
 
-def _strip_file_name(error: Failed, path: Path) -> Problem:
+def _read_error_problem(error: Failed, path: Path) -> Problem:
     return error.but(message=error.message.removeprefix(f"{path.name} "), file=path.name)

@@ -45,7 +45,7 @@ def warning(code: str, message: str, fix: str) -> Problem:
     return Problem(code, message, fix, level="warning")
 
 
-def rejection(code: str, message: str, fix: str) -> Problem:
+def index_rejection(code: str, message: str, fix: str) -> Problem:
     """Return a problem for which the public index rejects an archive: a warning if the package is private."""
     return Problem(code, message, fix, level="rejected-by-index")
 

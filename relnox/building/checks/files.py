@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from relnox.building.archives import COPY_FILE_FIX, Archive, iter_files, member_path, read_file
-from relnox.building.checks.expected import ExpectedArchive, format_names, rejection, warning
+from relnox.building.checks.expected import ExpectedArchive, format_names, index_rejection, warning
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.release import public_index
 from relnox.errors import Problem
@@ -96,7 +96,7 @@ _MIN_DISTINCT_BYTES = 8
 
 
 def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield unsafe and clashing names, links, and differences between an sdist and the files that git tracks."""
+    """Yield problems for names and links of members, and for an sdist that differs from the tracked files."""
     yield from _member_name_problems(archive)
     yield from _link_problems(archive)
     if archive.kind == "sdist":
@@ -152,10 +152,10 @@ def _link_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def _layout_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield what is wrong with the layout of an sdist (PEP 625), and files that every sdist has."""
+    """Yield problems for the layout of an sdist (PEP 625), and for a missing pyproject.toml or license file."""
     tops = {parts[0] for name in archive.member_names if (parts := member_path(name).parts)}
     if len(tops) > 1:
-        yield rejection(
+        yield index_rejection(
             "archive-invalid",
             f"top-level entries are {', '.join(sorted(tops))} instead of a single directory "
             "(rejected by the public index)",
@@ -187,7 +187,7 @@ def _tracked_file_problems(archive: Archive, expected: ExpectedArchive) -> Itera
         return
     files = _paths_inside(archive)
     extra = files - _parent_directories(files) - expected.tracked_files - {""}
-    if untracked := {name for name in extra if not is_generated(name)}:
+    if untracked := {name for name in extra if not is_generated_file(name)}:
         yield warning(
             "archive-content",
             f"contains files that git does not track: {format_names(untracked)}",
@@ -216,13 +216,13 @@ def _tracked_file_problems(archive: Archive, expected: ExpectedArchive) -> Itera
         )
 
 
-def is_generated(name: str) -> bool:
+def is_generated_file(name: str) -> bool:
     """Return whether build backends generate a file with this name, or copy it from another directory."""
     return _GENERATED_FILES.fullmatch(name) is not None
 
 
 def read_pyproject(sdist: Archive) -> Mapping[str, Any]:
-    """Return the pyproject.toml of an sdist, or nothing if it is missing or invalid."""
+    """Return the pyproject.toml of an sdist, or an empty mapping if it is missing or invalid."""
     files = [name for name in sdist.member_names if name.count("/") == 1 and name.endswith("/pyproject.toml")]
     try:
         return parse_toml(read_file(sdist, files[0]).decode()) if files else {}
@@ -239,8 +239,8 @@ def _parent_directories(paths: Iterable[str]) -> set[str]:
     return {str(parent) for path in paths for parent in member_path(path).parents}
 
 
-def find_unwanted_contents(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield secrets with known file names or formats, pointers of Git LFS, and code that the index rejects."""
+def unwanted_content_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield problems for secrets with known file names or formats, pointers of Git LFS, and encrypted code."""
     tracked_files = expected.tracked_files if archive.kind == "sdist" else None
     for name, content in iter_files(archive, MAX_INSPECTED_BYTES):
         path = member_path(name)
@@ -252,7 +252,9 @@ def find_unwanted_contents(archive: Archive, expected: ExpectedArchive) -> Itera
         for program, pattern in public_index.ENCRYPTED_CODE.items():
             if pattern.search(content):
                 message = f"{name} is encrypted by {program} (rejected by the public index)"
-                yield rejection("archive-content", message, "release the code itself, or publish to another index")
+                yield index_rejection(
+                    "archive-content", message, "release the code itself, or publish to another index"
+                )
         if any(map(path.match, expected.fake_secrets)):
             continue
         for description, is_certain in find_secrets(path, content, tracked_files):
@@ -274,9 +276,9 @@ def is_test_or_documentation(path: PurePosixPath) -> bool:
 def find_secrets(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None = None
 ) -> Iterator[tuple[str, bool]]:
-    """Yield what a file contains according to its name or its content, and whether that certainly is a secret.
+    """Yield a description of each secret in a file, by its name and its content, and whether it is certain.
 
-    The path begins with a directory, such as that of an sdist.
+    `path` begins with a directory, such as an sdist's; `tracked_files` is relative to that, or None if unknown.
     """
     yield from _secrets_by_file_name(path, content, tracked_files)
     yield from _secrets_by_content(content)
@@ -285,7 +287,7 @@ def find_secrets(
 def _secrets_by_file_name(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None
 ) -> Iterator[tuple[str, bool]]:
-    """Yield what a file contains according to its name, and whether that certainly is a secret."""
+    """Yield a description of the secret that a file of this name usually is, if any, and whether it is certain."""
     kinds = (kind for pattern, kind in _SECRET_FILES.items() if re.fullmatch(pattern, str(path)))
     if content.strip() and (kind := next(kinds, None)) is not None:
         yield f"contains {kind} (according to its name)", True
@@ -298,6 +300,7 @@ def _secrets_by_file_name(
 
 
 def _secrets_by_content(content: bytes) -> Iterator[tuple[str, bool]]:
+    """Yield a description of each token or key in a file, with its line, and True, since it is certain."""
     for match in _TOKEN.finditer(content):
         start, end = match.span()
         around = content[max(start - 1, 0) : start], content[end : end + 1]

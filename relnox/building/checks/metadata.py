@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from relnox.building.archives import Archive, member_path
-from relnox.building.checks.expected import ExpectedArchive, format_names, rejection, warning
+from relnox.building.checks.expected import ExpectedArchive, format_names, index_rejection, warning
 from relnox.core import fixes
 from relnox.core.release import public_index
 from relnox.errors import Problem
@@ -55,7 +55,7 @@ _rendering = Lock()
 
 
 def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield what is wrong with the name, the version and the metadata of an archive."""
+    """Yield problems for the name, the version and the metadata of an archive."""
     yield from _name_and_version_problems(archive, expected)
     yield from _requirement_problems(archive, expected)
     yield from _index_rule_problems(archive)
@@ -95,7 +95,7 @@ def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> I
     name = archive.name.replace("-", "_")  # PEP 427, PEP 625
     rest = "-".join(archive.path.name.split("-")[1:]) if archive.kind == "wheel" else f"{archive.version}.tar.gz"
     if archive.path.name != f"{name}-{rest}":
-        yield rejection(
+        yield index_rejection(
             "archive-invalid",
             f"file name is not normalized (the public index requires {name}-{rest})",
             'build with a current backend: "setuptools>=80", "hatchling>=1.26"',
@@ -103,7 +103,7 @@ def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> I
 
 
 def _requirement_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield differences between `Requires-Dist` and the requirements in pyproject.toml."""
+    """Yield problems for `Requires-Dist` fields that differ from pyproject.toml, or refer to a URL."""
     planned = archive.requires if expected.requires is None else expected.requires
     missing, added = differing_requirements(planned, archive.requires, name=archive.name)
     for requirement in missing:
@@ -121,7 +121,7 @@ def _requirement_problems(archive: Archive, expected: ExpectedArchive) -> Iterat
         yield warning("metadata-invalid", message, "write them as the build backend does, or update the backend")
     for parsed in _parse_valid_requirements(archive.requires):
         if parsed.url is not None:
-            yield rejection(
+            yield index_rejection(
                 "requirement-by-url",
                 f"requirement {parsed} refers to a URL (rejected by the public index)",
                 "require a released version; put the URL into [tool.uv.sources] or a dependency group",
@@ -129,17 +129,17 @@ def _requirement_problems(archive: Archive, expected: ExpectedArchive) -> Iterat
 
 
 def _index_rule_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield metadata for which the public index rejects an archive."""
+    """Yield problems for metadata and sizes that the public index rejects."""
     fields = archive.fields
     accepted = public_index.METADATA_VERSIONS
     if (version := str(fields.get("metadata_version"))) not in accepted:
-        yield rejection(
+        yield index_rejection(
             "metadata-invalid",
             f"Metadata-Version is {version} (the public index accepts {', '.join(accepted)})",
             'set core-metadata-version = "2.4" (hatchling), or use another version of the build backend',
         )
     if len(fields.get("summary", "")) > public_index.MAX_SUMMARY_LENGTH:
-        yield rejection(
+        yield index_rejection(
             "metadata-invalid",
             f"Summary has more than {public_index.MAX_SUMMARY_LENGTH} characters (rejected by the public index)",
             "shorten project.description; put the long text into project.readme",
@@ -148,12 +148,12 @@ def _index_rule_problems(archive: Archive) -> Iterator[Problem]:
         if len(label) > public_index.MAX_URL_LABEL_LENGTH:
             limit = f"more than {public_index.MAX_URL_LABEL_LENGTH} characters"
             message = f"the label {label!r} of a URL has {limit} (rejected by the public index)"
-            yield rejection("metadata-invalid", message, "shorten the key in [project.urls]")
+            yield index_rejection("metadata-invalid", message, "shorten the key in [project.urls]")
     if "license" in fields and "license_expression" in fields:
         message = "License and License-Expression are both set (rejected by the public index)"
-        yield rejection("metadata-invalid", message, 'keep only license = "SPDX EXPRESSION" in [project]')
+        yield index_rejection("metadata-invalid", message, 'keep only license = "SPDX EXPRESSION" in [project]')
     if archive.version.local:
-        yield rejection(
+        yield index_rejection(
             "local-version",
             f"version {archive.version} is a local version (rejected by the public index)",
             'build from a clean checkout of a tag, or set local_scheme = "no-local-version" (setuptools-scm)',
@@ -175,20 +175,20 @@ def _classifier_problems(archive: Archive, expected: ExpectedArchive) -> Iterato
     for classifier in sorted(set(archive.fields.get("classifiers", ()))):
         if classifier.startswith("Private ::"):
             if not expected.is_private:
-                yield rejection(
+                yield index_rejection(
                     "classifier-private",
                     f"classifier {classifier!r} prevents uploads to the public index",
                     "to publish the package, remove the classifier from project.classifiers in pyproject.toml",
                 )
         elif classifier in deprecated:
             others = " and ".join(map(repr, deprecated[classifier]))
-            yield rejection(
+            yield index_rejection(
                 "classifier-unknown",
                 f"classifier {classifier!r} is deprecated (rejected by the public index)",
                 f"replace it with {others}" if others else "remove it from project.classifiers",
             )
         elif classifiers and classifier not in classifiers:
-            yield rejection(
+            yield index_rejection(
                 "classifier-unknown",
                 f"classifier {classifier!r} does not exist (rejected by the public index)",
                 "replace it; to see the classifiers: "
@@ -197,14 +197,14 @@ def _classifier_problems(archive: Archive, expected: ExpectedArchive) -> Iterato
 
 
 def _license_file_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield problems for license files that are missing from where the format requires them (PEP 639)."""
+    """Yield problems for license files that are not where the format requires them (PEP 639)."""
     if archive.kind == "sdist":
         top = next((parts[0] for name in archive.member_names if (parts := member_path(name).parts)), "")
     else:
         top = "-".join(archive.path.name.split("-")[:2]) + ".dist-info/licenses"
     for file in archive.fields.get("license_files", ()):
         if f"{top}/{file}" not in archive.member_names:
-            yield rejection(
+            yield index_rejection(
                 "license-file-missing",
                 f"license file {file} is missing (expected at {top}/{file})",
                 "include it in the build configuration, or remove it from project.license-files",
@@ -212,7 +212,7 @@ def _license_file_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
-    """Yield what is wrong with a readme on the page of the public index."""
+    """Yield problems for a readme that the public index cannot render; `content_type` may be undeclared (None)."""
     if content_type is None:
         message = "readme has no content type (the public index takes it for reStructuredText)"
         yield warning("readme-invalid", message, _CONTENT_TYPE_FIX)
@@ -228,11 +228,11 @@ def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
         except Exception as problem:  # noqa: BLE001 - a bug of a renderer must not fail the build with a traceback
             output.write(str(problem))
     message = f"readme cannot be rendered: {' '.join(output.getvalue().split())}"
-    yield rejection("readme-invalid", message, "fix the readme, or its content type in pyproject.toml")
+    yield index_rejection("readme-invalid", message, "fix the readme, or its content type in pyproject.toml")
 
 
 def _missing_field_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield warnings if fields are missing that authors forget, unless the package is private."""
+    """Yield warnings for recommended fields that the metadata lacks, unless the package is private."""
     fields = archive.fields
     classifiers = " ".join(fields.get("classifiers", ()))
     if "Private ::" in classifiers or archive.malformed_fields:
@@ -243,7 +243,7 @@ def _missing_field_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def missing_fields(fields: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the keys of `[project]` that authors forget, by the code of the problem that they are missing.
+    """Return the recommended keys of `[project]` that are missing, by the code of the problem.
 
     `fields` has values by the names that `packaging.metadata` gives to fields.
     """
@@ -265,7 +265,7 @@ def _has_value(value: object) -> bool:
     return value.strip() not in ("", "UNKNOWN") if isinstance(value, str) else bool(value)
 
 
-def find_invalid_fields(archive: Archive) -> Iterator[Problem]:
+def invalid_field_problems(archive: Archive) -> Iterator[Problem]:
     """Yield problems for fields that are invalid according to the core metadata specification."""
     invalid = [(field, f"metadata field {field} is unknown or malformed") for field in archive.malformed_fields]
     try:
@@ -276,7 +276,7 @@ def find_invalid_fields(archive: Archive) -> Iterator[Problem]:
     for field, message in sorted(invalid):
         if field not in ("metadata-version", "name", "version"):  # checked above
             fix = _FIXES_BY_FIELD.get(field, "fix the field in pyproject.toml, or update the build backend")
-            yield rejection("metadata-invalid", message, fix)
+            yield index_rejection("metadata-invalid", message, fix)
 
 
 def differing_requirements(

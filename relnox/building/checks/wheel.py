@@ -19,10 +19,10 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.archive_contents import RECORD_FILES, are_only_tests, import_names, parse_entry_points
+from relnox.building.archive_contents import RECORD_FILES, are_only_test_modules, import_names, parse_entry_points
 from relnox.building.archives import Archive, find_dist_info_file, iter_files, member_path, read_file
-from relnox.building.checks.expected import ExpectedArchive, format_names, rejection, warning
-from relnox.building.checks.files import is_generated, read_pyproject
+from relnox.building.checks.expected import ExpectedArchive, format_names, index_rejection, warning
+from relnox.building.checks.files import is_generated_file, read_pyproject
 from relnox.building.checks.metadata import differing_requirements
 from relnox.core import fixes
 from relnox.core.documents import table_at
@@ -70,7 +70,7 @@ _DECLARE_DYNAMIC_FIX = "if the build computes the field, add it to dynamic in [p
 
 
 def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield what is wrong with the format of a wheel, its entry points and its modules."""
+    """Yield problems for the format of a wheel, its entry points and its modules."""
     yield from _dist_info_problems(archive)
     yield from _record_problems(archive)
     yield from _entry_point_problems(archive)
@@ -96,7 +96,7 @@ def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
 
 
 def _missing_import_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield problems for modules that a wheel lacks although its modules import them, because git ignores them.
+    """Yield problems for modules that git ignores and a wheel lacks, although a module of the wheel imports them.
 
     The build may generate them. A wheel has a file if one of its members is the end of the path of that file.
     """
@@ -115,12 +115,14 @@ def _missing_import_problems(archive: Archive, expected: ExpectedArchive) -> Ite
             )
 
 
-def find_rejected_platforms(archive: Archive) -> Iterator[Problem]:
+def rejected_platform_problems(archive: Archive) -> Iterator[Problem]:
     """Yield problems for platform tags of a wheel that the public index rejects."""
     for platform in sorted(archive.platforms):
         if not public_index.accepts_platform_tag(platform):
             fix = next(fix for start, fix in _FIXES_BY_PLATFORM.items() if platform.startswith(start))
-            yield rejection("archive-invalid", f"platform tag {platform} is rejected by the public index", fix)
+            yield index_rejection(
+                "archive-invalid", f"platform tag {platform} is rejected by the public index", fix
+            )
 
 
 def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
@@ -150,12 +152,12 @@ def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
 
 
 def has_native_module(archive: Archive) -> bool:
-    """Return whether a wheel has an extension module or a shared library, according to file names."""
+    """Return whether the file names in a wheel include an extension module or a shared library."""
     return any(map(_NATIVE_MODULE.fullmatch, archive.member_names))
 
 
 def _has_native_file(archive: Archive) -> bool:
-    """Return whether a wheel has a script or a file with native code, according to file names and first bytes."""
+    """Return whether a wheel has a script, or a file that is native code by its name or first bytes."""
     size = max(map(len, _NATIVE_MAGIC_NUMBERS))
     return (
         has_native_module(archive)
@@ -173,7 +175,7 @@ def _missing_extensions_fix(package: str) -> str:
 
 
 def _dist_info_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield what is wrong with the `.dist-info` directory and its file WHEEL."""
+    """Yield problems for the name of the `.dist-info` directory, and for its file WHEEL."""
     text = _read_dist_info(archive, "WHEEL")
     file = HeaderParser().parsestr(text or "")
     if (version := file.get("Wheel-Version", "missing").strip()).partition(".")[0] != "1":
@@ -193,7 +195,7 @@ def _dist_info_problems(archive: Archive) -> Iterator[Problem]:
     expected = "-".join(archive.path.name.split("-")[:2]) + ".dist-info"
     if directories != {expected}:
         names = ", ".join(sorted(directories))
-        yield rejection(
+        yield index_rejection(
             "archive-invalid",
             f"metadata directory is {names}, expected {expected} (rejected by the public index)",
             "remove the build directory, then build it again, and do not rename the file",
@@ -201,7 +203,7 @@ def _dist_info_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def _parse_tags(lines: list[str]) -> frozenset[Tag] | None:
-    """Return the tags in a WHEEL file, or None if there are too many, or invalid ones."""
+    """Return the tags in the `Tag` fields of a WHEEL file; None if one is invalid, or stands for too many."""
     tags: set[Tag] = set()
     for line in lines:
         number = math.prod(part.count(".") + 1 for part in line.split("-"))
@@ -212,7 +214,7 @@ def _parse_tags(lines: list[str]) -> frozenset[Tag] | None:
 
 
 def _record_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield what is wrong with RECORD; `installer` finds files that it lacks or that differ."""
+    """Yield problems for files that RECORD lacks, that differ from its hashes, or that only RECORD has."""
     try:
         with WheelFile.open(archive.path) as wheel:
             wheel.validate_record()
@@ -249,7 +251,7 @@ def _entry_point_problems(archive: Archive) -> Iterator[Problem]:
                 yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)
             elif is_script and public_index.SCRIPT_NAME.fullmatch(name) is None:
                 message = f"script name {name!r} is rejected by the public index"
-                yield rejection(
+                yield index_rejection(
                     "archive-invalid", message, "use letters, digits, dots, dashes and underscores only"
                 )
             if reference is None:
@@ -282,8 +284,8 @@ def _is_useful_when_installed(member: str) -> bool:
     return len(parts) > 1 or _PROJECT_FILES.fullmatch(name) is None
 
 
-def find_differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
-    """Yield how a wheel differs from the sdist that it should have been built from."""
+def sdist_difference_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
+    """Yield problems for differences between a wheel and the sdist that it should have been built from."""
     if (sdist.name, sdist.version) != (wheel.name, wheel.version):
         yield Problem(
             "archive-content",
@@ -291,10 +293,10 @@ def find_differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Prob
             "configure the build backend to take the version from the sdist, which has no git history",
         )
         return
-    yield from _metadata_problems(wheel, sdist)
+    yield from _static_metadata_problems(wheel, sdist)
     directories = {member_path(name).parent for name in sdist.member_names if name.endswith("/__init__.py")}
     packages = {directory.name for directory in directories if directory.parent not in directories}
-    if are_only_tests(names := import_names(wheel)) and packages and not are_only_tests(packages):
+    if are_only_test_modules(names := import_names(wheel)) and packages and not are_only_test_modules(packages):
         yield Problem(
             "archive-content",
             f"has no modules except {format_names(names)}, but its sdist has {format_names(packages)}",
@@ -308,7 +310,7 @@ def find_differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Prob
     modules = {
         entry.name
         for entry in wheel.entries
-        if entry.name.endswith(".py") and entry.crc32 not in sums and not is_generated(entry.name)
+        if entry.name.endswith(".py") and entry.crc32 not in sums and not is_generated_file(entry.name)
     }
     if changed := {name for name in modules if member_path(name).name in source_names}:
         yield warning(
@@ -324,8 +326,8 @@ def find_differences_from_sdist(wheel: Archive, sdist: Archive) -> Iterator[Prob
         )
 
 
-def _metadata_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
-    """Yield how the metadata for installers differs in fields of the sdist that apply to its wheels (PEP 643)."""
+def _static_metadata_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
+    """Yield problems for fields of installers that the sdist declares static (PEP 643) and the wheel changes."""
     try:
         if Version(sdist.fields.get("metadata_version", "")) < _STATIC_FIELDS_SINCE:
             return
@@ -347,7 +349,7 @@ def _metadata_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
 
 
 def _normalize_field(key: str, value: Any) -> object:
-    """Return the value of a field of installers for comparison: without order and spelling."""
+    """Return the value of a metadata field in a form that is equal for values with the same meaning."""
     if key == "provides_extra":
         return {canonicalize_name(name) for name in value or ()}
     try:
@@ -356,15 +358,15 @@ def _normalize_field(key: str, value: Any) -> object:
         return value
 
 
-def find_missing_extensions(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
-    """Yield a problem if a wheel has no native modules although a setting makes every build have some."""
-    if (reason := _setting_with_native_modules(read_pyproject(sdist))) and not _has_native_file(wheel):
+def missing_extension_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
+    """Yield a problem if a wheel has no native modules, but the sdist's settings require them in every build."""
+    if (reason := _reason_for_native_modules(read_pyproject(sdist))) and not _has_native_file(wheel):
         message = f"has no native modules, although {reason}"
         yield Problem("archive-invalid", message, _missing_extensions_fix(wheel.name))
 
 
-def _setting_with_native_modules(document: Mapping[str, Any]) -> str | None:
-    """Return the setting by which every build has native modules, or None if none says so."""
+def _reason_for_native_modules(document: Mapping[str, Any]) -> str | None:
+    """Return a clause on the setting by which every build has native modules, or None if none says so."""
     tool = table_at(document, "tool")
     for name in ("setuptools", "setuptools-rust"):
         if table_at(tool, name).get("ext-modules"):

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from relnox.building.build_sessions import SHAREABLE_BACKENDS
+from relnox.building.build_environments import SHAREABLE_BACKENDS
 from relnox.commands.build_all import preconditions
 from relnox.commands.build_all.preconditions import OutputDirectory
 from relnox.commands.options import BuildOptions as Options

@@ -59,7 +59,7 @@ def file_tables(manifest: Manifest, directory: str, project: Project) -> tuple[T
     rows: list[tuple[str, ...]] = []
     for file in manifest.distributions:
         with contextlib.suppress(Problem):  # the checks say what is wrong
-            archive = project.once(archives.read, project.root / directory / file.filename)
+            archive = project.once(archives.read_archive, project.root / directory / file.filename)
             sizes = [(entry.name, entry.size) for entry in archive.entries if entry.kind != "directory"]
             first = (file.filename, format_size(file.size))
             for name, size in sorted(sizes)[:_MAX_FILES]:
@@ -106,7 +106,7 @@ def _read_released_archive(index: Index, directory: Path, deadline: Deadline, fi
     sha256 = index.download(file, path, deadline, limits)
     if file.sha256 not in (None, sha256):
         raise Failed("served-content-differs", f"it has the hash {sha256[:16]}…, not the listed one")
-    return archives.read(path)
+    return archives.read_archive(path)
 
 
 def _compare_packages(directory: Path, manifest: Manifest, index: Index) -> tuple[ReleaseDiff, ...]:
@@ -164,4 +164,4 @@ def _read_built_archive(path: Path) -> Archive:
     """Read a built archive; raise `Failed` if it is missing, since the index may have it already."""
     if not path.is_file():
         raise Failed("archive-missing", f"{path.name} is not on this machine")
-    return archives.read(path)
+    return archives.read_archive(path)

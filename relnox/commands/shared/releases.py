@@ -349,7 +349,7 @@ def archive_problems(
         fake_secrets=config.fake_secrets,
     )
     for path in paths:
-        yield from project.once(checks.find_errors, path, expected)
+        yield from project.once(checks.find_archive_errors, path, expected)
     yield from project.once(
         checks.find_errors_against_sdist, tuple(release), optional_extensions=expected.extensions_are_optional
     )

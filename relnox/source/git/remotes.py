@@ -113,7 +113,7 @@ def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout:
     return listing.output
 
 
-def _failure_reason(completed: process.Completed) -> str:
+def _failure_reason(completed: process.CompletedProgram) -> str:
     """Return the first line that a failed command printed, other than warnings, in parentheses."""
     lines = map(str.strip, completed.output.splitlines() if completed.returncode != 0 else ())
     reason = next((line for line in lines if line and not line.lower().startswith("warning:")), "")
@@ -152,7 +152,7 @@ def push(git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str 
         )
 
 
-def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.Completed:
+def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.CompletedProgram:
     """Push tags that do not exist on the remote, atomically or, if the remote does not support that, one by one.
 
     The exit status is not checked: it is not 0 if one of the tags exists on the remote by now.
@@ -161,7 +161,7 @@ def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.Complet
     return _push(git, remote, [([f"--force-with-lease={ref}:"], [f"{ref}:{ref}"]) for ref in refs])
 
 
-def push_commit(git: Git, remote: str, commit: str, branch: str, replaces: str | None) -> process.Completed:
+def push_commit(git: Git, remote: str, commit: str, branch: str, replaces: str | None) -> process.CompletedProgram:
     """Push a commit to a branch that points to the commit `replaces`, or does not exist if that is None.
 
     The exit status is not checked: the remote's refs tell what happened.
@@ -170,19 +170,21 @@ def push_commit(git: Git, remote: str, commit: str, branch: str, replaces: str |
     return _push(git, remote, [([f"--force-with-lease={ref}:{replaces or ''}"], [f"{commit}:{ref}"])])
 
 
-def quote_output(completed: process.Completed) -> str:
+def quote_output(completed: process.CompletedProgram) -> str:
     """Return the last lines of the output of `git push`, for an error message."""
     lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
     return "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
 
 
-def _push(git: Git, remote: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> process.Completed:
+def _push(
+    git: Git, remote: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]
+) -> process.CompletedProgram:
     """Push refs atomically or, if the remote does not support that, one group after another.
 
     Each group consists of options of `git push` and refs.
     """
 
-    def run(atomic: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> process.Completed:
+    def run(atomic: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> process.CompletedProgram:
         options = [option for options, _ in groups for option in options]
         refs = [ref for _, refs in groups for ref in refs]
         # push.followTags would push tags that are not in the plan.

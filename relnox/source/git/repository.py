@@ -116,7 +116,7 @@ class Git:
         timeout: float | None = None,
         umask: int = -1,
         variables: Mapping[str, str] = MappingProxyType({}),
-    ) -> process.Completed:
+    ) -> process.CompletedProgram:
         """Run a git command without checking its exit status; for the parameters, see `process.run`.
 
         `variables` are set in addition to the environment of relnox.

@@ -1,4 +1,4 @@
-"""Sessions in which the build hooks of a package run, and the environments and warm processes that they share."""
+"""Environments in which the build hooks of a package run, and what builds share: environments and processes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _MODULES_TO_PRELOAD = {
 SHAREABLE_BACKENDS: Mapping[str, tuple[str, ...]] = {
     backend: tuple(modules.split()) for backend, modules in _MODULES_TO_PRELOAD.items()
 }
-"""Maps each backend whose hooks can share environments and warm processes to the modules that they import.
+"""Maps each backend whose hooks can share environments and processes to the modules that they import.
 
 Tests verify that its archives do not differ from those of `python -m build`.
 """
@@ -91,7 +91,7 @@ class BuildConditions(Record, kw_only=True):
     locale: str
 
     def environment_variables(self, epoch: int | None) -> dict[str, str]:
-        """Return the environment variables of a build; `epoch` (`SOURCE_DATE_EPOCH`) is omitted if None."""
+        """Return the time zone, the locale and, unless it is None, `SOURCE_DATE_EPOCH` as variables."""
         variables = {"TZ": self.time_zone, "LC_ALL": self.locale}
         return variables | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})
 
@@ -101,13 +101,14 @@ VARIED_CONDITIONS = BuildConditions(umask=0o077, time_zone="Pacific/Kiritimati",
 """The conditions of a second build, which gives the same archives if the build is reproducible."""
 
 
-class HookContext(Record, kw_only=True):
-    """What all build hooks of one package have in common.
+class BuildHookContext(Record, kw_only=True):
+    """The variables, output callback and constraints with which all build hooks of one package run.
 
     Attributes:
         variables: The environment variables, without credentials.
         siblings: Maps the names of other packages of the project that the build requires to their new wheels, or
             to sdists of packages without wheels.
+        on_line: Called with each line of output.
     """
 
     variables: Mapping[str, str]
@@ -118,7 +119,7 @@ class HookContext(Record, kw_only=True):
 
 
 class BuildEnvironmentPool:
-    """The environments of all builds in a run, and their warm processes, which end with `close`.
+    """The environments of all builds in a run, and processes that have imported their backends.
 
     Args:
         directory: Takes a purpose, and creates a new directory that exists until the run ends.
@@ -137,15 +138,15 @@ class BuildEnvironmentPool:
         self._python = python
         self._directory = directory
         self._on_install = on_install
-        self._environments = _ComputeOncePerKey[tuple[tuple[str, ...], Constraints], VirtualEnvironment]()
-        self._servers = _ComputeOncePerKey[tuple[Path, str], ForkServer]()
+        self._environments = _OncePerKeyCache[tuple[tuple[str, ...], Constraints], VirtualEnvironment]()
+        self._servers = _OncePerKeyCache[tuple[Path, str], ForkServer]()
         self._running: list[ForkServer] = []
         self._is_closed = False
 
     def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
     ) -> VirtualEnvironment:
-        """Return the environment shared by packages with these requirements and these archives of siblings."""
+        """Return the environment for all packages with these requirements; `siblings` are archives by name."""
         resolved_requirements = tuple(_use_sibling_archives(sorted(requirements), siblings))
 
         def create() -> VirtualEnvironment:
@@ -156,7 +157,7 @@ class BuildEnvironmentPool:
         return self._environments.get((resolved_requirements, constraints), create)
 
     def create_environment(self) -> VirtualEnvironment:
-        """Create an empty environment."""
+        """Create an empty environment that no other build uses."""
         return self._installer.create_environment(self._directory("environment") / "env", self._python)
 
     def install(
@@ -167,7 +168,7 @@ class BuildEnvironmentPool:
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
     ) -> None:
-        """Install requirements into an environment; raise `Failed` with the last lines of the installer."""
+        """Install requirements into an environment; raise `Failed` with the end of the installer's output."""
         if requirements:
             self._on_install()
             completed = self._installer.install(
@@ -181,20 +182,22 @@ class BuildEnvironmentPool:
     def prepare_environment(
         self, requirements: Collection[str], backend: str, variables: Mapping[str, str], constraints: Constraints
     ) -> None:
-        """Create the environment shared by packages with the same requirements, and start its warm process."""
+        """Create the environment for all packages with these requirements, and start its backend's process."""
         environment = self.get_shared_environment(requirements, {}, constraints)
         self._get_or_start_server(environment, backend, variables)
 
     def get_backend_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
-        """Return the warm process of a backend in an environment, or None if each hook needs a new process."""
+        """Return the process that has imported a backend, or None if each hook needs a new process."""
         server = self._get_or_start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 
     def _get_or_start_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
+        """Return the process of a backend, which the first call starts; None where forking is not safe."""
+
         def start() -> ForkServer:
             modules = (backend, *SHAREABLE_BACKENDS[backend])
             statements = STATEMENTS_TO_PRELOAD.get(backend, "")
@@ -208,7 +211,7 @@ class BuildEnvironmentPool:
         return self._servers.get((environment.directory, backend), start) if can_fork_safely() else None
 
     def close(self) -> None:
-        """Stop the warm processes and the hooks that are running in them."""
+        """Stop the processes of the backends, and the hooks that are running in them."""
         self._is_closed = True
         for server in self._running:  # so that they all end at the same time
             server.request_shutdown()
@@ -216,7 +219,7 @@ class BuildEnvironmentPool:
             server.close()
 
 
-class _ComputeOncePerKey(Generic[K, V]):
+class _OncePerKeyCache(Generic[K, V]):
     """A thread-safe cache that computes the value of each key only once."""
 
     def __init__(self) -> None:
@@ -236,7 +239,7 @@ class _ComputeOncePerKey(Generic[K, V]):
 
 
 def _use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
-    """Replace requirements on other packages of the project (siblings) with the paths of their new archives.
+    """Return requirements, with those on other packages of the project (siblings) as URLs of their new archives.
 
     A requirement that does not allow the new version refers to an older release, and is kept.
     """
@@ -257,17 +260,17 @@ def _use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Pa
     return [*others, *(f"{name} @ {url}" for name, url in zip(archives, urls, strict=True))]
 
 
-class BuildSession:
-    """The environment that builds one archive, or both archives of a package; each hook has a new process."""
+class BuildEnvironment:
+    """The virtual environment in which archives of one package are built; each hook has a new process."""
 
-    def __init__(self, pool: BuildEnvironmentPool, context: HookContext) -> None:
+    def __init__(self, pool: BuildEnvironmentPool, context: BuildHookContext) -> None:
         self.context = context
         self._pool = pool
         self._environment: VirtualEnvironment | None = None
         self._installed: set[str] = set()
 
     def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
-        """Return an environment in which these requirements are installed; raise `Failed` if that fails."""
+        """Return the environment with these requirements installed; raise `Failed` if that fails."""
         if self._environment is None:
             self._environment = self._pool.create_environment()
         missing = set(_use_sibling_archives(sorted(requirements), self.context.siblings)) - self._installed
@@ -279,10 +282,10 @@ class BuildSession:
 
     def run_hook(
         self, argv: Sequence[str], *, cwd: Path | None, extra_variables: Mapping[str, str]
-    ) -> process.Completed:
-        """Run a hook in the environment that `get_environment` has returned last.
+    ) -> process.CompletedProgram:
+        """Run a hook in the environment that `get_environment` returned last.
 
-        `argv` is its interpreter, the script that calls the hook, and the arguments of the script.
+        `argv` is its interpreter, a script that calls the hook, and the arguments of the script.
         """
         return process.run(
             argv,
@@ -295,10 +298,10 @@ class BuildSession:
         )
 
 
-class _SharedSession(BuildSession):
-    """A session that shares environments with other packages, and runs each hook in a fork of a warm process."""
+class _SharedBuildEnvironment(BuildEnvironment):
+    """An environment that other packages use as well; each hook runs in a fork of a process with the backend."""
 
-    def __init__(self, pool: BuildEnvironmentPool, backend: str, context: HookContext) -> None:
+    def __init__(self, pool: BuildEnvironmentPool, backend: str, context: BuildHookContext) -> None:
         super().__init__(pool, context)
         self._backend = backend
 
@@ -309,7 +312,7 @@ class _SharedSession(BuildSession):
 
     def run_hook(
         self, argv: Sequence[str], *, cwd: Path | None, extra_variables: Mapping[str, str]
-    ) -> process.Completed:
+    ) -> process.CompletedProgram:
         assert self._environment is not None  # argv has its interpreter  # noqa: S101
         variables = {**self.context.variables, **extra_variables}
         server = self._pool.get_backend_server(self._environment, self._backend, variables)
@@ -320,16 +323,18 @@ class _SharedSession(BuildSession):
         )
 
 
-def open_session(pool: BuildEnvironmentPool, source: Path, context: HookContext, *, shared: bool) -> BuildSession:
-    """Return a new session; if `shared`, it shares environments and warm processes where that is safe."""
+def create_build_environment(
+    pool: BuildEnvironmentPool, source: Path, context: BuildHookContext, *, shared: bool
+) -> BuildEnvironment:
+    """Return the environment for a package's build; with `shared`, a shared one if its backend allows that."""
     backend = _module_of_build_backend(source)
     if shared and backend is not None and backend in SHAREABLE_BACKENDS:
-        return _SharedSession(pool, backend, context)
-    return BuildSession(pool, context)
+        return _SharedBuildEnvironment(pool, backend, context)
+    return BuildEnvironment(pool, context)
 
 
 def _module_of_build_backend(source: Path) -> str | None:
-    """Return the module of a package's build backend, or None for one in its own directory (`backend-path`)."""
+    """Return the module of a package's build backend; None for one in its own source (`backend-path`)."""
     file = source / "pyproject.toml"
     document = parse_toml(file.read_text(encoding="utf-8")) if file.is_file() else {}
     table = table_at(document, "build-system")
