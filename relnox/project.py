@@ -39,8 +39,8 @@ from relnox.source.changelog_files import find_changelogs
 from relnox.source.git import Git, GitState, find_repository
 from relnox.source.git.commits import temporary_checkout
 from relnox.source.git.remotes import Remote
-from relnox.source.python_modules import find_imports_of_untracked
-from relnox.source.version_files import version_at
+from relnox.source.python_modules import find_imports_of_untracked_modules
+from relnox.source.version_files import version_at_commit
 from relnox.source.version_literals import VersionLiterals
 from relnox.system import retries
 from relnox.system.files import read_project_file
@@ -293,7 +293,7 @@ class Project(Record):
         files = self.ignored_modules if ignored else self.state.untracked_files
         if not any(name.endswith(".py") for name in files):
             return ()
-        return find_imports_of_untracked(self.git, files, packages, self.root)
+        return find_imports_of_untracked_modules(self.git, files, packages, self.root)
 
     @cached_property
     def ignored_modules(self) -> tuple[str, ...]:
@@ -354,7 +354,7 @@ class Project(Record):
             return True
         if tag not in self.tags or (commit := self.git.resolve_commit(self.tags[tag])) is None:
             return not self.git.prefix
-        before = version_at(commit, package, self.git)
+        before = version_at_commit(commit, package, self.git)
         return None if before is None else before == version
 
     def tag_format_problems(self, packages: Iterable[Package]) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ from relnox.errors import Blocked, Conflict, Problem
 from relnox.indexes import targets
 from relnox.project import Project
 from relnox.source.git import Git, remotes
-from relnox.source.version_files import version_at
+from relnox.source.version_files import version_at_commit
 from relnox.steps.git import MAX_TAGS, CreateTags, PushTags
 
 _FETCH_TIMEOUT = 300.0
@@ -170,7 +170,7 @@ def _decide_tagged(package: Package, tag: str, options: Options, project: Projec
         reason = "tagged at HEAD" + (f", not on {remote}" if is_pushed else "")
         return Decision(package, reason, tag, commit, is_pushed=is_pushed)
     is_related = project.once(_is_related, git, commit, tag, remote, state.is_shallow)
-    version = project.once(version_at, commit, package, git) if is_related is not None else None
+    version = project.once(version_at_commit, commit, package, git) if is_related is not None else None
     if is_related is False or version not in (None, package.version):
         why = f"has {name} {version}" if version not in (None, package.version) else "is on another branch"
         reason = f"tag {tag} is on {commit[:10]}, which {why}; HEAD ({head[:10]}) has {name} {package.version}"

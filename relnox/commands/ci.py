@@ -40,7 +40,7 @@ from relnox.indexes import targets
 from relnox.project import Project
 from relnox.reporters import outputs
 from relnox.source.git import remotes
-from relnox.source.history import contents_in_history
+from relnox.source.history import file_contents_in_history
 from relnox.steps.edit_files import EditFiles
 from relnox.steps.locks import LockRequirements
 
@@ -184,7 +184,7 @@ def _render_workflow_files(facts: ProjectFacts, project: Project) -> dict[str, s
 def _is_on_gitlab(project: Project) -> bool:
     try:
         git, _, _ = project.require_commit()
-        url = project.once(remotes.url, git, project.config.remote)
+        url = project.once(remotes.read_remote_url, git, project.config.remote)
         return repository_location(url, os.environ).kind == "gitlab"
     except Problem:  # no remote, or one on no forge
         return False
@@ -195,7 +195,7 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
     file = GeneratedFile(file=name, output=output, present=present, version=_OWN_VERSION)
     if not file.needs_history or project.git is None:
         return file
-    return replace(file, history=project.once(contents_in_history, project.git, name))
+    return replace(file, history=project.once(file_contents_in_history, project.git, name))
 
 
 def _check_generated_file(file: GeneratedFile) -> tuple[Problem, ...]:
@@ -250,7 +250,7 @@ def _renamed_publishing_workflows(files: Iterable[GeneratedFile], project: Proje
 def _list_publishers(new: PlanBuilder, project: Project) -> None:
     """List what to register with each index, so that it trusts the job that publishes."""
     git, _, _ = project.require_commit()
-    location = repository_location(project.once(remotes.url, git, project.config.remote), os.environ)
+    location = repository_location(project.once(remotes.read_remote_url, git, project.config.remote), os.environ)
     owner, _, repository = location.path.rpartition("/")
     facts = read_facts(project)
     names = tuple(package.name for package in project.workspace.packages if not package.is_private)

@@ -69,7 +69,7 @@ def plan(options: Options, project: Project) -> Plan:
     if state.changed_files:
         files = text.format_count(len(state.changed_files), "file")
         new.notes.append(f"left out: uncommitted changes in {files} (the last commit is rehearsed)")
-    if project.config.remote not in remotes.names(git):
+    if project.config.remote not in remotes.remote_names(git):
         request.pop("push", None)  # the checkout has no remote, unlike its clone
     words = (word for name, value in request.items() for word in fixes.option_words(name, value))
     next_command = fixes.task_command("bump", *words) if request else fixes.task_command("build-all")

@@ -275,7 +275,7 @@ def _decide_chain(
         test_index=None if test_index == NO_INDEX else test_index,
         index=index,
         is_production=is_production,
-        remote=config.remote if config.remote in project.once(remotes.names, git) else None,
+        remote=config.remote if config.remote in project.once(remotes.remote_names, git) else None,
         yes=options.yes,
     )
 

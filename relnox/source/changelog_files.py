@@ -20,7 +20,7 @@ _PLACES = ("", "docs/", "doc/", "docs/source/", "doc/source/")
 
 
 def find_changelogs(root: Path, directory: str) -> tuple[str, ...]:
-    """Return the files that may be the changelog of the package in a directory, the most usual first.
+    """Return the files that may be the changelog of the package in a directory, the most usual name first.
 
     A link to another one of them is left out. Paths are relative to the root.
     """
@@ -36,7 +36,7 @@ def find_changelogs(root: Path, directory: str) -> tuple[str, ...]:
     return tuple(path for path in paths if path not in links or os.path.realpath(root / path) not in targets)
 
 
-class _Tool(NamedTuple):
+class _ChangeFileTool(NamedTuple):
     """A tool that collects change files.
 
     Attributes:
@@ -56,7 +56,7 @@ class _Tool(NamedTuple):
 
 
 _TOOLS = (
-    _Tool(
+    _ChangeFileTool(
         name="towncrier",
         command="towncrier build --yes --version {version}",
         settings=("towncrier.toml", "pyproject.toml", ".towncrier.toml", "*/towncrier.toml"),
@@ -64,7 +64,7 @@ _TOOLS = (
         keys=("directory",),
         defaults=("newsfragments", "*/newsfragments", "src/*/newsfragments"),
     ),
-    _Tool(
+    _ChangeFileTool(
         name="scriv",
         command="scriv collect --version {version}",
         settings=("changelog.d/scriv.ini", "pyproject.toml", "setup.cfg", "tox.ini"),
@@ -72,7 +72,7 @@ _TOOLS = (
         keys=("fragment_directory",),
         defaults=("changelog.d",),
     ),
-    _Tool(
+    _ChangeFileTool(
         name="changie",
         command="changie batch {version} && changie merge",
         settings=(".changie.yaml", ".changie.yml"),
@@ -80,7 +80,7 @@ _TOOLS = (
         keys=("changesDir", "unreleasedDir"),
         defaults=(".changes/unreleased",),
     ),
-    _Tool(
+    _ChangeFileTool(
         name="changesets",
         command="npx changeset version",
         settings=(".changeset/config.json",),
@@ -94,7 +94,7 @@ _NO_CHANGE = re.compile(r"\..*|README.*|.*template.*|.*\.(j2|ini|json|toml|cfg)"
 
 
 class ChangeFiles(NamedTuple):
-    """The files in a directory in which a tool collects the changes until a release, and its command."""
+    """The files in a directory in which a tool collects changes until a release, and its release command."""
 
     directory: str
     tool: str
@@ -109,11 +109,11 @@ def find_change_files(root: Path, directories: Iterable[str]) -> tuple[ChangeFil
     """
     change_files: dict[str, ChangeFiles] = {}
     for top in (root / directory for directory in directories):
-        settings = {tool: tuple(_settings_of(tool, top)) for tool in _TOOLS}
+        settings = {tool: tuple(_read_tool_settings(tool, top)) for tool in _TOOLS}
         for tool, texts in settings.items():
             if not texts and any(settings.values()):
                 continue
-            patterns = [*filter(None, (_directory_in(text, tool.keys) for text in texts))]
+            patterns = [*filter(None, (_change_file_directory(text, tool.keys) for text in texts))]
             for path in (path for pattern in patterns or tool.defaults for path in top.glob(pattern)):
                 files = (file for file in sorted(path.rglob("*")) if not _NO_CHANGE.fullmatch(file.name))
                 names = tuple(file.relative_to(root).as_posix() for file in files if file.is_file())
@@ -122,7 +122,7 @@ def find_change_files(root: Path, directories: Iterable[str]) -> tuple[ChangeFil
     return tuple(change_files.values())
 
 
-def _settings_of(tool: _Tool, top: Path) -> Iterator[str]:
+def _read_tool_settings(tool: _ChangeFileTool, top: Path) -> Iterator[str]:
     """Yield the settings of a tool in a directory: the text of each file from its table on."""
     for path in (path for name in tool.settings for path in top.glob(name)):
         text = read_project_file(top, path.relative_to(top).as_posix()).decode(errors="replace")
@@ -130,8 +130,8 @@ def _settings_of(tool: _Tool, top: Path) -> Iterator[str]:
             yield text[match.start() :]
 
 
-def _directory_in(text: str, keys: Collection[str]) -> str | None:
-    """Return the directory that settings in TOML, INI or YAML name, as a pattern; None if there is none."""
+def _change_file_directory(text: str, keys: Collection[str]) -> str | None:
+    """Return the directory of change files that settings (TOML, INI or YAML) name, as a glob; None without one."""
     matches = [re.search(rf"^\s*{key}\s*[:=]\s*[\"']?([^\s\"'#]+)", text, re.MULTILINE) for key in keys]
     path = posixpath.normpath("/".join(match[1] for match in matches if match is not None))
     is_inside = keys and all(matches) and not path.startswith(("/", "..")) and path != "."

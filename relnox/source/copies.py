@@ -65,7 +65,7 @@ def copy_commit(
     return copy
 
 
-def read_changes(copy: Git, edits: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+def read_changes_in_copy(copy: Git, edits: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
     """Return what changed in a copy since `copy_commit` made it with these edits, in the form of the edits."""
     contents = {
         name: read_project_file(copy.root, name) if (copy.root / name).is_file() else None
@@ -75,7 +75,7 @@ def read_changes(copy: Git, edits: Mapping[str, bytes | None]) -> dict[str, byte
 
 
 def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: str) -> None:
-    """Check out a commit of a repository, and the commits of its submodules."""
+    """Check out a commit, with its submodules, into a new repository that shares the objects of the source."""
     object_format = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits
     options = ["--quiet", "--template=", f"--object-format={object_format}"]
     if git_directory != into / ".git":  # of a submodule: backends must not take the directory for its content
@@ -113,7 +113,7 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
 
 
 def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
-    """Clone a repository into a bare one, and clone that into a checkout whose remote is the bare repository.
+    """Clone a repository into a bare one, and clone that, its remote, into a checkout.
 
     All objects are copied, so that nothing that happens in the clones affects the original repository. Submodules
     that are initialized are cloned as well. In both clones, the branch points to the commit.
@@ -137,7 +137,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
 
 
 def _clone_submodules(source: Git, commit: str, into: Path) -> None:
-    """Clone the submodules of a commit that are initialized in a checkout, and those in them."""
+    """Clone the initialized submodules of a commit, and their own submodules."""
     for path, submodule_commit in _find_submodules(source, commit):
         if _is_initialized(source.root / path):
             submodule, clone = Git(source.root / path), into / path
@@ -148,8 +148,8 @@ def _clone_submodules(source: Git, commit: str, into: Path) -> None:
             _clone_submodules(submodule, submodule_commit, clone)
 
 
-class EmptySubmodule(NamedTuple):
-    """A submodule that is not initialized.
+class UninitializedSubmodule(NamedTuple):
+    """A submodule without a checkout of its own in its directory.
 
     Attributes:
         path: Its path, relative to the top level of the checkout.
@@ -162,9 +162,9 @@ class EmptySubmodule(NamedTuple):
     is_optional: bool
 
 
-def find_empty_submodules(git: Git, commit: str) -> list[EmptySubmodule]:
-    """Return the submodules of a commit, and those in submodules, that are not initialized in the checkout."""
-    empty: list[EmptySubmodule] = []
+def find_uninitialized_submodules(git: Git, commit: str) -> list[UninitializedSubmodule]:
+    """Return the submodules of a commit, at any depth, that are not initialized in the checkout."""
+    empty: list[UninitializedSubmodule] = []
     submodules = list(_find_submodules(git, commit))
     if not submodules:
         return empty
@@ -173,14 +173,14 @@ def find_empty_submodules(git: Git, commit: str) -> list[EmptySubmodule]:
     for path, submodule_commit in submodules:
         if _is_initialized(top.root / path):
             with contextlib.suppress(Failed):  # the build reports that the commit is missing
-                inner = find_empty_submodules(Git(top.root / path), submodule_commit)
+                inner = find_uninitialized_submodules(Git(top.root / path), submodule_commit)
                 empty += (submodule._replace(path=f"{path}/{submodule.path}") for submodule in inner)
             continue
         section = next(
             (key[:-4] for key, value in settings.items() if key.endswith(".path") and value == path), ""
         )
         is_optional = settings.get(f"{section}update") == "none" or settings.get(f"{section}active") == "false"
-        empty.append(EmptySubmodule(path, bool(section), is_optional))
+        empty.append(UninitializedSubmodule(path, bool(section), is_optional))
     return empty
 
 

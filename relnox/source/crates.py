@@ -21,7 +21,7 @@ _VERSION_KEY: tuple[str, ...] = ("package", "version")
 _DEPENDENCY_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 
 
-class _Manifest(Record):
+class _CargoManifest(Record):
     """A Cargo.toml file: its path relative to the root, and its content."""
 
     file: str
@@ -40,14 +40,14 @@ class _Manifest(Record):
         """Whether the crate inherits its version from the Cargo workspace."""
         return table_at(self.document, "package", "version").get("workspace") is True
 
-    def lists(self, directory: str, key: str) -> bool:
-        """Return whether the list of paths at a key of [workspace] has a directory, or one above it."""
+    def lists_directory(self, directory: str, key: str) -> bool:
+        """Return whether a key of [workspace] (`members`, `exclude`) lists a directory, or one above it."""
         paths = strings_in(table_at(self.document, "workspace").get(key))
         parents = (posixpath.normpath(posixpath.join(self.directory, path)) for path in paths)
         return any(f"{directory}/".startswith(f"{parent}/") for parent in parents)
 
     def dependencies(self) -> Iterator[tuple[KeyPath, str, Mapping[str, Any]]]:
-        """Yield the keys, the crate and the table of each dependency; a version alone becomes a table."""
+        """Yield the key of the version, the crate and the table of each dependency; a string becomes a table."""
         targets = [("target", name) for name in table_at(self.document, "target")]
         tables = [(*keys, name) for keys in ((), *targets) for name in _DEPENDENCY_TABLES]
         for keys in (*tables, ("workspace", "dependencies")):
@@ -58,8 +58,8 @@ class _Manifest(Record):
                     yield (*keys, name), name, {"version": entry}
 
 
-def find_version_location(file: str, root: Path) -> VersionSource | None:
-    """Return where the version of a crate is: in its manifest, or in that of its workspace.
+def find_crate_version_location(file: str, root: Path) -> VersionSource | None:
+    """Return where the version of a crate is: in its manifest `file`, or in that of its workspace.
 
     Return None if there is no such manifest in the project, or it has no version.
     """
@@ -74,12 +74,12 @@ def find_version_location(file: str, root: Path) -> VersionSource | None:
 
 
 def add_crates(package: Package, root: Path) -> Package:
-    """Return a package with the crates that have its version, and the requirements on them in their workspace."""
+    """Return a package with the crates that share its version, and requirements on them in their workspaces."""
     crates: set[str] = set()
     requirements: list[Dependency] = []
     for place in [place for place in package.locations if posixpath.basename(place.file) == CARGO]:
         manifests = _read_workspace_manifests(place.file, root)
-        names = {manifest.crate for manifest in manifests if _has_version_at(place, manifest, manifests[0])}
+        names = {manifest.crate for manifest in manifests if _is_version_of_crate(place, manifest, manifests[0])}
         patched = {name for manifest in manifests for name in table_at(manifest.document, "patch", "crates-io")}
         for manifest in manifests:
             for key, name, entry in manifest.dependencies():
@@ -100,22 +100,22 @@ def add_crates(package: Package, root: Path) -> Package:
     return replace(package, crates=tuple(sorted(crates)), dependencies=(*package.dependencies, *requirements))
 
 
-def _has_version_at(place: VersionSource, manifest: _Manifest, top: _Manifest) -> bool:
-    """Return whether the version of a crate is at a place; `top` is the root of its workspace."""
+def _is_version_of_crate(place: VersionSource, manifest: _CargoManifest, top: _CargoManifest) -> bool:
+    """Return whether `place` is the version that a crate has itself or inherits from `top`, its workspace."""
     holder, keys = (top, ("workspace", *_VERSION_KEY)) if manifest.inherits_version else (manifest, _VERSION_KEY)
     is_same_text = table_at(holder.document, *keys[:-1]).get("version") == place.text
     return holder.file == place.file and (place.key == keys or (place.kind == "pattern" and is_same_text))
 
 
-def _read_manifest(file: str, root: Path) -> _Manifest | None:
+def _read_manifest(file: str, root: Path) -> _CargoManifest | None:
     """Return a manifest, or None if the file does not exist or is outside the project."""
     file = posixpath.normpath(file)
     if file.startswith(("../", "/")) or not (root / file).is_file():
         return None
-    return _Manifest(file, pyproject.read_toml(root, file))
+    return _CargoManifest(file, pyproject.read_toml(root, file))
 
 
-def _find_workspace_manifest(manifest: _Manifest, root: Path) -> _Manifest | None:
+def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoManifest | None:
     """Return the manifest of a crate's workspace: its own, the one it names, or the nearest one above it."""
     if "workspace" in manifest.document:
         return manifest
@@ -126,17 +126,21 @@ def _find_workspace_manifest(manifest: _Manifest, root: Path) -> _Manifest | Non
     while directory:
         directory = posixpath.dirname(directory)
         parent = _read_manifest(posixpath.join(directory, CARGO), root)
-        if parent is not None and "workspace" in parent.document and not _excludes(parent, manifest.directory):
+        if (
+            parent is not None
+            and "workspace" in parent.document
+            and not _excludes_directory(parent, manifest.directory)
+        ):
             return parent
     return None
 
 
-def _excludes(workspace: _Manifest, directory: str) -> bool:
-    return workspace.lists(directory, "exclude") and not workspace.lists(directory, "members")
+def _excludes_directory(workspace: _CargoManifest, directory: str) -> bool:
+    return workspace.lists_directory(directory, "exclude") and not workspace.lists(directory, "members")
 
 
-def _read_workspace_manifests(file: str, root: Path) -> list[_Manifest]:
-    """Return the manifests of a crate's workspace, its root first: that one alone if it has no workspace.
+def _read_workspace_manifests(file: str, root: Path) -> list[_CargoManifest]:
+    """Return the manifests of all crates in the workspace of a crate, the root first; only its own without one.
 
     Members are listed, or path dependencies of members below the root of the workspace.
     """
@@ -148,10 +152,10 @@ def _read_workspace_manifests(file: str, root: Path) -> list[_Manifest]:
     for members in strings_in(table_at(top.document, "workspace").get("members")):
         pattern = posixpath.join(glob.escape(top.directory), members.strip("/"), CARGO)
         files += sorted(glob.glob(pattern, root_dir=root, recursive=True, include_hidden=True))  # noqa: PTH207 - "." as well
-    manifests: dict[str, _Manifest] = {}
+    manifests: dict[str, _CargoManifest] = {}
     for name in files:  # which grows
         member = _read_manifest(name, root)
-        if member is None or member.file in manifests or _excludes(top, member.directory):
+        if member is None or member.file in manifests or _excludes_directory(top, member.directory):
             continue
         manifests[member.file] = member
         paths = [entry["path"] for _, _, entry in member.dependencies() if isinstance(entry.get("path"), str)]

@@ -111,12 +111,12 @@ def find_unlisted_packages(
 def discover_packages(
     root: Path, config: Config, filter_ignored: Callable[[Iterable[str]], set[str]] | None = None
 ) -> Workspace:
-    """Find the packages of a project, with their versions.
+    """Return the packages of a project, with their versions; raise `Blocked` if there are none.
 
-    `filter_ignored` returns those of the given paths that git ignores; it is None outside git. What is wrong is an
-    error in packages that settings name, and a warning in others.
+    `filter_ignored` returns those of the given paths that git ignores; it is None outside git. An invalid package
+    is an error if a setting names it, and otherwise a warning.
     """
-    _check_exclude(root, config.exclude, filter_ignored)
+    _check_exclude_setting(root, config.exclude, filter_ignored)
     document = pyproject.read_toml(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
     uv = table_at(document, "tool", "uv")
     warnings: list[str] = []
@@ -138,7 +138,9 @@ def discover_packages(
     _check_same_repository(root, packages)
     if config.version_files:
         packages = version_files.add_declared_version_files(packages, config, root)
-    _check_changelog_file(config.changelog_file, [root, *(root / package.directory for package in packages)])
+    _check_changelog_file_setting(
+        config.changelog_file, [root, *(root / package.directory for package in packages)]
+    )
     packages.sort(key=lambda package: package.name)
     return Workspace(tuple(crates.add_crates(package, root) for package in packages), tuple(warnings))
 
@@ -161,7 +163,7 @@ def _packages_missing_error(root: Path, document: Mapping[str, Any]) -> Blocked:
 
 
 def _other_metadata_file(root: Path, directory: str) -> str:
-    """Return the file of setuptools with the name of a package, for a directory without [project], or ""."""
+    """Return `setup.cfg` or `setup.py` if it declares the package of a directory, else an empty string."""
     with contextlib.suppress(OSError, Blocked):
         if _NAME_IN_SETUP_CFG.search(read_project_file(root, f"{directory}/setup.cfg").decode(errors="replace")):
             return "setup.cfg"
@@ -169,7 +171,7 @@ def _other_metadata_file(root: Path, directory: str) -> str:
 
 
 def _check_same_repository(root: Path, packages: Sequence[Package]) -> None:
-    """Check that no package is in another repository, whose files a commit of this one cannot edit."""
+    """Raise `Blocked` if a package is in another repository, whose files a commit of this one cannot edit."""
     checked_directories = {"."}
     for package in packages:
         parts = package.directory.split("/")
@@ -184,8 +186,8 @@ def _check_same_repository(root: Path, packages: Sequence[Package]) -> None:
             checked_directories.add(directory)
 
 
-def _why_no_package(document: Mapping[str, Any], directory: str, root: Path) -> str | None:
-    """Return why a pyproject.toml is not that of a package, "" if it declares that itself, or None if it is one.
+def _reason_for_no_package(document: Mapping[str, Any], directory: str, root: Path) -> str | None:
+    """Return why a pyproject.toml declares no package ("": by a setting), or None if it declares one.
 
     As for uv, a project without a build system is none; but a meta package may have `[tool.uv] package = false`.
     """
@@ -200,7 +202,7 @@ def _why_no_package(document: Mapping[str, Any], directory: str, root: Path) -> 
 
 
 def _find_no_package_setting(document: Mapping[str, Any]) -> str:
-    """Return the line with which a pyproject.toml says that its project is no package, or an empty string."""
+    """Return the line by which a pyproject.toml says that its project is no package, or an empty string."""
     for tool, key in (("uv", "package"), ("poetry", "package-mode"), ("pdm", "distribution")):
         is_meta_package = tool == "uv" and "build-system" in document
         if table_at(document, "tool", tool).get(key) is False and not is_meta_package:
@@ -213,8 +215,8 @@ def _find_package_directories(
 ) -> list[str]:
     """Return the directories with a pyproject.toml that match the globs and are not excluded.
 
-    Each glob must match a directory, unless `setting`, which contains the globs, is None, as for a uv
-    workspace.
+    Each glob must match one, else `Blocked` is raised; but not if `setting`, the name of the setting that has the
+    globs, is None, as for a uv workspace.
     """
     matching: dict[str, None] = {}
     for glob in globs:
@@ -252,11 +254,14 @@ def _find_package_directories(
 def _read_packages(
     root: Path, directories: Sequence[str], warnings: list[str], *, is_listed: bool = True
 ) -> list[Package]:
-    """Return the packages in directories that settings name; a package that cannot be read is an error."""
+    """Return the packages in these directories; raise `Blocked` if one is invalid.
+
+    Directories without a package are skipped with a warning; if `is_listed`, packages need no build system.
+    """
     packages: dict[str, Package] = {}
     for directory in directories:
         document = pyproject.read_toml(root, f"{directory}/{_PYPROJECT}")
-        reason = _why_no_package(document, directory, root)
+        reason = _reason_for_no_package(document, directory, root)
         if reason is not None and not (is_listed and pyproject.describes_package(document)):
             warnings += [f"skipped {directory}: {reason}"] if reason else []
             continue
@@ -272,12 +277,12 @@ def _read_packages(
 
 
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
-    """Search for packages and yield them; packages that cannot be read are skipped with a warning."""
+    """Yield the packages that a search below the root finds; invalid ones are skipped with a warning."""
     directories: dict[str, str] = {}
     for directory in _find_pyproject_directories(root, exclude, warnings):
         try:
             document = pyproject.read_toml(root, f"{directory}/{_PYPROJECT}")
-            if (reason := _why_no_package(document, directory, root)) is not None:
+            if (reason := _reason_for_no_package(document, directory, root)) is not None:
                 warnings += [f"skipped {directory}: {reason}"] if reason not in ("", _NO_PACKAGE) else []
                 continue
             package = version_files.read_package(document, directory, root)
@@ -291,10 +296,10 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
         yield package
 
 
-def _check_exclude(
+def _check_exclude_setting(
     root: Path, globs: Sequence[str], filter_ignored: Callable[[Iterable[str]], set[str]] | None
 ) -> None:
-    """Check that each glob in the setting `exclude` matches a directory, or may match an ignored one later."""
+    """Raise `Blocked` if a glob of the setting `exclude` matches no directory, nor one that git ignores."""
     for glob in globs:
         path = normalize_path(glob)
         if (root / path).is_dir() or is_skipped_directory(posixpath.basename(path)):
@@ -308,8 +313,8 @@ def _check_exclude(
             )
 
 
-def _check_changelog_file(file: str | None, tops: Sequence[Path]) -> None:
-    """Check that the root or a package has the directory of the setting `changelog-file`; the file may be new."""
+def _check_changelog_file_setting(file: str | None, tops: Sequence[Path]) -> None:
+    """Raise `Blocked` if no package, nor the root, has the directory of `changelog-file`; the file may be new."""
     if file is None:
         return
     directory = posixpath.dirname(file)
@@ -378,7 +383,7 @@ def is_skipped_directory(name: str) -> bool:
 
 
 def _is_excluded(directory: str, globs: Sequence[str]) -> bool:
-    """Return whether any of the globs matches the directory or one of its parent directories."""
+    """Return whether a glob matches the directory or one of its parent directories."""
     if not globs:  # usual, and there may be hundreds of directories
         return False
     paths = [directory, *(parent.as_posix() for parent in Path(directory).parents if parent != Path())]

@@ -30,12 +30,12 @@ def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) 
         Conflict: A file has neither its old nor its new content; nothing was changed.
         Failed: A file could not be written; the others were restored, or the error names them.
     """
-    edits = [edit for edit in edits if not _is_applied(root, edit)]
+    edits = [edit for edit in edits if not _is_edit_applied(root, edit)]
     applied: list[Edit] = []
     try:
         for edit in edits:
             applied.append(edit)
-            _write(root, edit, staging)
+            _write_edit(root, edit, staging)
     except BaseException as error:  # after an interruption, too, either all edits are made or none
         if isinstance(error, Conflict):
             applied.pop()  # that of the conflict, which was not made
@@ -53,19 +53,19 @@ def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) 
     return tuple(applied)
 
 
-def check_paths(root: Path, edits: Iterable[Edit]) -> None:
+def check_edit_paths(root: Path, edits: Iterable[Edit]) -> None:
     """Raise `Blocked` if a link leads from the path of an edit to a file outside of the checkout."""
     for edit in edits:
         _path_to_write(root, edit)
 
 
-def are_applied(root: Path, edits: Iterable[Edit]) -> bool:
-    """Return whether every file has its new content."""
+def are_edits_applied(root: Path, edits: Iterable[Edit]) -> bool:
+    """Return whether every file has the new content of its edit."""
     return all(_current_content(root, edit) == edit.after for edit in edits)
 
 
 def conflicting_files(root: Path, edits: Iterable[Edit]) -> list[str]:
-    """Return the files that have neither their old nor their new content."""
+    """Return the files that have neither the old nor the new content of their edits."""
     return [edit.file for edit in edits if _current_content(root, edit) not in (edit.before, edit.after)]
 
 
@@ -78,7 +78,7 @@ def copying_edit(root: Path, file: str, other: Path) -> Edit:
 
 
 def find_linked_files(root: Path, names: Iterable[str]) -> list[str]:
-    """Return those of the files that are symbolic links, or are in a directory that is one."""
+    """Return the files that are symbolic links, or are in a directory that is one."""
     directories = {name: posixpath.dirname(name) for name in names}
     real_root = os.path.realpath(root)
     linked_directories = {
@@ -94,18 +94,18 @@ def find_linked_files(root: Path, names: Iterable[str]) -> list[str]:
 
 
 def restore_files(root: Path, edits: Iterable[Edit], staging: Path | None = None) -> list[str]:
-    """Undo edits, and return the files where this failed, or that something else has written since."""
+    """Undo edits; return the files that could not be restored, or that something else has written since."""
     left = []
     for edit in edits:
         try:
-            if not _is_applied(root, reverse := replace(edit, before=edit.after, after=edit.before)):
-                _write(root, reverse, staging)
+            if not _is_edit_applied(root, reverse := replace(edit, before=edit.after, after=edit.before)):
+                _write_edit(root, reverse, staging)
         except (Conflict, OSError):
             left.append(edit.file)
     return left
 
 
-def _is_applied(root: Path, edit: Edit) -> bool:
+def _is_edit_applied(root: Path, edit: Edit) -> bool:
     """Return whether a file has its new content; raise `Conflict` if it has neither that nor the old one."""
     content = _current_content(root, edit)
     if content == edit.after:
@@ -120,7 +120,7 @@ def _is_applied(root: Path, edit: Edit) -> bool:
 
 
 def read_link_targets(root: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Return the target of each of the files that is a symbolic link."""
+    """Map each file that is a symbolic link to its target; other files are left out."""
     return {name: os.fsencode((root / name).readlink()) for name in names if (root / name).is_symlink()}
 
 
@@ -140,10 +140,10 @@ def _path_to_write(root: Path, edit: Edit) -> Path:
     return files.project_path(root, posixpath.dirname(edit.file)) / posixpath.basename(edit.file)
 
 
-def _write(root: Path, edit: Edit, staging: Path | None) -> None:
+def _write_edit(root: Path, edit: Edit, staging: Path | None) -> None:
     """Give the file of an edit its new content; raise `Conflict` if another content was saved in between."""
     path = _path_to_write(root, edit)
-    compare = partial(_is_applied, root, edit)  # once more: an editor may have saved it in between
+    compare = partial(_is_edit_applied, root, edit)  # once more: an editor may have saved it in between
     if edit.after is not None and not edit.is_link:
         files.replace_file(path, edit.after, mode=0o666, staging=staging, before_replacing=compare)
         return

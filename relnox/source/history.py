@@ -45,7 +45,7 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     inside, edge = release_history.find_tags_containing_commits(history, tagged_commits)
     exclusions = edge if len(last_tags) == len(workspace.packages) else ()
     commits = list(_read_commits(git, exclusions, revision))
-    if _touches_former_package(commits, workspace):
+    if _any_touches_former_package(commits, workspace):
         renamed_directories = _find_renamed_directories(git, exclusions, revision)
         commits = [
             commit._replace(renamed_directories=tuple(renamed_directories.get(commit.id, ())))
@@ -103,8 +103,8 @@ def _read_parents(git: Git, revision: str) -> dict[str, tuple[str, ...]]:
     return {commit: tuple(parents) for commit, *parents in lines}
 
 
-def _touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> bool:
-    """Return whether any commit changes a pyproject.toml in a directory that is not (or no longer) a package."""
+def _any_touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> bool:
+    """Return whether a commit changes a pyproject.toml outside of the packages' directories, as before a move."""
     files = {package.pyproject for package in workspace.packages}
     return any(
         file.endswith("/pyproject.toml") and file not in files for commit in commits for file in commit.files
@@ -157,8 +157,8 @@ _MAX_CONTENTS = 100
 """How many commits of one file are read."""
 
 
-def contents_in_history(git: Git, file: str) -> tuple[str, ...]:
-    """Return the contents that a file had in the last commits that changed it, the oldest first."""
+def file_contents_in_history(git: Git, file: str) -> tuple[str, ...]:
+    """Return the contents of a file after each of the last commits that changed it, the oldest first."""
     listing = git.run("log", "--format=%H", f"--max-count={_MAX_CONTENTS}", "--", file, stderr=False)
     blobs = [f"{commit}:{git.prefix}{file}" for commit in reversed(listing.output.split())]
     contents = (git.run("cat-file", "blob", blob, stderr=False) for blob in blobs)

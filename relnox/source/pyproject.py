@@ -27,9 +27,12 @@ _HAS_VERSION = re.compile(r"[<>=~!]=|[<>]")
 
 
 def read_toml(root: Path, name: str) -> Mapping[str, Any]:
-    """Return the content of a TOML file, which is shared and must not be changed; raise `Blocked` without one.
+    """Return the content of a TOML file, which is shared and must not be changed.
 
     The file may start with a byte order mark.
+
+    Raises:
+        Blocked: The file is missing, or is not valid TOML.
     """
     path = root / name
     try:
@@ -63,7 +66,10 @@ _FILE_SETTINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 
 def parse_package(document: Mapping[str, Any], directory: str) -> Package:
-    """Return the package that the content of a pyproject.toml describes; `directory` is relative to the root."""
+    """Return the package that a pyproject.toml declares; raise `Blocked` if its name or version is invalid.
+
+    `directory` is that of the file, relative to the root.
+    """
     file = "pyproject.toml" if directory == "." else f"{directory}/pyproject.toml"
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     name = project.get("name", poetry.get("name"))
@@ -138,7 +144,7 @@ def _find_version_source(document: Mapping[str, Any], file: str) -> VersionSourc
 
 
 def _describe_version_provider(document: Mapping[str, Any]) -> str:
-    """Return a description of what computes a dynamic version, for messages."""
+    """Return what computes a dynamic version, for messages, such as `setuptools-scm, from the tags`."""
     tool = table_at(document, "tool")
     hatch = table_at(tool, "hatch", "version")
     setuptools = table_at(tool, "setuptools", "dynamic", "version")
@@ -173,7 +179,7 @@ def _read_dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
 
 
 def _read_requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
-    """Yield the requirements in a list, ignoring other items such as included groups and templates."""
+    """Yield the requirements in a list; other items, such as included groups and templates, are skipped."""
     for number, text in enumerate(value if isinstance(value, list) else ()):
         if isinstance(text, str) and (name := requirement_name(text)) is not None:
             yield Dependency(name=name, text=text, table=table, key=(*key, number))
@@ -204,7 +210,7 @@ def _read_poetry_requirements(
 
 
 def _find_versioned_requirements(value: Any, key: KeyPath) -> Iterator[Dependency]:
-    """Yield the requirements with a version in lists at any depth of a value; `key` is the path of the value."""
+    """Yield the strings with a requirement and its version in lists at any depth; `key` is the path of `value`."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _find_versioned_requirements(inner, (*key, name))

@@ -26,7 +26,7 @@ _CAUGHT_EXCEPTIONS = ("ImportError", "ModuleNotFoundError", "Exception", "BaseEx
 
 
 def full_module_name(root: Path, file: str, package: Package) -> str | None:
-    """Return the full name of a module by its path relative to the root, or None if it is not in the package."""
+    """Return the importable name of a file (relative to the root), or None if it is no module of the package."""
     if package.directory != "." and not file.startswith(f"{package.directory}/"):
         return None
     inside = file if package.directory == "." else file[len(package.directory) + 1 :]
@@ -43,7 +43,7 @@ def full_module_name(root: Path, file: str, package: Package) -> str | None:
     return ".".join(parts).removesuffix(".py").removesuffix(".__init__")
 
 
-def find_imports_of_untracked(
+def find_imports_of_untracked_modules(
     git: Git, untracked_files: Iterable[str], packages: Iterable[Package], root: Path
 ) -> tuple[tuple[str, str], ...]:
     """Return pairs of paths: a tracked module, and an untracked module of the same package that it imports.

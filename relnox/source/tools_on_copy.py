@@ -19,7 +19,7 @@ from relnox.core import changelog as changelogs
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.records import Record
 from relnox.errors import Blocked
-from relnox.source.copies import copy_commit, read_changes
+from relnox.source.copies import copy_commit, read_changes_in_copy
 from relnox.source.git import Git
 from relnox.system import files, process
 from relnox.system.files import read_project_file
@@ -50,7 +50,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     """Run a tool in a directory of a temporary copy of the current commit, and return the files that it changes.
 
     The copy has the planned edits `contents`: the new content of each file, or None for a removed file, by path
-    relative to the root; the result has the same form. `alternative` is how to do without the tool, for fixes.
+    relative to the root; the result has the same form. `alternative` says in fixes how to do without the tool.
     The variables in `pass_env` are passed to the tool even if they look like credentials.
     """
     with files.temporary_directory() as scratch:
@@ -64,13 +64,13 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         completed = process.run([program, *command[1:]], cwd=clone.root / directory, env=variables)
         rerun = f"cd {shlex.quote(str(directory))} && {shlex.join(command)}"
         completed.check(command[0], fix=f"reproduce it: {rerun}; {alternative}")
-        return read_changes(clone, contents)
+        return read_changes_in_copy(clone, contents)
 
 
 def update_lock_files(
     git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """Update lock files of Poetry and PDM with their own tools, and return their new contents by path.
+    """Update lock files of Poetry and PDM with their own tools; return the new contents by path.
 
     `planned` are the edits that the tools see, in the form of `run_tool_on_copy`.
     """
@@ -90,7 +90,7 @@ def update_lock_files(
 
 
 class ChangelogRelease(Record):
-    """What a changelog tool needs to know about a release.
+    """A release as a changelog tool has to know it.
 
     Attributes:
         directory: The directory with the tool's settings.
@@ -109,10 +109,7 @@ class ChangelogRelease(Record):
 
 
 def detect_changelog_tool(directory: Path, setting: str) -> Tool | None:
-    """Return the changelog tool to use, or None if there is none.
-
-    It is the tool that relnox's settings name or, if they say `auto`, a tool that has settings in the directory.
-    """
+    """Return the changelog tool that `setting` names or, if it is `auto`, that has settings here, else None."""
     for tool in _SETTINGS_OF_TOOLS:
         if tool == setting or (setting == "auto" and _has_settings(directory, tool)):
             return tool
@@ -132,7 +129,7 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
         command = ["towncrier", "build", "--yes", f"--version={release.version}", f"--date={today.isoformat()}"]
         command += _towncrier_name_option(git.root / release.directory)
     else:
-        command = ["git-cliff", *_cliff_arguments(git.root / release.directory, release, changelog)]
+        command = ["git-cliff", *_git_cliff_arguments(git.root / release.directory, release, changelog)]
         parts = [part for part in f"{git.prefix}{release.directory}".split("/") if part not in ("", ".")]
         if parts and (release.excluded_commits or release.tag_prefix is not None):
             # Otherwise git-cliff includes only the commits of the working directory.
@@ -153,7 +150,11 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
 def _keep_earlier_releases(
     git: Git, tool: Tool, release: ChangelogRelease, file: str, content: bytes | None
 ) -> bytes | None:
-    """Return the content that a tool gave a file, with earlier releases as they were, or raise `Blocked`."""
+    """Return what a tool wrote into a file, with the sections of earlier releases as they were before.
+
+    Raises:
+        Blocked: The tool rewrites them.
+    """
     if content is None or not (git.root / file).is_file():
         return content
     before = read_project_file(git.root, file)
@@ -165,7 +166,7 @@ def _keep_earlier_releases(
 
 
 def _towncrier_name_option(directory: Path) -> list[str]:
-    """Return `--name`, or else towncrier would import the package, which may not be installed, to get its name."""
+    """Return `--name=NAME` if towncrier would otherwise import the package, which may not be installed."""
     texts = [_read_text(directory, name) for name in (*_SETTINGS_OF_TOOLS["towncrier"][0], _PYPROJECT)]
     with contextlib.suppress(ValueError):  # towncrier reports it
         settings = next(
@@ -178,7 +179,7 @@ def _towncrier_name_option(directory: Path) -> list[str]:
     return []
 
 
-def _cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
+def _git_cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
     """Return git-cliff's arguments for tags and output; values in its own settings are not overridden."""
     texts = (_read_text(directory, name) for name in (*_SETTINGS_OF_TOOLS["git-cliff"][0], _PYPROJECT))
     settings = next(filter(None, texts), "")

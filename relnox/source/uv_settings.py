@@ -42,7 +42,7 @@ _FALSE = ("", "0", "f", "false", "n", "no", "off")
 
 
 class UvBuildSettings(Record):
-    """The settings of uv for a package's build.
+    """The settings of uv for builds of a package.
 
     Attributes:
         applied_settings: The keys of the settings that relnox applies, each with the file that it is in.
@@ -68,7 +68,7 @@ class PackageSource(Record):
     setting: str
 
 
-def _read_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> list[SettingsTable]:
+def _read_settings_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> list[SettingsTable]:
     """Return the tables of settings that uv reads in a directory, highest precedence first.
 
     These are the settings of the project, the user and the system, or only those in the file that `UV_CONFIG_FILE`
@@ -77,7 +77,7 @@ def _read_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> l
     """
     if file := variables.get("UV_CONFIG_FILE"):
         return [(Path(file), _read_if_exists(Path(file)))]
-    if _is_true(variables.get("UV_NO_CONFIG")):
+    if _is_true_for_uv(variables.get("UV_NO_CONFIG")):
         return []
     candidates = [directory, *directory.parents]
     inside = candidates[: candidates.index(root) + 1] if root in candidates else [directory]
@@ -94,24 +94,24 @@ def _read_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> l
     return [*([] if project is None else [project]), *((file, _read_if_exists(file)) for file in files)]
 
 
-def _is_true(value: str | None) -> bool:
-    """Return whether uv takes the value of an environment variable for true."""
+def _is_true_for_uv(value: str | None) -> bool:
+    """Return whether uv takes the value of an environment variable, or None without it, for true."""
     return (value or "").lower() not in _FALSE
 
 
 def read_build_settings(root: Path, package: Package, variables: Mapping[str, str]) -> UvBuildSettings:
     """Read the settings that `uv build` uses in a package's directory."""
-    tables = _read_tables(root, root / package.directory, variables)
+    tables = _read_settings_tables(root, root / package.directory, variables)
     table = _merge_tables(tables)
     extra_by_name = table_at(table, "extra-build-dependencies").items()
     extra_requires = {normalize_name(name): value for name, value in extra_by_name}.get(package.name)
     exclude_newer = variables.get("UV_EXCLUDE_NEWER") or table.get("exclude-newer")
     variable = variables.get("UV_REQUIRE_BUILD_HASHES")
-    require_hashes = table.get("require-build-hashes") is True if variable is None else _is_true(variable)
+    require_hashes = table.get("require-build-hashes") is True if variable is None else _is_true_for_uv(variable)
     build = BuildSettings(
         constraints=Constraints(
             requirements=tuple(_valid_requirements(table.get("build-constraint-dependencies"))),
-            require_hashes=require_hashes or _is_true(variables.get("UV_REQUIRE_HASHES")),
+            require_hashes=require_hashes or _is_true_for_uv(variables.get("UV_REQUIRE_HASHES")),
             exclude_newer="" if exclude_newer in (None, False) else str(exclude_newer),
             exclude_newer_package=tuple(
                 (normalize_name(name), "false" if value is False else str(value))
@@ -174,27 +174,30 @@ def _describe_ignored_settings(
 
 def read_installer_settings(root: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings that apply to everything uv installs in a project, as the content of a new uv.toml."""
-    table = _merge_tables(_read_tables(root, root, variables))
+    table = _merge_tables(_read_settings_tables(root, root, variables))
     pip = table_at(table, "pip")
     settings = {key: table[key] for key in _INSTALLER_KEYS if key in table}
     return settings | {key: pip[key] for key in (*_INDEX_KINDS, "no-index") if key in pip}
 
 
 def find_package_sources(root: Path, variables: Mapping[str, str]) -> tuple[PackageSource, ...]:
-    """Return where uv gets packages in a project; without a main index, from the public one as well."""
+    """Return where uv gets packages in a project; if nothing is a main index, that is the public index."""
     sources = [
         PackageSource(kind, _redact_credentials(_strip_index_name(url)), name)
         for name, kind in _INDEX_VARIABLES.items()
         for url in variables.get(name, "").split("," if kind == "find-links" else None)
         if url
     ]
-    for file, table in _read_tables(root, root, variables):
-        sources += [PackageSource(kind, _redact_credentials(url), str(file)) for kind, url in _find_indexes(table)]
+    for file, table in _read_settings_tables(root, root, variables):
+        sources += [
+            PackageSource(kind, _redact_credentials(url), str(file))
+            for kind, url in _find_package_locations(table)
+        ]
     main = [source for source in sources if source.kind == "index"][:1]  # the first one is used
     return tuple(dict.fromkeys(source for source in sources if source.kind != "index" or source in main))
 
 
-def _find_indexes(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
+def _find_package_locations(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
     """Yield the kind and the URL of each index and `find-links` location in settings."""
     for index in table.get("index", ()):
         if not index.get("explicit"):

@@ -36,8 +36,13 @@ _KNOWN_FILES: Mapping[str, tuple[SourceKind, tuple[str, ...]]] = {
 _SCIKIT_BUILD_PATTERN = version_locations.HATCH_PATTERN.replace("?P<version>", "?P<value>")
 
 
-class _BackendLocation(Record):
-    """Where a build backend reads the version: in the first of the files that exists below the package."""
+class _BackendVersionLocation(Record):
+    """The place where a build backend reads the version.
+
+    Attributes:
+        files: Paths relative to the package, of which the first that exists is read.
+        key: The key, attribute or pattern in it.
+    """
 
     kind: SourceKind
     files: tuple[str, ...]
@@ -45,7 +50,7 @@ class _BackendLocation(Record):
 
 
 def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Package:
-    """Return the package that the pyproject.toml of a directory describes, with its version and where that is."""
+    """Return the package that the pyproject.toml of a directory declares, with its version and where that is."""
     if (root / directory / _HATCH).is_file():
         tool = table_at(document, "tool")
         hatch = {**table_at(tool, "hatch"), **pyproject.read_toml(root, posixpath.join(directory, _HATCH))}
@@ -65,7 +70,7 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
     return tag_versions.with_detected_tag_source(package, document)
 
 
-def version_at(commit: str, package: Package, git: Git) -> Version | None:
+def version_at_commit(commit: str, package: Package, git: Git) -> Version | None:
     """Return the version in the package's version file at a commit, or None if it cannot be read."""
     content = git.run("cat-file", "blob", f"{commit}:{git.prefix}{package.source.file}", stderr=False)
     if content.returncode != 0:
@@ -78,7 +83,7 @@ def version_at(commit: str, package: Package, git: Git) -> Version | None:
 
 
 def add_declared_version_files(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
-    """Return the packages with the version files in `[[tool.relnox.version-files]]` added to their locations."""
+    """Return packages with the files in `[[tool.relnox.version-files]]` added to their version locations."""
     sources: dict[str, list[VersionSource]] = {package.name: [] for package in packages}
     excluded_files = {file.file for file in config.version_files if file.count == 0}
     for file in config.version_files:
@@ -90,7 +95,7 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
 
 
 def _add_version_files(package: Package, sources: Sequence[VersionSource], excluded_files: set[str]) -> Package:
-    """Return the package with version files; the first of them has its version if that is dynamic otherwise."""
+    """Return a package with more files that contain its version; the first has it if it is otherwise unknown."""
     if package.source.kind == "dynamic" and sources:
         return _take_version_from(package, sources)
     detected = (location for location in package.other_locations if location.file not in excluded_files)
@@ -99,7 +104,7 @@ def _add_version_files(package: Package, sources: Sequence[VersionSource], exclu
 
 
 def _take_version_from(package: Package, locations: Sequence[VersionSource]) -> Package:
-    """Return the package with its version taken from the first location, and the rest as other locations."""
+    """Return a package with the version at the first of these locations, and the others as further locations."""
     first, *others = locations
     return replace(
         package, version=version_locations.parse_source_version(first), source=first, other_locations=tuple(others)
@@ -107,7 +112,7 @@ def _take_version_from(package: Package, locations: Sequence[VersionSource]) -> 
 
 
 def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config: Config) -> Package:
-    """Return the package that a declared version file belongs to.
+    """Return the package that a declared version file belongs to; raise `Blocked` if that is unclear.
 
     It is the package that the setting names, else the innermost one whose directory contains the file, else the
     only package, or any package if all have the same version.
@@ -162,7 +167,7 @@ def _read_version_file(file: VersionFileConfig, root: Path) -> VersionSource:
 
 
 def _read_version(source: VersionSource, root: Path) -> VersionSource:
-    """Return the source with the version's text, read from its file.
+    """Return a location with the text of the version that its file has there.
 
     Raises:
         ValueError: The version is missing, does not occur `source.count` times, or differs between places.
@@ -175,80 +180,82 @@ def _read_version(source: VersionSource, root: Path) -> VersionSource:
 
 
 def _find_crate_locations(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
-    """Return the version's location in Cargo.toml if the package's backend builds a Rust crate."""
+    """Return the version's location in Cargo.toml; none unless the package's backend builds a Rust crate."""
     build_requires = strings_in(table_at(document, "build-system").get("requires"))
     needs_rust = any(requirement.startswith("setuptools-rust") for requirement in build_requires)
     if not needs_rust and not package.backend.startswith(_RUST_BACKENDS):
         return ()
     file = table_at(document, "tool", "maturin").get("manifest-path", crates.CARGO)
-    location = crates.find_version_location(posixpath.normpath(f"{package.directory}/{file}"), root)
+    location = crates.find_crate_version_location(posixpath.normpath(f"{package.directory}/{file}"), root)
     return () if location is None else (location,)
 
 
-def _read_from_location(package: Package, location: _BackendLocation, root: Path) -> Package:
+def _read_from_location(package: Package, location: _BackendVersionLocation, root: Path) -> Package:
     """Return the package with the version at a location, or with the reason why it cannot be read there."""
     directory = root / package.directory
     name = next((file for file in location.files if (directory / file).is_file()), None)
     if name is None:
-        return _explain_unknown_version(package, f"{location.files[0]} does not exist")
+        return _with_unknown_version(package, f"{location.files[0]} does not exist")
     file = posixpath.normpath(f"{package.directory}/{name}")
     if file.startswith("../"):
-        return _explain_unknown_version(package, f"{file} is outside of the project")
+        return _with_unknown_version(package, f"{file} is outside of the project")
     source = VersionSource(kind=location.kind, file=file, key=location.key, semver=location.kind == "json")
     try:
         source = _read_version(source, root)
         return replace(package, version=version_locations.parse_source_version(source), source=source)
     except (OSError, ValueError) as error:
-        return _explain_unknown_version(package, f"{file}: {error}")
+        return _with_unknown_version(package, f"{file}: {error}")
     except Blocked as error:
-        return _explain_unknown_version(package, error.message)
+        return _with_unknown_version(package, error.message)
 
 
-def _explain_unknown_version(package: Package, reason: str) -> Package:
-    """Return the package with the reason in the description of its version, which is dynamic."""
+def _with_unknown_version(package: Package, reason: str) -> Package:
+    """Return a package whose dynamic version stays unknown, with the reason in its description for messages."""
     return replace(package, source=replace(package.source, text=f"{package.source.text} ({reason})"))
 
 
-def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _BackendLocation | None:
-    """Return the file that the backend reads the version from, or None if it is not read from a file."""
+def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _BackendVersionLocation | None:
+    """Return the place where the backend reads the version, or None if that is not in a file."""
     tool = table_at(document, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     setuptools = table_at(tool, "setuptools", "dynamic", "version")
     match hatch, setuptools, pdm:
         case {"source": "nodejs"}, _, _:
-            return _BackendLocation("json", (str(hatch.get("path", "package.json")),))
+            return _BackendVersionLocation("json", (str(hatch.get("path", "package.json")),))
         case {"source": "code", "path": str(path)}, _, _:
             expression = str(hatch.get("expression", "__version__"))
-            return _BackendLocation("attribute", (path,), (expression,)) if expression.isidentifier() else None
+            return (
+                _BackendVersionLocation("attribute", (path,), (expression,)) if expression.isidentifier() else None
+            )
         case {"path": str(path), **more}, _, _ if more.get("source", "regex") == "regex":
             pattern = str(more.get("pattern", version_locations.HATCH_PATTERN))
-            return _BackendLocation("pattern", (path,), (pattern,))
+            return _BackendVersionLocation("pattern", (path,), (pattern,))
         case _, {"attr": str(attribute)}, _:
             module, _, name = attribute.rpartition(".")
-            return _BackendLocation("attribute", tuple(_module_files(module, document)), (name,))
+            return _BackendVersionLocation("attribute", tuple(_module_files(module, document)), (name,))
         case _, {"file": str() | [str()] as file}, _:
-            return _BackendLocation("text", (file if isinstance(file, str) else strings_in(file)[0],))
+            return _BackendVersionLocation("text", (file if isinstance(file, str) else strings_in(file)[0],))
         case _, _, {"source": "file", "path": str(path)}:
-            return _BackendLocation("attribute", (path,), ("__version__",))
+            return _BackendVersionLocation("attribute", (path,), ("__version__",))
         case _:
             return _find_default_location(package, document)
 
 
-def _find_default_location(package: Package, document: Mapping[str, Any]) -> _BackendLocation | None:
-    """Return where the package's backend reads the version unless pyproject.toml declares another place."""
+def _find_default_location(package: Package, document: Mapping[str, Any]) -> _BackendVersionLocation | None:
+    """Return where the backend reads the version if pyproject.toml declares no place, or None if nowhere."""
     if package.backend.startswith("flit_core"):  # without a declaration flit reads the version from the module
         project = table_at(document, "project")
         name = table_at(document, "tool", "flit", "module").get("name") or project.get("name", "")
         files = tuple(_module_files(str(name).replace("-", "_"), document))
-        return _BackendLocation("attribute", files, ("__version__",))
+        return _BackendVersionLocation("attribute", files, ("__version__",))
     if package.backend == "mesonpy":
-        return _BackendLocation("pattern", ("meson.build",), (version_locations.MESON_PATTERN,))
+        return _BackendVersionLocation("pattern", ("meson.build",), (version_locations.MESON_PATTERN,))
     provider = table_at(document, "tool", "scikit-build", "metadata", "version")
     if provider.get("provider") == "scikit_build_core.metadata.regex" and isinstance(provider.get("input"), str):
         if provider.get("result", "{value}") != "{value}":
             return None  # composed of several parts: it is unknown which of them to bump
         pattern = str(provider.get("regex", _SCIKIT_BUILD_PATTERN))
-        return _BackendLocation("pattern", (provider["input"],), (pattern,))
+        return _BackendVersionLocation("pattern", (provider["input"],), (pattern,))
     return None
 
 

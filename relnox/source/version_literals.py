@@ -40,10 +40,10 @@ _VERSION_KEYS = ("version", "current_version", "current-version", "current")
 
 
 class VersionLiterals(Record):
-    """The packages, with the literals added to their locations.
+    """The versions that modules and tables of release tools contain as strings (literals).
 
     Attributes:
-        workspace: The packages.
+        workspace: The packages, with the literals added to their locations.
         locations: The literals alone.
         possible_locations: By package, strings in tables of tools that equal the version, but may be another one.
     """
@@ -54,7 +54,7 @@ class VersionLiterals(Record):
 
 
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
-    """Search modules and pyproject.toml files for literals; outside git, only modules that usually have one."""
+    """Search modules and pyproject.toml files for versions; outside git, only modules that usually have one."""
     packages = [package for package in workspace.packages if package.source.is_in_file and package.version]
     if not packages or not config.version_literals:
         return VersionLiterals(workspace)
@@ -92,7 +92,7 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
 
 
 def _find_version_keys(value: Any, package: Package, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield the keys of strings in tables of tools that are the version of the package, not of a dependency."""
+    """Yield the keys of strings in tables of tools that equal the package's version, except in dependencies."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if "dependencies" not in name and name not in ("relnox", "sources"):
@@ -116,7 +116,7 @@ def _find_modules_by_name(root: Path, packages: Iterable[Package]) -> Iterator[s
 
 
 def _find_literals_in_module(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
-    """Yield the literals in a package's module, except those that seem to be the version of something else."""
+    """Yield the version strings in a package's module, except those that seem to be of something else."""
     # In a file that is a location already, the settings decide which of its strings is the version.
     if full_module_name(root, file, package) is None or any(
         location.file == file for location in package.locations
@@ -145,7 +145,7 @@ def _find_literals_in_module(root: Path, file: str, package: Package) -> Iterato
 
 
 def _is_in_top_level_package(root: Path, file: str, package: Package) -> bool:
-    """Return whether a module is in a top-level import package; namespace packages around it are ignored."""
+    """Return whether a module is in a top-level import package; a namespace package's child counts as one."""
     directory = posixpath.dirname(posixpath.dirname(file))
     while directory and directory != package.directory:
         if (root / directory / "__init__.py").is_file():

@@ -54,7 +54,7 @@ class EditFiles(Step):
 
     def reason_to_skip(self, run: Run) -> str | None:
         """Return a reason if all files have their new content, else None."""
-        return "the files are already edited" if file_edits.are_applied(run.root, self.edits) else None
+        return "the files are already edited" if file_edits.are_edits_applied(run.root, self.edits) else None
 
     def apply(self, run: Run) -> None:
         edits = file_edits.apply_edits(run.root, self.edits, staging_directory(run))

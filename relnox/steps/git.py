@@ -46,7 +46,7 @@ class Commit(Step):
         git, edits = run.checkout, self._planned_edits(run)
         before = git.head()
         try:
-            tree = commits.commit(git, self.message, edits)
+            tree = commits.commit_edits(git, self.message, edits)
         finally:
             head = git.head()
             if before is not None and head not in (None, before):
@@ -65,7 +65,7 @@ class Commit(Step):
     def verify(self, run: Run, result: str) -> str:
         """Name the commit, and the files whose edits something else has changed since."""
         changed_files = [
-            edit.file for edit in self._planned_edits(run) if not file_edits.are_applied(run.root, (edit,))
+            edit.file for edit in self._planned_edits(run) if not file_edits.are_edits_applied(run.root, (edit,))
         ]
         return (
             f"{result[:10]}, without later changes of {join_names(changed_files)}"
@@ -225,7 +225,7 @@ class Push(Step, key="push"):
         if replaces is not None and not git.is_ancestor(replaces, ref):
             replaces = None  # git rejects the push
         try:
-            remotes.push(git, self.remote_name, branch, self.tags, replaces)
+            remotes.push_branch_and_tags(git, self.remote_name, branch, self.tags, replaces)
         except Failed as error:  # an interrupted push may have arrived
             missing = self._missing_refs(git)
             if missing and missing.keys() != before.keys():
@@ -304,7 +304,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
                 commits.delete_tags(run.checkout, [tag for tag in self.created if f"refs/tags/{tag}" not in refs])
                 raise Failed(
                     "push-rejected",
-                    f"{self.remote_name} rejected {join_names(missing)}:\n{remotes.quote_output(completed)}",
+                    f"{self.remote_name} rejected {join_names(missing)}:\n{remotes.quote_push_output(completed)}",
                     fix="allow this account or job to create tags (see docs/auto-tag.md), then rerun the command",
                 )
         return foreign

@@ -17,7 +17,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.settings.config import Hook, HookEvent
 from relnox.core.text import join_names
 from relnox.errors import ExitCode, Failed
-from relnox.source.copies import copy_commit, read_changes
+from relnox.source.copies import copy_commit, read_changes_in_copy
 from relnox.source.git import Git
 from relnox.steps.build import GeneratedFiles, source_to_build
 from relnox.steps.run import Run
@@ -150,7 +150,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
             ]
             if unsupported:
                 raise self._leftover_error(f"links, repositories or other permissions: {join_names(unsupported)}")
-            return read_changes(copy, contents)
+            return read_changes_in_copy(copy, contents)
 
     def _run_program(
         self,

@@ -65,7 +65,7 @@ class CommitToBranch(Step, key="commit to branch"):
         if head == self.replaces:
             raise Failed(
                 "push-rejected",
-                f"{self.remote_name} rejected the push to {self.branch}:\n{remotes.quote_output(pushed)}",
+                f"{self.remote_name} rejected the push to {self.branch}:\n{remotes.quote_push_output(pushed)}",
                 fix="allow this account or job to push that branch (docs/release-pull-requests.md lists what it "
                 "needs), then rerun the command",
             )

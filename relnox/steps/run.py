@@ -157,7 +157,7 @@ class Run:
 
         with self._opening:
             if remote not in self._forges:
-                self._forges[remote] = forges.forge_of(remotes.url(self.checkout, remote))
+                self._forges[remote] = forges.forge_of(remotes.read_remote_url(self.checkout, remote))
             return self._forges[remote]
 
     @property

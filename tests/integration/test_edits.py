@@ -54,7 +54,7 @@ def test_edits_are_applied_and_undone_byte_for_byte(
     planned = [edit(name, *pair) for name, pair in changes.items()]
     file_edits.apply_edits(root, iter(planned))
     assert contents(root) == after
-    assert file_edits.are_applied(root, planned)
+    assert file_edits.are_edits_applied(root, planned)
     assert file_edits.apply_edits(root, planned) == ()  # applying them again changes nothing
     assert contents(root) == after
     for _ in range(2):
@@ -65,7 +65,7 @@ def test_edits_are_applied_and_undone_byte_for_byte(
 def test_half_of_the_edits_is_completed(tmp_path: Path) -> None:
     put(tmp_path, {"a": b"2", "b": b"1"})
     planned = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("c", None, b"2")]
-    assert not file_edits.are_applied(tmp_path, planned)
+    assert not file_edits.are_edits_applied(tmp_path, planned)
     file_edits.apply_edits(tmp_path, planned)
     assert contents(tmp_path) == {"a": b"2", "b": b"2", "c": b"2"}
 
@@ -129,7 +129,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     file_edits.apply_edits(tmp_path, planned)
     assert (tmp_path / "pyproject.toml").is_symlink()
     assert (tmp_path / "real/pyproject.toml").read_bytes() == b"2"
-    assert file_edits.are_applied(tmp_path, planned)
+    assert file_edits.are_edits_applied(tmp_path, planned)
 
 
 def test_new_files_are_staged_elsewhere_and_what_a_killed_run_left_there_is_replaced(tmp_path: Path) -> None:

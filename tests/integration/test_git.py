@@ -59,7 +59,9 @@ def test_a_remote_is_known_by_any_of_its_settings(root: Path) -> None:
     git(root, "config", "remote.a.b.url", "https://example.org/a")
     git(root, "config", "remote.without-url.fetch", "+refs/heads/*:refs/remotes/x/*")
     assert (
-        remotes.names(checkout(root)) == set(git(root, "remote").splitlines()) == {"origin", "a.b", "without-url"}
+        remotes.remote_names(checkout(root))
+        == set(git(root, "remote").splitlines())
+        == {"origin", "a.b", "without-url"}
     )
 
 
@@ -160,7 +162,7 @@ def test_git_variables_of_another_repository_are_ignored(
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
     here = checkout(root)
     assert here.read_state().changed_files == ("README.md",)
-    commits.commit(here, "Change", edits(root, "README.md"))
+    commits.commit_edits(here, "Change", edits(root, "README.md"))
     commit = here.head()
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_LITERAL_PATHSPECS"):
         monkeypatch.delenv(name)
@@ -182,7 +184,7 @@ def test_the_time_of_a_signed_commit_is_read(root: Path, tmp_path: Path) -> None
         git(root, "config", name, value)
     write(root, {"README.md": "signed\n"})
     here = checkout(root)
-    commits.commit(here, "Signed", edits(root, "README.md"))
+    commits.commit_edits(here, "Signed", edits(root, "README.md"))
     commit = git(root, "rev-parse", "HEAD")
     commits.create_tag(here, tag(), commit)
     assert "SSH SIGNATURE" in git(root, "cat-file", "tag", "v2")
@@ -237,7 +239,7 @@ def test_exactly_the_planned_files_are_committed(root: Path) -> None:
     here = checkout(root)
     assert here.files_differing_from("HEAD", ODD)
     assert here.files_differing_from("HEAD", ODD)
-    commits.commit(here, "Release\n\n# no comment: a body", edits(root, *ODD))
+    commits.commit_edits(here, "Release\n\n# no comment: a body", edits(root, *ODD))
     commit = git(root, "rev-parse", "HEAD")
     assert not here.files_differing_from("HEAD", ODD)
     assert git(root, "rev-parse", "HEAD~1") == before
@@ -284,7 +286,7 @@ def test_shell_syntax_in_a_tag_name_is_not_executed(root: Path) -> None:
     here = checkout(root)
     for name in ("v1$(touch${IFS}pwned)", "v1`touch${IFS}pwned`", "v1;touch", "v1|x&y", "${{x}}", "v\u202e1"):
         commits.create_tag(here, tag(name), here.head() or "")
-        remotes.push(here, "origin", "main", [name])
+        remotes.push_branch_and_tags(here, "origin", "main", [name])
     assert read_tags(here, "origin") == here.tags()
     assert len(here.tags()) == 6
     assert not (root / "pwned").exists()
@@ -297,7 +299,7 @@ def test_branch_and_planned_tags_are_pushed_and_no_others(root: Path) -> None:
     commit_all(root)
     here = checkout(root)
     commits.create_tag(here, tag(), here.head() or "")
-    remotes.push(here, "origin", "main", ["v2"])
+    remotes.push_branch_and_tags(here, "origin", "main", ["v2"])
     remote = remotes.read_refs(here, "origin")
     assert remote["refs/heads/main"] == here.head()
     assert read_tags(here, "origin") == {"v2": here.head()}

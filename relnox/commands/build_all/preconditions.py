@@ -17,7 +17,7 @@ from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
 from relnox.project import Project, top_directory
 from relnox.source import uv_settings
-from relnox.source.copies import find_empty_submodules
+from relnox.source.copies import find_uninitialized_submodules
 from relnox.steps.built_archives import read_manifest_if_valid
 
 _MANIFEST_FILES = (MANIFEST_JSON, MANIFEST_TEXT)
@@ -116,7 +116,7 @@ def check_submodules(
     directories = [prefix if package.directory == "." else f"{prefix}{package.directory}/" for package in packages]
     paths_by_fix: dict[tuple[str, str], list[str]] = {}
     other_paths = []
-    for submodule in project.once(find_empty_submodules, project.git, commit):
+    for submodule in project.once(find_uninitialized_submodules, project.git, commit):
         path, reason = submodule.path, ("not initialized", "git submodule update --init --recursive")
         if not submodule.is_listed:
             fix = f"list it: git submodule add URL {path}; or remove it: git rm --cached {path}"

@@ -138,7 +138,11 @@ def _next_command(
         of_tag = ("--commit", tags[0].name) if is_followed and tags else ()
         return fixes.task_command("build-all", *of_tag) if tags else ""
     if options.tag:
-        return fixes.task_command("bump", *words, "--push") if project.config.remote in remotes.names(git) else ""
+        return (
+            fixes.task_command("bump", *words, "--push")
+            if project.config.remote in remotes.remote_names(git)
+            else ""
+        )
     record = ("--commit",) if options.part == "dev" else ("--commit", "--tag")
     return fixes.task_command("bump", *words, *record) if edits and not options.commit else ""
 

@@ -125,7 +125,7 @@ def plan_file_contents(
             new.notes.append(done)
         else:
             new.notes.append(f"going on with an earlier run, which has edited {join_names(files.edited)}")
-    project.once(file_edits.check_paths, project.root, files.edits)
+    project.once(file_edits.check_edit_paths, project.root, files.edits)
     return files
 
 
@@ -134,7 +134,9 @@ def plan_file_contents(
 
 def _files_with_new_content(edits: Sequence[Edit], checkout: Project) -> tuple[str, ...]:
     """Return the files that have their new content in the checkout already."""
-    return tuple(edit.file for edit in edits if checkout.once(file_edits.are_applied, checkout.root, (edit,)))
+    return tuple(
+        edit.file for edit in edits if checkout.once(file_edits.are_edits_applied, checkout.root, (edit,))
+    )
 
 
 def _is_interrupted_bump(files: FileContents, checkout: Project, options: Options) -> bool:

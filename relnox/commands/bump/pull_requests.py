@@ -43,7 +43,7 @@ def add_pull_request(
 
     git, state, commit = project.require_commit("--pull-request")
     remote, branches = project.config.remote, project.remote.branches
-    forge = project.once(forges.forge_of, project.once(remotes.url, git, remote))
+    forge = project.once(forges.forge_of, project.once(remotes.read_remote_url, git, remote))
     base = state.branch or _only_branch_at(commit, branches)
     head = f"{_BRANCH_PREFIX}{base or 'HEAD'}"
     try:

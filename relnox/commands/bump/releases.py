@@ -30,7 +30,7 @@ from relnox.source import file_edits
 from relnox.source.git import Git, remotes
 from relnox.source.git.commits import temporary_checkout
 from relnox.source.git.repository import TagMessage
-from relnox.source.version_files import version_at
+from relnox.source.version_files import version_at_commit
 from relnox.steps.git import CreateTags, Push, ResetIndex, UndoBump
 
 _MAX_COMMITS = 100
@@ -256,7 +256,7 @@ def _is_next_phase(release: ReleasedCommit, bump: Bump, package: Package, projec
     """Return whether the version of a release is the result of `--part phase` for the version before it."""
     (git, _, _), version = project.require_commit(), release.versions[package.name]
     if package.source.is_in_file:
-        before = project.once(version_at, f"{release.commit}^", package, git)
+        before = project.once(version_at_commit, f"{release.commit}^", package, git)
     else:
         tags = project.tag_formats[package.name].matching_tags(project.once(git.merged_tags, release.commit))
         before = max((other for _, other in tags if other < version), default=None)
@@ -374,7 +374,7 @@ def _no_release_error(git: Git, project: Project) -> Blocked:
 def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
     """Return the refs of the remote, or raise if it does not answer; empty if there is no remote."""
     remote = project.remote
-    return remote.require_refs("--undo") if remote.name in remotes.names(git) else {}
+    return remote.require_refs("--undo") if remote.name in remotes.remote_names(git) else {}
 
 
 def _check_not_pushed(commit: str, tags: Sequence[str], project: Project, git: Git) -> None:

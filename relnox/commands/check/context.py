@@ -97,7 +97,7 @@ class Context:
         """Raise `NotCheckable` if the refs of the remote are not known."""
         git, _, _ = self.git
         remote = self.project.remote
-        if remote.name not in self.project.once(remotes.names, git):
+        if remote.name not in self.project.once(remotes.remote_names, git):
             raise NotCheckable(f"there is no remote {remote.name}")
         if remote.refs is None:
             raise NotCheckable(remote.error or f"{remote.name} does not answer")

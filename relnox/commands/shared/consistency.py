@@ -234,7 +234,7 @@ def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
             allow="allow_branch",
         )
         return
-    if remote not in remotes.names(git):
+    if remote not in remotes.remote_names(git):
         return
     patterns = [line.branch for line in project.config.branch]
     tracking = [f"{remote}/{pattern}" for pattern in patterns]

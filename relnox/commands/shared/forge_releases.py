@@ -51,7 +51,7 @@ def forge_release_problems(
 def forge_of(project: Project) -> Forge:
     """Return the forge of the project's remote; raise `Blocked` if there is none."""
     git, _, _ = project.require_commit()
-    return project.once(forges.forge_of, project.once(remotes.url, git, project.config.remote))
+    return project.once(forges.forge_of, project.once(remotes.read_remote_url, git, project.config.remote))
 
 
 def _unpushed_tag_problems(project: Project, tags: Mapping[str, str | None]) -> Iterator[Problem]:

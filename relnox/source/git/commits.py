@@ -34,7 +34,7 @@ _ADD_SETTINGS = tuple(
 """Overrides of settings that would skip files, run programs or reject line ends when files are added."""
 
 
-def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
+def commit_edits(git: Git, message: str, edits: Sequence[Edit]) -> str:
     """Commit edits that are made in the checkout, and nothing else that is changed or staged there.
 
     Git's index is not changed; `reset_index` makes it that of the new commit. The reflog has the planned tree, so
@@ -59,7 +59,7 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
         )
         tree = run("write-tree").strip()
         # What an editor has saved since the edit stays in the checkout; the commit gets the planned content.
-        if not file_edits.are_applied(git.root, edits):
+        if not file_edits.are_edits_applied(git.root, edits):
             tree = plan_tree(git, edits, stored=True).id
             run("read-tree", "--reset", tree)
         variables["GIT_REFLOG_ACTION"] = f"{_REFLOG_ACTION}{tree}"
@@ -69,7 +69,7 @@ def commit(git: Git, message: str, edits: Sequence[Edit]) -> str:
 
 
 def planned_tree(git: Git) -> str | None:
-    """Return the tree that `commit` planned for HEAD, or None if HEAD has been made or moved by something else."""
+    """Return the id of the tree that `commit_edits` planned for HEAD, or None if HEAD is not its commit."""
     reason = git.run(
         "log", "--walk-reflogs", "-1", "--no-show-signature", "--format=%gs", "HEAD", stderr=False
     ).output
@@ -78,7 +78,7 @@ def planned_tree(git: Git) -> str | None:
 
 def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
     """Create a commit that no ref points to, and return its id; git signs it if `commit.gpgSign` is set."""
-    is_signed = _is_enabled(git, "commit.gpgSign")
+    is_signed = _is_setting_enabled(git, "commit.gpgSign")
     command = ("commit-tree", *(("--gpg-sign",) if is_signed else ()), "-p", parent, "-F", "-", tree)
     completed = git.run(*command, stdin=message)
     fix = "check that git can sign: git commit-tree -S -m test HEAD^{tree}" if is_signed else GIT_FAILED
@@ -86,7 +86,7 @@ def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
 
 
 def reset_index(git: Git, files: Iterable[str], commit: str = "HEAD") -> None:
-    """Give these files in the index the content that they have in a commit, without changing the checkout."""
+    """Reset files in git's index to their content in a commit, without changing the checkout."""
     if pathspecs := _pathspecs(git, files):
         command = ("reset", "--quiet", *_PATHSPECS_FROM_STDIN, commit)
         git.run(*command, stdin=pathspecs).check("git reset", fix=GIT_FAILED)
@@ -102,10 +102,13 @@ def move_branch(git: Git, old: str, new: str, tags: Mapping[str, str] = MappingP
 
 
 def create_tag(git: Git, tag: NewTag, commit: str) -> None:
-    """Create an annotated tag, which must not exist yet, signed if `tag.gpgSign` is set; a failure leaves none."""
+    """Create an annotated tag, signed if `tag.gpgSign` is set; on failure, raise `Failed` and leave no tag.
+
+    The tag must not exist yet.
+    """
     message = ("--cleanup=whitespace", f"--message={tag.message}")
     completed = git.run("tag", "--annotate", *message, "--", tag.name, commit)
-    is_signed = _is_enabled(git, "tag.gpgSign")
+    is_signed = _is_setting_enabled(git, "tag.gpgSign")
     completed.check(f"git tag {tag.name}", fix=_SIGNING_FIX if is_signed else GIT_FAILED)
     if is_signed and "\n-----BEGIN " not in git.read_output("cat-file", "tag", f"refs/tags/{tag.name}"):
         # git 2.39 succeeds without a signature where the SSH key is missing.
@@ -141,7 +144,7 @@ def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
         git.run("update-ref", "--stdin", stdin=lines).check(action, fix=GIT_FAILED)
 
 
-def _is_enabled(git: Git, setting: str) -> bool:
+def _is_setting_enabled(git: Git, setting: str) -> bool:
     """Return whether a setting of git is true, in any of the forms that git accepts."""
     if git.config.get(setting.lower(), "false") == "false":
         return False
@@ -168,7 +171,7 @@ class PlannedTree(NamedTuple):
 
 
 class CommitContent(NamedTuple):
-    """The content of a commit: the id of its tree, the ids of its parents, and its message, stripped."""
+    """The content of a commit: the ids of its tree and its parents, and its message without surrounding space."""
 
     tree: str
     parents: tuple[str, ...]
@@ -176,7 +179,7 @@ class CommitContent(NamedTuple):
 
 
 def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bool = False) -> PlannedTree:
-    """Return the tree that a commit of the edited files on a base commit would have.
+    """Compute the tree that a commit of the edited files on a base commit would have.
 
     The checkout and its index are not changed: the files and their index are in a temporary directory, and so are
     the new objects, unless they are `stored` in the repository.
@@ -219,9 +222,9 @@ def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bo
 
 
 def read_branch_head(git: Git, commit: str, remote: str, branch: str) -> CommitContent | None:
-    """Return the content of `commit`, the head of a remote's branch; the branch is fetched if this clone lacks it.
+    """Return the content of `commit`, the head of a remote's branch, or None if it cannot be fetched.
 
-    Return None if the commit cannot be fetched.
+    The branch is only fetched if this clone lacks the commit.
     """
     if (content := _read_commit(git, commit)) is not None:
         return content

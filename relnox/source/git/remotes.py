@@ -16,7 +16,11 @@ _MAX_OUTPUT_LINES = 12
 
 
 class Remote:
-    """A remote whose refs are read once, when they are first used; `error` is why they could not be read."""
+    """A remote whose refs are read once, when first used.
+
+    Attributes:
+        error: Why the refs could not be read, or None.
+    """
 
     def __init__(self, git: Git | None, name: str) -> None:
         self.name = name
@@ -27,7 +31,12 @@ class Remote:
     @property
     def refs(self) -> Mapping[str, str] | None:
         """The object of each branch and tag by its full name; None without a remote, or if it does not answer."""
-        if self._refs is None and self.error is None and self._git is not None and self.name in names(self._git):
+        if (
+            self._refs is None
+            and self.error is None
+            and self._git is not None
+            and self.name in remote_names(self._git)
+        ):
             try:
                 self._refs = read_refs(self._git, self.name, timeout=NETWORK_TIMEOUT)
             except Failed as error:
@@ -35,9 +44,9 @@ class Remote:
         return self._refs
 
     def require_refs(self, needed_by: str) -> Mapping[str, str]:
-        """Return `refs` for an option that requires them, without a timeout; raise an error without them."""
+        """Return `refs` for an option that requires them, without a timeout; else raise `Blocked` or `Failed`."""
         if self._refs is None:
-            if self._git is None or self.name not in names(self._git):
+            if self._git is None or self.name not in remote_names(self._git):
                 raise Blocked(
                     "remote-missing",
                     f"git remote {self.name} does not exist ({needed_by} needs it)",
@@ -59,13 +68,13 @@ class Remote:
         return {name.removeprefix(prefix): commit for name, commit in refs.items() if name.startswith(prefix)}
 
 
-def names(git: Git) -> frozenset[str]:
+def remote_names(git: Git) -> frozenset[str]:
     """Return the names of a repository's remotes, such as `origin`."""
     remote_keys = (name for name in git.config if name.startswith("remote.") and name.count(".") > 1)
     return frozenset(name.removeprefix("remote.").rpartition(".")[0] for name in remote_keys)
 
 
-def url(git: Git, remote: str) -> str:
+def read_remote_url(git: Git, remote: str) -> str:
     """Return the URL of a remote as written in git's configuration, or an empty string if none is set."""
     return git.run("config", "--get", f"remote.{remote}.url", stderr=False).output.strip()
 
@@ -73,16 +82,16 @@ def url(git: Git, remote: str) -> str:
 def read_refs(git: Git, remote: str, timeout: float | None = None) -> dict[str, str]:
     """Ask a remote for its branches and tags, and return their object ids by full name, such as `refs/heads/main`.
 
-    The commit of an annotated tag is under the name of the tag with `^{}` at its end. A remote that cannot be
-    reached, or does not respond within `timeout` seconds, raises `Failed`.
+    The commit of an annotated tag is under the name of the tag with `^{}` at its end. If the remote cannot be
+    reached, or does not respond within `timeout` seconds, `Failed` is raised.
     """
-    return parse_refs(_ls_remote(git, remote, "--heads", "--tags", timeout=timeout), "\t")
+    return parse_refs(_run_ls_remote(git, remote, "--heads", "--tags", timeout=timeout), "\t")
 
 
 def read_push_refs(git: Git, remote: str) -> dict[str, str]:
-    """Ask a remote for its refs where pushes go, which may be another URL; see `read_refs`.
+    """Ask a remote for its refs, as `read_refs` does, at the URL where pushes go, which may be another one.
 
-    With several such URLs, a ref counts if all of them have it.
+    If there are several such URLs, only the refs that are the same at all of them are returned.
     """
     settings = git.config
     if f"remote.{remote}.pushurl" not in settings and not any(key.endswith(".pushinsteadof") for key in settings):
@@ -94,11 +103,11 @@ def read_push_refs(git: Git, remote: str) -> dict[str, str]:
 
 def default_branch(git: Git, remote: str) -> str | None:
     """Ask a remote for its default branch, and return the branch's short name, or None if it has none."""
-    target = _ls_remote(git, remote, "--symref", pattern="HEAD").partition("\tHEAD")[0]
+    target = _run_ls_remote(git, remote, "--symref", pattern="HEAD").partition("\tHEAD")[0]
     return target.removeprefix("ref: refs/heads/") if target.startswith("ref: refs/heads/") else None
 
 
-def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout: float | None = None) -> str:
+def _run_ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout: float | None = None) -> str:
     """Return the output of `git ls-remote`; raise `Failed` with what git reports."""
     command = ("ls-remote", *options, "--", remote, *filter(None, [pattern]))
     listing = git.run(*command, stderr=False, timeout=timeout)
@@ -114,20 +123,22 @@ def _ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout:
 
 
 def _failure_reason(completed: process.CompletedProgram) -> str:
-    """Return the first line that a failed command printed, other than warnings, in parentheses."""
+    """Return in parentheses the first line that a failed command printed, except warnings; "" without one."""
     lines = map(str.strip, completed.output.splitlines() if completed.returncode != 0 else ())
     reason = next((line for line in lines if line and not line.lower().startswith("warning:")), "")
     return f" ({reason.removeprefix('fatal: ')[:_MAX_REASON]})" if reason else ""
 
 
 def try_to_fetch_objects(git: Git, remote: str, *refs: str, timeout: float = NETWORK_TIMEOUT) -> None:
-    """Fetch commits and tags that refs of a remote name, without changing local refs; failures are ignored."""
+    """Fetch the objects of a remote's refs, without changing local refs; failures are ignored."""
     options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
     git.run("fetch", *options, "--", remote, *refs, timeout=timeout)
 
 
-def push(git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str | None = None) -> None:
-    """Push a branch (none, if it is empty) and tags, which must be new, atomically.
+def push_branch_and_tags(
+    git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str | None = None
+) -> None:
+    """Push a branch (none, if it is empty) and new tags atomically; raise `Failed` if the remote rejects them.
 
     If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags of
     commits that are not on its branch. `replaces` is the commit that the remote's branch must still be at, or None
@@ -142,11 +153,11 @@ def push(git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str 
             [f"refs/tags/{tag}:refs/tags/{tag}" for tag in names],
         ),
     )
-    completed = _push(git, remote, [group for group in groups if group[1]])
+    completed = _push_refs(git, remote, [group for group in groups if group[1]])
     if completed.returncode != 0:
         raise Failed(
             "push-rejected",
-            f"push to {remote} was rejected:\n{quote_output(completed)}",
+            f"push to {remote} was rejected:\n{quote_push_output(completed)}",
             fix="fix what the remote reports above, then rerun the command; or undo the bump: "
             f"{fixes.task_command('bump', '--undo')}",
         )
@@ -155,28 +166,28 @@ def push(git: Git, remote: str, branch: str, tags: Iterable[str], replaces: str 
 def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.CompletedProgram:
     """Push tags that do not exist on the remote, atomically or, if the remote does not support that, one by one.
 
-    The exit status is not checked: it is not 0 if one of the tags exists on the remote by now.
+    Return the result of the command, which fails if one of the tags exists on the remote by now.
     """
     refs = [f"refs/tags/{tag}" for tag in tags]
-    return _push(git, remote, [([f"--force-with-lease={ref}:"], [f"{ref}:{ref}"]) for ref in refs])
+    return _push_refs(git, remote, [([f"--force-with-lease={ref}:"], [f"{ref}:{ref}"]) for ref in refs])
 
 
 def push_commit(git: Git, remote: str, commit: str, branch: str, replaces: str | None) -> process.CompletedProgram:
     """Push a commit to a branch that points to the commit `replaces`, or does not exist if that is None.
 
-    The exit status is not checked: the remote's refs tell what happened.
+    Return the result of the command, which may have failed: the remote's refs tell what happened.
     """
     ref = f"refs/heads/{branch}"
-    return _push(git, remote, [([f"--force-with-lease={ref}:{replaces or ''}"], [f"{commit}:{ref}"])])
+    return _push_refs(git, remote, [([f"--force-with-lease={ref}:{replaces or ''}"], [f"{commit}:{ref}"])])
 
 
-def quote_output(completed: process.CompletedProgram) -> str:
+def quote_push_output(completed: process.CompletedProgram) -> str:
     """Return the last lines of the output of `git push`, for an error message."""
     lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
     return "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
 
 
-def _push(
+def _push_refs(
     git: Git, remote: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]
 ) -> process.CompletedProgram:
     """Push refs atomically or, if the remote does not support that, one group after another.

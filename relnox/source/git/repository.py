@@ -225,7 +225,7 @@ class Git:
         return {entry[2:]: entry[0] for entry in self.read_entries("ls-files", "-v", "--", ":/")}
 
     def filter_ignored(self, files: Iterable[str]) -> set[str]:
-        """Return those of the files that git ignores."""
+        """Return the files, of these, that git ignores."""
         completed = self.run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)
         return {name for name in completed.output.split("\0") if name}
 
@@ -250,7 +250,7 @@ class Git:
         return self.read_output("rev-parse", "--is-shallow-repository") == "true"
 
     def identity_error(self, role: Literal["AUTHOR", "COMMITTER"] = "COMMITTER") -> str | None:
-        """Return git's error if the name or email address of commits is missing or invalid, else None."""
+        """Return git's error if the configured name or email address is missing or invalid, else None."""
         identity = self.run("var", f"GIT_{role}_IDENT")
         if identity.returncode == 0:
             return None
@@ -276,7 +276,7 @@ class Git:
         return self.resolve(f"{commit}^^{{commit}}")
 
     def commit_time(self, commit: str = "HEAD") -> int | None:
-        """Return the time of a commit in seconds since 1970, or None before the first commit."""
+        """Return the time of a commit in seconds since 1970, or None if there is no such commit."""
         time = self.run("log", "-1", "--no-show-signature", "--format=%ct", commit, "--", stderr=False)
         return int(time.output) if time.returncode == 0 else None
 
@@ -291,12 +291,12 @@ class Git:
         return tuple(filter(None, completed.output.split("\0"))) if completed.returncode == 0 else None
 
     def files_staged_since(self, commit: str) -> set[str]:
-        """Return the files whose content in the index differs from that in a commit."""
+        """Return the files whose content in git's index differs from that in a commit."""
         options = ("--cached", "--name-only", "--no-renames", "--relative", commit)
         return set(self.read_entries("diff-index", *options))
 
     def files_differing_from(self, commit: str, files: Iterable[str]) -> set[str]:
-        """Return those of the files that have another content than in a commit, after git's filters.
+        """Return the files, of these, whose content differs from that in a commit, after git's filters.
 
         Unlike `git diff`, this ignores bits of the index that hide changes (skip-worktree, assume-unchanged).
         """
@@ -313,7 +313,7 @@ class Git:
         }
 
     def object_ids(self, commit: str, names: Iterable[str]) -> dict[str, str | None]:
-        """Map files and directories (an empty name is the root) to their object ids in a commit, or None."""
+        """Map files and directories ("" is the root) to their object ids in a commit, or None if not in it."""
         names = list(names)
         ids = self.resolve_all([f"{commit}:{self.prefix}{name}" for name in names])
         return dict(zip(names, ids, strict=True))
@@ -358,7 +358,7 @@ class Git:
         return parse_refs(self.read_output("for-each-ref", *options), " ")
 
     def remote_branches_containing(self, commit: str) -> tuple[str, ...]:
-        """Return the remote branches that contain a commit, such as `origin/main`, as of the last fetch."""
+        """Return the remote branches, such as `origin/main`, that contain a commit, as of the last fetch."""
         options = ("--format=%(refname)", f"--contains={commit}")  # a short name is longer if a tag has it, too
         refs = self.read_lines("for-each-ref", *options, "refs/remotes")
         return tuple(ref.removeprefix("refs/remotes/") for ref in refs)
@@ -381,7 +381,7 @@ class Git:
 
 
 def find_repository(directory: Path) -> Git | None:
-    """Return the checkout that contains a directory, which becomes `Git.root`; None if it is not in a checkout.
+    """Return the checkout that contains a directory, which becomes `Git.root`; None if there is none.
 
     Raises:
         Blocked: git refuses to work in the checkout because another user owns it.
@@ -404,16 +404,16 @@ def find_repository(directory: Path) -> Git | None:
 
 
 def _git_variables() -> dict[str, str]:
-    """Return the variables for git, without credentials and without variables that select another repository."""
+    """Return the environment of git, without credentials and without what selects another repository."""
     return {
         name: value
         for name, value in without_upload_credentials(os.environ).items()
         if not name.startswith(_POETRY_CREDENTIALS_PREFIX) and name not in _REMOVED_VARIABLES
-    } | {**_SETTINGS, **_job_credentials(os.environ)}
+    } | {**_SETTINGS, **_job_token_variables(os.environ)}
 
 
-def _job_credentials(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return variables by which git gets the token of a job of GitHub Actions from the environment.
+def _job_token_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return variables that let git use the token of a GitHub Actions job; none elsewhere.
 
     The checkout of such a job has no credentials (`persist-credentials: false`), and the token is neither on a
     command line nor in a file. git asks the helper only for requests to the server of the job.
@@ -461,7 +461,7 @@ def _parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
 
 
 def quote_path(name: str) -> bytes:
-    """Return a path in quotes, as git reads it where each line has a path."""
+    """Return a path in double quotes, as git reads it from input with one path on each line."""
     inside = name.encode("utf-8", "surrogateescape")
     for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
         inside = inside.replace(old, new)
@@ -469,7 +469,7 @@ def quote_path(name: str) -> bytes:
 
 
 def parse_refs(listing: str, separator: str) -> dict[str, str]:
-    """Parse lines that have an object id, the separator and a ref; return the ids by full name of the ref."""
+    """Parse lines of an object id, the separator and a ref; return the ids by the full name of the ref."""
     pairs = (line.split(separator, 1) for line in listing.split("\n") if separator in line)
     return {name: object_id for object_id, name in pairs}
 
