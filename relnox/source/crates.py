@@ -136,7 +136,7 @@ def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoMani
 
 
 def _excludes_directory(workspace: _CargoManifest, directory: str) -> bool:
-    return workspace.lists_directory(directory, "exclude") and not workspace.lists(directory, "members")
+    return workspace.lists_directory(directory, "exclude") and not workspace.lists_directory(directory, "members")
 
 
 def _read_workspace_manifests(file: str, root: Path) -> list[_CargoManifest]:

@@ -145,7 +145,9 @@ class PrepareBuildEnvironment(Step):
         run.service(BuildingServices).environment_pool().prepare_environment(
             self.requires,
             self.backend,
-            run.environment_variables(more=build_environments.DEFAULT_CONDITIONS.environment_variables(self.epoch)),
+            run.environment_variables(
+                more=build_environments.DEFAULT_CONDITIONS.environment_variables(self.epoch)
+            ),
             self.constraints,
         )
         return "ready"

@@ -336,7 +336,9 @@ class _Installation:
             on_line=self._run.line_callback(self._step),
         )
 
-    def _broken_installation_error(self, failures: Iterable[InstallationCheckFailure], result: InstallationCheckResult) -> Failed:
+    def _broken_installation_error(
+        self, failures: Iterable[InstallationCheckFailure], result: InstallationCheckResult
+    ) -> Failed:
         """Return the error that lists all failures and the last output of the checks."""
         failures = tuple(failures)
         lines = [
