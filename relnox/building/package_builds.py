@@ -182,7 +182,7 @@ def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, 
 
 
 def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, output: Sequence[str]) -> str | None:
-    """Return the fix for a failure that is recognized by its output, or None if it is not recognized."""
+    """Return the fix for a build failure that its output identifies, or None for others."""
     for line in reversed(output):
         if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
