@@ -188,11 +188,9 @@ def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, outp
             program = missing["quoted"] or missing["plain"]
             return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
         if "surrogates not allowed" in line:
-            paths = (path.relative_to(source).as_posix() for path in sorted(source.rglob("*")))
-            if files := [path for path in paths if _NOT_UTF_8.search(PurePath(path).name)]:
-                return (
-                    f"rename {join_names(files)} to a name in UTF-8 (archives cannot contain it); {_SHOW_OUTPUT}"
-                )
+            files = (path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file())
+            if names := join_names(file for file in files if _NOT_UTF_8.search(file)):
+                return f"rename {names} to a name in UTF-8 (archives cannot contain it); {_SHOW_OUTPUT}"
         if kind == "wheel" and (file := _FILE_NOT_FOUND.search(line)) is not None:
             return (
                 f"include {PurePath(file['path']).name} in the sdist of {name}, from which the wheel is built: "
