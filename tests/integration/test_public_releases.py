@@ -154,6 +154,7 @@ def test_a_version_is_named_and_may_be_old_or_yanked(index: PackageIndex, made: 
     assert "version-invalid" in verify("--package", "base==one", code=1).err
     assert "version-invalid" in verify("--package", "base==", code=1).err
     assert "options-conflict" in verify("--package", "base==1.0", "--package", "base==1.2", code=1).err
+    assert "is not a version (PEP 440)" in verify("--package", f"base=={'9' * 5000}", code=1).err
 
 
 def test_an_sdist_is_installed_where_no_wheel_fits(index: PackageIndex, made: Path, verify: Verify) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from relnox.building.environments import RUNNING_PYTHON
 from relnox.commands.options import VerifyOptions as Options
@@ -15,7 +15,7 @@ from relnox.core.release.manifest import Distribution, DistributionKind, Manifes
 from relnox.errors import Blocked, Failed, Problem
 from relnox.indexes import attestations
 from relnox.indexes.index import Index
-from relnox.indexes.listings import Listing
+from relnox.indexes.listings import IndexFile, Listing
 from relnox.project import Project
 from relnox.steps.fetch_release import LookUpRelease, select_file
 
@@ -106,7 +106,7 @@ def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str,
             )
         try:
             exact = Version(version) if separator else None
-        except InvalidVersion:
+        except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
             raise Blocked(
                 "version-invalid",
                 f"--package {word}: {version!r} is not a version (PEP 440)",
@@ -126,9 +126,12 @@ def _files_to_install(
     selected_files = [file for file in files.values() if file.filename in installed_names] or list(files.values())[
         :1
     ]
-    hashes = index.hashes(name, [file.filename for file in selected_files], refresh=False)
+
+    def sha256_of(file: IndexFile) -> str:
+        return file.sha256 or index.hashes(name, [file.filename], refresh=False)[file.filename]
+
     return tuple(
-        listed_file(name, version, file.filename, hashes[file.filename], file.size or 0) for file in selected_files
+        listed_file(name, version, file.filename, sha256_of(file), file.size or 0) for file in selected_files
     )
 
 
