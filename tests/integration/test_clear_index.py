@@ -57,6 +57,16 @@ def test_files_of_another_release_are_removed_and_the_release_is_uploaded(
     assert _index(root).store.holds_only(_hashes(manifest))
 
 
+def test_a_second_sdist_in_another_spelling_is_refused_as_by_the_public_index(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release(root, [Package("core")], version="1.0.0")
+    assert main(["publish-test", "--index", "embedded", "--no-verify"]) == 4
+    refused = capsys.readouterr().err
+    assert "embedded has another sdist of core 1.0.0, and accepts only one for each release" in refused
+    assert all("1.0.0" not in file.filename for file in _index(root).store.files())
+
+
 def test_a_dry_run_shows_all_uploads_and_removes_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(path.name for path in root.rglob("*.tar.gz"))
     release(root, [Package("core")], content="second = 2\n")
