@@ -135,7 +135,7 @@ def _decide_tag(package: Package, options: Options, project: Project) -> Decisio
         problem = Blocked(
             "version-outside-bounds",
             f"{_statement(_packages_with_same_tag(package, project), reason)} ([tool.relnox] branch)",
-            fix=f"{f'merge it into {others[0]}; or ' if others else ''}set another version: {bump}",
+            fix=f"{f'merge the commit into {others[0]}; or ' if others else ''}set another version: {bump}",
         )
         return Decision(package, reason, tag, problem=problem)
     if last is not None and version < last:
@@ -234,7 +234,7 @@ def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
         yield Blocked(
             "branch-changed",
             f"release branch {name or '(not known: HEAD is detached)'} does not exist on {remote}",
-            fix=f'set [tool.relnox] branch = "NAME" to a branch that {remote} has',
+            fix=f'name a branch that {remote} has: [tool.relnox] branch = "BRANCH"',
         )
     elif tip != head:
         has_head, is_behind_head = project.once(_compare_with_head, git, remote, name, tip)
@@ -248,7 +248,7 @@ def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
             yield Blocked(
                 "branch-behind",
                 f"HEAD ({head[:10]}) is not on the release branch ({name} of {remote})",
-                fix=f"merge it first; to release from another branch than {name}, set [tool.relnox] branch",
+                fix=f'merge it into {name}; or release from another branch: [tool.relnox] branch = "BRANCH"',
             )
 
 
@@ -269,7 +269,7 @@ def _new_tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[
             yield Blocked(
                 "tag-format-unknown",
                 f"tag {tag} of {package} could be a tag of {text.join_names(others)} as well",
-                fix='separate name and version clearly, as in tag-format = "{name}-v{version}"',
+                fix='separate name and version: [tool.relnox] tag-format = "{name}-v{version}"',
             )
     for tag_format in dict.fromkeys(tag_format for tag_format, _ in new_tags):
         sharing = [package for package in project.workspace.packages if formats[package.name] == tag_format]

@@ -30,6 +30,7 @@ from relnox.ci.workflows import IDENTITY, decode, read_workflow
 from relnox.commands.options import CiOptions as Options
 from relnox.commands.shared import releases
 from relnox.core.bump.release_history import changes_since_release
+from relnox.core.fixes import task_command
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import Edit
 from relnox.core.records import replace
@@ -82,7 +83,7 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
         new.problems.append(
             Blocked(
                 "setting-invalid",
-                f"hooks of {join_names(events)} need the project, and the job that publishes has no checkout",
+                f"hooks of {join_names(events)} cannot run in the job that publishes (it has no checkout)",
                 fix='[tool.relnox.ci] publish-job = "nox"',
             )
         )
@@ -241,9 +242,9 @@ def _renamed_publishing_workflows(files: Iterable[GeneratedFile], project: Proje
         if new_files and name not in names and IDENTITY in text and read_stamp(text) is not None:
             yield Blocked(
                 "workflow-conflict",
-                f"{new_files[0]} would be written beside {name} (an index trusts a publisher by its file name)",
-                f"to keep the publishers: git mv {name} {new_files[0]}; or register {new_files[0]}, see relnox ci "
-                f"--publishers, and: git rm {name}",
+                f"not writing {new_files[0]}: the workflow {name} exists, and the index accepts uploads only from "
+                "the file name of its registered publisher",
+                f"git mv {name} {new_files[0]}; to see what to register: {task_command('ci', '--publishers')}",
             )
 
 

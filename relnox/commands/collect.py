@@ -295,21 +295,23 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
         yield Blocked(
             "branch-changed",
             f"the jobs built different commits:\n{lines}",
-            "collect the jobs of one CI run, or rebuild all of them from one commit",
+            f"collect the jobs of one CI run: {_COMMAND}; or {_REBUILD}",
         )
     elif project.commit is not None and project.commit not in commits:
         (commit,) = commits
         yield Blocked(
             "branch-changed",
             f"the jobs built {commit or 'outside git'}, but this checkout is at {project.commit}",
-            f"git switch --detach {commit}" if commit else "rebuild in a git checkout",
+            f"git switch --detach {commit}"
+            if commit
+            else f"rebuild in a git checkout: {fixes.task_command('build-all')}",
         )
     if dirty := [job.directory for job in jobs if job.manifest.dirty]:
         all_dirty = len(dirty) == len(jobs)
         yield Blocked(
             "build-dirty",
-            f"{', '.join(dirty)}: the files were built with uncommitted changes",
-            "commit the changes and rebuild" if all_dirty else _REBUILD,
+            f"the files in {', '.join(dirty)} were built with uncommitted changes",
+            f"commit the changes, and {_REBUILD}" if all_dirty else _REBUILD,
             allow="allow_dirty" if all_dirty else "",
         )
     for job in jobs:
@@ -343,7 +345,7 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
         if missing_files:
             yield Blocked(
                 "archive-missing",
-                f"{package.name} lacks {join_names(missing_files, limit=6)}",
+                f"the files of {package.name} lack {join_names(missing_files, limit=6)}",
                 f"add the directory of the missing job: {_COMMAND}",
                 allow="partial",
             )
@@ -353,8 +355,8 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
                 add = f"add identifiers of these wheels to {package.name} in [tool.relnox.wheels]"
             yield Blocked(
                 "archive-unexpected",
-                f"{package.name} has files that are not expected: {', '.join(unexpected_files)}",
-                f"remove that job's directory (--from), or {add}",
+                f"{package.name} has unexpected files: {', '.join(unexpected_files)} ([tool.relnox.wheels])",
+                f"leave that job's directory out of --from; or {add}",
             )
 
 
@@ -385,7 +387,7 @@ def _job_problems(job: Job, project: Project) -> Iterator[Problem]:
         yield Blocked(
             "archive-unexpected",
             f"{job.directory}/{name} is not listed in the manifest beside it",
-            f"let the job build into an empty directory ({fixes.task_command('build-all', '--output', 'DIR')})",
+            f"build into an empty directory in that job ({fixes.task_command('build-all', '--output', 'DIR')})",
         )
 
 

@@ -97,8 +97,8 @@ def _project_with_settings(contents: bytes, project: Project) -> Project:
     if changed:
         raise Blocked(
             "tag-format-unknown",
-            f"no settings were found that leave the tags of {join_names(sorted(changed))} as they are",
-            fix="set versions, packages and tag-format in [tool.relnox] by hand",
+            f"init found no settings that keep the form of the tags of {join_names(sorted(changed))}",
+            fix='write it by hand: [tool.relnox] tag-format = "{name}-v{version}"',
         )
     return after
 

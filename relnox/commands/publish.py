@@ -216,7 +216,8 @@ def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
     for name in build.incomplete:
         yield Blocked(
             "manifest-incomplete",
-            f"{build.directory}/{MANIFEST_JSON} is incomplete (files of {name} are missing)",
+            f"{build.directory}/{MANIFEST_JSON} lacks files of {name} (their builds failed or have not run, "
+            "or are in another job's output)",
             f"merge the output of all build jobs: {fixes.task_command('collect', '--from', 'DIR')}",
             allow="allow_mismatch",
         )
@@ -292,7 +293,7 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
     if manifest.dirty:
         yield Blocked(
             "build-dirty",
-            "the files were built from a tree with uncommitted changes",
+            f"the files in {dist} were built with uncommitted changes",
             f"commit the changes, and build again: {fixes.task_command('build-all')}",
         )
 

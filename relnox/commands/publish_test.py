@@ -33,7 +33,7 @@ def plan(options: Options, project: Project) -> Plan:
     if target.production:
         raise Blocked(
             "production-index",
-            f"{index} is a production index; publish-test only publishes to test indexes",
+            f"{index} is a production index (publish-test publishes only to test indexes)",
             fix=f"{fixes.task_command('publish', '--index', index)}; or use a test index",
         )
     if options.clear and index != EMBEDDED:

@@ -111,7 +111,7 @@ def _wheel_directory(directory: str, root: Path) -> str:
     if not any(path.glob("*.whl")):
         raise Blocked(
             "wheels-missing",
-            f"{directory} has no wheels",
+            f"--find-links {directory} has no wheels",
             fix=f"build them in the other repository: {fixes.task_command('build-all')}",
         )
     return str(path)

@@ -210,7 +210,7 @@ def plan(options: Options, project: Project) -> Plan:
         raise Blocked(
             "options-conflict",
             f"--until {options.until} is not a stage of this release",
-            f"choose one of {', '.join(names)}",
+            f"pass --until with one of {', '.join(names)}",
         )
     if options.until is not None:
         steps = steps[: names.index(options.until) + 1]

@@ -175,7 +175,7 @@ class Changelog:
             raise Blocked(
                 "changelog-invalid",
                 f"there are {len(headings)} headings for Unreleased (lines {lines})",
-                fix="merge these sections",
+                fix="merge these sections under one ## [Unreleased]",
             )
         return headings[0]
 
@@ -325,7 +325,7 @@ def add_release(text: str, *, version: str, date: dt.date, tag: str | None, prev
             raise Blocked(
                 "changelog-invalid",
                 f"version {version} already has a heading (line {changelog.line_number_of(heading)})",
-                fix="release another version, or move its text to Unreleased and remove the heading",
+                fix="release another version: --to VERSION; or move its text to Unreleased and remove the heading",
             )
     if unreleased.is_unreleased_version:
         edits = _edits_of_pending_version(changelog, unreleased, version, date, tag)

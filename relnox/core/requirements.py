@@ -259,7 +259,7 @@ def rewrite_requirement(
         raise Blocked(
             "requirement-excludes-version",
             f"{text!r} does not allow {new}",
-            fix=f'add " || ^{new}" to the requirement, or set [tool.relnox] update-requirements = "exact"',
+            fix=f'add " || ^{new}" to the requirement; or [tool.relnox] update-requirements = "exact"',
         )
     clauses = parse_clauses(text, syntax)
     for clause in clauses:
@@ -267,7 +267,7 @@ def rewrite_requirement(
             raise Blocked(
                 "requirement-excludes-version",
                 f"{text!r} excludes {new} ({clause.prefix}{clause.version_text})",
-                fix="remove that clause from the requirement, or release another version",
+                fix="remove that clause from the requirement; or release another version: --to VERSION",
             )
     if not clauses or (_all_clauses_allow(clauses, new, syntax) and policy == "out-of-range"):
         return None
@@ -288,7 +288,7 @@ def rewrite_requirement(
         raise Blocked(
             "requirement-excludes-version",
             f"{text!r} excludes {new}, and so does {new_text!r}",
-            fix="change the requirement by hand",
+            fix=f"edit the requirement by hand so that it allows {new}",
         )
     return new_text
 

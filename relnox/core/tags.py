@@ -364,7 +364,7 @@ def _check_distinct_formats(
             raise Blocked(
                 "tag-format-invalid",
                 f"tag-format {texts[name]!r} gives {name} invalid tags such as {sample!r} ({why})",
-                fix='write for example tag-format = "{name}-v{version}"',
+                fix='write, for example: [tool.relnox] tag-format = "{name}-v{version}"',
             )
     groups = find_version_groups(workspace, config)
     group_by_name = {package.name: group for group in groups for package in group.packages}
@@ -374,9 +374,9 @@ def _check_distinct_formats(
     for one, *others in names_by_format.values():
         group = group_by_name[one]
         if foreign := [name for name in others if group.kind != "fixed" or group_by_name[name] != group]:
-            fix = 'use {name} or {directory} in it: tag-format = "{name}-v{version}"'
+            fix = 'put {name} or {directory} in it: [tool.relnox] tag-format = "{name}-v{version}"'
             if group.kind == "linked":
-                fix += f'; or set kind = "fixed" in [tool.relnox.groups.{group.name}] for common tags'
+                fix += f'; or, for common tags: [tool.relnox.groups.{group.name}] kind = "fixed"'
             elif config.groups:
                 by_name = {name: group_by_name[name].name for name in (one, *others)}
                 words = {name: group if group in config.groups else name for name, group in by_name.items()}
@@ -385,7 +385,7 @@ def _check_distinct_formats(
             raise Blocked(
                 "tag-format-unknown",
                 f"tag-format {texts[one]!r} gives {one} and {foreign[0]} the same tags",
-                fix=fix if config.groups else f'{fix}; or set versions = "lockstep" for common tags',
+                fix=fix if config.groups else f'{fix}; or, for common tags: [tool.relnox] versions = "lockstep"',
             )
     _check_distinct_prefixes(names_by_format, texts)
 
@@ -404,7 +404,7 @@ def _check_distinct_prefixes(names_by_format: Mapping[TagFormat, Sequence[str]],
                         "tag-format-unknown",
                         f"tag-format {texts[one]!r} does not distinguish {one} and {names_by_format[second][0]} "
                         f"({tag} could be a tag of either)",
-                        fix='separate name and version clearly, as in "{name}-v{version}"',
+                        fix='separate name and version: [tool.relnox] tag-format = "{name}-v{version}"',
                     )
 
 

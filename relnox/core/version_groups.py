@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from packaging.version import Version
 
+from relnox.core import fixes
 from relnox.core.packages import Package
 from relnox.core.records import Record
 from relnox.core.settings import patterns
@@ -51,14 +52,14 @@ def find_version_groups(workspace: Workspace, config: Config) -> tuple[VersionGr
             raise Blocked(
                 "setting-invalid",
                 f"group {name} matches no package of this workspace ({', '.join(group.packages)})",
-                fix=f"correct packages in [tool.relnox.groups.{name}]",
+                fix=f"set packages in [tool.relnox.groups.{name}] to names or directories of packages",
             )
         for package in members:
             if package.name in group_by_package:
                 raise Blocked(
                     "setting-invalid",
                     f"{package.name} is in two groups: {group_by_package[package.name]} and {name}",
-                    fix="remove it from one of them in [tool.relnox.groups]",
+                    fix=f"remove it from packages in [tool.relnox.groups.{name}]",
                 )
             group_by_package[package.name] = name
         groups.append(VersionGroup(name, group.kind, members))
@@ -92,8 +93,9 @@ def check_group_has_one_version(group: VersionGroup, versions: Mapping[str, Vers
     if len(by_version) > 1:
         lines = "\n".join(f"  {version}: {', '.join(files)}" for version, files in sorted(by_version.items()))
         what = "packages in lockstep" if group.name == "lockstep" else f"packages of group {group.name}"
+        selected = () if group.name == "lockstep" else ("--package", group.packages[0].name)
         raise Blocked(
             "version-locations-differ",
             f"{what} have different versions\n{lines}",
-            fix="give all of them one version: --to VERSION",
+            fix=f"set one version: {fixes.task_command('bump', '--to', 'VERSION', *selected)}",
         )

@@ -103,7 +103,7 @@ def test_continue_on_error_records_the_rest_and_what_is_missing(tmp_path: Path) 
     ]
     assert "INCOMPLETE: without bad" in (root / "dist/BUILD_MANIFEST.txt").read_text()
     refused = run(root, "relnox", "publish", "--dry-run", code=1)
-    assert "dist/manifest.json is incomplete (files of bad are missing)" in refused.err
+    assert "dist/manifest.json lacks files of bad (their builds" in refused.err
     assert "--package good --package zero" in refused.err
 
 
@@ -123,7 +123,7 @@ def test_a_part_is_not_published_for_the_whole_project(tmp_path: Path) -> None:
 
     blocked = run(root, *publish, "--dist", "jobs/1", code=1)
 
-    assert "jobs/1/manifest.json is incomplete (files of beta are missing) [manifest-incomplete]" in blocked.err
+    assert "jobs/1/manifest.json lacks files of beta (their builds" in blocked.err
     assert "relnox collect --from DIR; or publish only the others: --package alpha" in blocked.err
     run(root, *publish, "--dist", "jobs/1", "--package", "alpha", "--dry-run", code=0)
     # What only a private package lacks is complete for publishing.

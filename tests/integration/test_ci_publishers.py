@@ -63,7 +63,7 @@ def test_a_publishing_workflow_is_not_renamed_by_itself(root: Path) -> None:
     git(root, "add", "--all")
     git(root, "mv", FILE, ".github/workflows/publish.yml")
     ran = run_in_process(root, "ci", code=1)
-    assert f"{FILE} would be written beside .github/workflows/publish.yml" in ran.text
+    assert f"not writing {FILE}: the workflow .github/workflows/publish.yml exists" in ran.text
     assert "[workflow-conflict]" in ran.text
     assert not (root / FILE).exists()
     git(root, "rm", "--force", "--quiet", ".github/workflows/publish.yml")

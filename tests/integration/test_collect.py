@@ -259,12 +259,12 @@ def test_files_that_are_not_those_of_a_manifest_are_a_problem(
     [
         (
             [EXTRA],
-            (f"fast has files that are not expected: {EXTRA}", "or add identifiers of these wheels to fast in ["),
+            (f"fast has unexpected files: {EXTRA}", "or add identifiers of these wheels to fast in ["),
         ),
         (
             ["plain-2.0-cp313-cp313-win_amd64.whl"],
             (
-                "plain has files that are not expected: plain-2.0-cp313-cp313-win_amd64.whl",
+                "plain has unexpected files: plain-2.0-cp313-cp313-win_amd64.whl",
                 '[tool.relnox.wheels] plain = ["cp312-manylinux_x86_64"]',
             ),
         ),
@@ -282,8 +282,8 @@ def test_the_files_of_a_missing_job_are_named(root: Path) -> None:
 
     err = blocked(root)
 
-    assert "fast lacks sdist" in err
-    assert "plain lacks sdist, py3-none-any" in err
+    assert "the files of fast lack sdist" in err
+    assert "the files of plain lack sdist, py3-none-any" in err
     assert "--partial" in err
 
 
@@ -326,7 +326,7 @@ def test_the_commit_of_another_checkout_is_a_problem(root: Path) -> None:
 
 def test_uncommitted_changes_are_a_problem_without_allow_dirty(root: Path) -> None:
     job(root, "sources", SOURCES, dirty=True)
-    assert "jobs/sources: the files were built with uncommitted changes" in blocked(root, "--allow-dirty")
+    assert "the files in jobs/sources were built with uncommitted changes" in blocked(root, "--allow-dirty")
 
     job(root, "linux", LINUX, dirty=True)
     job(root, "windows", WINDOWS, dirty=True)
@@ -399,7 +399,7 @@ def test_partial_collects_what_exists_and_prints_what_is_missing(root: Path) -> 
 
     ran = collect(root, "--partial")
 
-    assert "--partial ignores: fast lacks cp313-win_amd64, cp314-win_amd64" in ran.err
+    assert "--partial ignores: the files of fast lack cp313-win_amd64, cp314-win_amd64" in ran.err
     assert sorted(file.filename for file in collected(root).distributions) == sorted([*LINUX, *SOURCES])
     assert collected(root).missing == ("fast",)
 

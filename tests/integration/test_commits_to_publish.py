@@ -44,8 +44,7 @@ def test_a_commit_that_is_nowhere_else_is_not_published(settings: str, tmp_path:
     commit = change(root)
     ran = publish(root, code=1)
     assert (
-        f"commit {commit[:10]}, of which the release is built, is not on the release branch (main of origin) and "
-        "has no release tag"
+        f"commit {commit[:10]} of the build is not on the release branch (main of origin) and has no release tag"
     ) in ran.err
     git(root, "push", "--quiet", "--set-upstream", "origin", "feature")  # another branch does not count
     assert publish(root).code == 1

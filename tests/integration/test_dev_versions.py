@@ -66,7 +66,7 @@ def test_another_number_in_the_same_checkout_is_not_the_last_bump_again(demo: Pa
     bump(demo, *numbered(8), "--commit", code=0)
     assert version(demo) == "1.2.4.dev8"
     said = run_blocked_bump(bump, demo, *numbered(6), "--commit")
-    assert "development release 6 is not higher than the current version 1.2.4.dev8" in said
+    assert "--number 6 is not higher than that of the current version 1.2.4.dev8" in said
 
 
 @pytest.mark.parametrize("number", ["x", "-1", "٤", "9" * 30, ""])

@@ -142,7 +142,7 @@ def test_a_part_of_packages_with_one_version_is_published_on_request_only(
     build(root, one="1.0.0")
     for task in ("publish", "publish-test"):
         ran = run_in_process(root, task, "--index", "shop" if task == "publish" else "embedded", code=1)
-        assert "dist/manifest.json is incomplete (files of two are missing)" in ran.err
+        assert "dist/manifest.json lacks files of two (their builds" in ran.err
         assert "or publish only the others: --package one" in ran.err
     assert not shop.hashes
     publish(root, "--package", "one")

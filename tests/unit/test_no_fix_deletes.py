@@ -39,9 +39,6 @@ SAFE_FIXES = {
     "rm {}": "after a bump without a commit: files that the bump has created",
     "git add --force {}, and commit it; or generate it in a before-build hook": "adds a file that git ignores",
     "--clear": "of the embedded index, relnox's own test index, and of `uv venv`",
-    "to keep the publishers: git mv {} {}; or register {}, see relnox ci --publishers, and: git rm {}": (
-        "a workflow that its replacement, which is committed, makes needless; the history keeps it"
-    ),
     "{}, or delete the attestation: publish then signs the file again": "the invalid attestation itself",
 }
 """Maps each fix that deletes something to the reason why it does no harm where it is printed."""

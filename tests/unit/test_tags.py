@@ -176,7 +176,7 @@ def test_equal_directory_names_make_a_format_ambiguous() -> None:
 @pytest.mark.parametrize(
     ("packages", "kind", "fix"),
     [
-        (("a", "b"), "linked", 'kind = "fixed" in [tool.relnox.groups.one]'),
+        (("a", "b"), "linked", '[tool.relnox.groups.one] kind = "fixed"'),
         (
             ("b", "c"),
             "fixed",

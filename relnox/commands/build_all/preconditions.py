@@ -98,8 +98,8 @@ def check_sources(
     if expected.strip() and expected.strip().lower() != project.commit:
         yield Blocked(
             "commit-unexpected",
-            f"the commit is {project.commit}, but --expect-commit is {expected.strip()[:100]!r}",
-            fix="pass the full id of the commit, and check it out",
+            f"HEAD is {project.commit}, but --expect-commit is {expected.strip()[:100]!r}",
+            fix=f"check out that commit: git switch --detach COMMIT; or pass --expect-commit {project.commit}",
         )
     yield from checks.inconsistent_version_file_problems(packages, project)
     if commit is not None:

@@ -338,7 +338,7 @@ def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: FileC
                         "hook-failed",
                         f"edit-bump hook ({step.hook.command}) changed the version of {bump.package.name} in "
                         f"{location.file}",
-                        "change the hook so that it does not edit that version",
+                        "remove that edit from the hook (the bump sets the version itself)",
                     )
         files.add_generated_files(after, project)
         yield f"edit-bump hook ({step.hook.command}) edits {join_names(after) if after else 'nothing'}"

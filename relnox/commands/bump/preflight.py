@@ -33,8 +33,8 @@ def check_option_combinations(options: Options) -> None:
             f"remove one of them{f', or pass {switches}' if switches else ''}",
         )
     undo = fixes.task_command("bump", "--undo")
-    if options.undo and versions.command_line_words(options, versions.REQUEST):
-        raise Blocked("options-conflict", "--undo takes no other options of bump", undo)
+    if options.undo and (words := versions.command_line_words(options, versions.REQUEST)):
+        raise Blocked("options-conflict", f"--undo cannot be combined with {' '.join(words)}", undo)
     if options.undo:
         return
     if options.number is not None and options.part != "dev":
@@ -44,7 +44,7 @@ def check_option_combinations(options: Options) -> None:
     if options.part == "auto" and (options.to or options.always_increment):
         raise Blocked(
             "options-conflict",
-            "--part auto takes neither --to nor --always-increment",
+            "--part auto cannot be combined with --to or --always-increment",
             "remove --to and --always-increment",
         )
     if not options.then_dev or options.part == "dev":
@@ -52,7 +52,7 @@ def check_option_combinations(options: Options) -> None:
     if options.pull_request:
         raise Blocked(
             "options-conflict",
-            "--then-dev and --pull-request cannot be combined (the tags are on the merged release)",
+            "--then-dev and --pull-request cannot be combined (the release is only tagged after the merge)",
             "remove one of them, or pass --no-then-dev",
         )
     if not options.tag:
@@ -96,7 +96,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
                     "tag-format-unknown",
                     f"{source.text} of {bump.package.name} ignores tag {name} (it reads only tags that begin "
                     f"with {source.key[0]})",
-                    f'set [tool.relnox] tag-format = "{source.key[0]}{{version}}", or remove that setting',
+                    f'[tool.relnox] tag-format = "{source.key[0]}{{version}}"; or remove tag-format',
                 )
         yield from checks.ambiguous_tag_problems(tuple(bumps), (tag.name for tag in tags), project.tag_formats)
         if not state.tags and remote.refs is None and remote.error is not None:
@@ -149,9 +149,9 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
     if options.commit and links:
         yield Blocked(
             "file-is-link",
-            f"{join_names(links)}: the release commit cannot change a file through a symbolic link",
-            "name the file that the link leads to in [tool.relnox] (changelog-file, packages, version-files), "
-            "or replace the link with the file",
+            f"symbolic links: {join_names(links)} (the release commit cannot change a file through a link)",
+            "replace the link with the file; or name the file that it points to in [tool.relnox] (changelog-file, "
+            "packages, version-files)",
         )
     if is_recorded:
         depends_on = {package.pyproject for package in packages}
@@ -181,7 +181,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
         is_kept = any(bump.before == bump.after for bump in bumps)
         yield Blocked(
             "nothing-to-commit",
-            "nothing to commit (no file changes)",
+            "nothing to commit (the bump changes no file)",
             "add --tag to tag the current version" if is_kept else "choose another version: --to VERSION",
         )
     # the branch

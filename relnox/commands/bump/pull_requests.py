@@ -70,7 +70,9 @@ def add_pull_request(
     if not tree.is_changed:
         new.problems.append(
             Blocked(
-                "nothing-to-commit", "nothing to commit (no file changes)", "choose another version: --to VERSION"
+                "nothing-to-commit",
+                "nothing to commit (the bump changes no file)",
+                "choose another version: --to VERSION",
             )
         )
     if tree.links:
@@ -131,7 +133,7 @@ def _branch_problems(base: str | None, head: str, project: Project, git: Git) ->
     elif base.startswith(_BRANCH_PREFIX):
         yield Blocked(
             "branch-wrong",
-            f"{base} is the branch of a release pull request",
+            f"{base} is the branch of a release pull request (a release starts from a release branch)",
             f"switch to the release branch: git switch {base.removeprefix(_BRANCH_PREFIX)}",
         )
     elif tip is None:

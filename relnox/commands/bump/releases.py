@@ -306,7 +306,7 @@ def plan_undo(project: Project) -> Plan:
     if git is None or state is None or state.head is None:
         raise Blocked(
             "bump-missing",
-            "there is no commit to undo (the project is not in a git repository with a commit)",
+            "--undo has no commit to undo (the project is not in a git repository, or has no commit there)",
             fixes.task_command("bump", "--to", "VERSION", "--allow-lower"),
         )
     commits = _find_release_commits(project, git)
@@ -355,7 +355,7 @@ def _find_release_commits(project: Project, git: Git) -> tuple[str, ...]:
 def _no_release_error(git: Git, project: Project) -> Blocked:
     """Return the error for a HEAD that is no release commit, with the git command that undoes what there is."""
     remote, head = project.config.remote, (project.commit or "")[:10]
-    message = f"HEAD ({head}) is not a release commit"
+    message = f"--undo has no bump to undo: HEAD ({head}) is not a release commit"
     fix = "to revert a release in a new commit: git revert COMMIT"
     tags = [tag.name for tag in _release_tags(project, git, "--points-at=HEAD")]
     changed_files = project.state.changed_files if project.state is not None else ()

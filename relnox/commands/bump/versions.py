@@ -52,7 +52,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
     if config.managed_by is not None:
         raise Blocked(
             "version-managed-elsewhere",
-            f"versions are managed by {config.managed_by}",
+            f"versions are managed by {config.managed_by} ([tool.relnox] managed-by)",
             f"bump with {config.managed_by}; or remove managed-by from [tool.relnox]",
         )
     if config.versions == "lockstep":
@@ -60,7 +60,7 @@ def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
             raise Blocked(
                 "packages-in-lockstep",
                 f"--package cannot select single packages (the {len(packages)} packages are bumped in lockstep)",
-                'remove --package, or set [tool.relnox] versions = "independent"',
+                'remove --package; or [tool.relnox] versions = "independent"',
             )
         return packages
     if options.package:
@@ -339,6 +339,7 @@ def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iter
             "requirement-excludes-version",
             f"{join_names(f'{package} requires {text!r}' for package, text in pins.values())} (the development "
             "version of this project, which no release of another project has)",
-            "correct the requirement; or, if it is released together with this project, add to pyproject.toml:\n"
+            "require a released version; or, if it is released together with this project, add to "
+            "pyproject.toml:\n"
             f"{fixes.settings_to_toml(settings, project.config)}",
         )

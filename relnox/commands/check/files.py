@@ -52,7 +52,7 @@ def check_secrets(context: Context) -> Iterator[Finding]:
         yield Blocked(
             "secret-tracked",
             f"git tracks {name}, which {what}",
-            f'{fix}; or, if it is none: [tool.relnox] fake-secrets = ["{name}"]',
+            f'{fix}; or, if it is not a secret: [tool.relnox] fake-secrets = ["{name}"]',
             level="error" if is_certain else "warning",
         )
 

@@ -86,7 +86,7 @@ def check_readme(context: Context) -> Iterator[Finding]:
         for name in files:
             yield from _check_readme_file(str(name), content_type, package, context.project)
     if files_without_readme:
-        fix = 'write README.md beside it, and readme = "README.md" in [project]'
+        fix = 'add readme = "README.md" to [project], and write README.md beside it'
         name = "names" if len(files_without_readme) == 1 else "name"
         yield Blocked("readme-invalid", f"{join_names(files_without_readme)} {name} no readme", fix)
 
@@ -160,8 +160,8 @@ def check_public_requirements(context: Context) -> Iterator[Finding]:
         for text in _requirements_by_url(package, context.document(package)):
             yield Blocked(
                 "requirement-by-url",
-                f"{package.pyproject} requires {text} (the index rejects requirements with an address)",
-                "require a released version; put the URL into [tool.uv.sources] or a dependency group",
+                f"{package.pyproject} requires {text} (the index rejects requirements by URL or path)",
+                "require a released version, such as NAME>=1.2; or move it to a dependency group",
             )
 
 
@@ -207,7 +207,7 @@ def check_siblings_satisfied(context: Context) -> Iterator[Finding]:
                 yield Blocked(
                     "requirement-excludes-version",
                     f"{package.name} requires {dependency.text}, but {sibling.name} is {sibling.version} here",
-                    f"allow {sibling.version} in {dependency.file or package.pyproject}",
+                    f"change it in {dependency.file or package.pyproject}, for example to >={sibling.version}",
                 )
 
 

@@ -230,7 +230,7 @@ def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
         yield Blocked(
             "branch-behind",
             f"the files were built from commit {commit[:10]}, which has no release tag",
-            fix="push a release tag to that commit, then build it again",
+            fix=f"in a checkout of it: {task_command('auto-tag')}, then: {task_command('build-all')}",
             allow="allow_branch",
         )
         return
@@ -260,9 +260,11 @@ def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
     is_here = state.branch is not None and state.head == commit and _matching_branches([state.branch], patterns)
     yield Blocked(
         "branch-behind",
-        f"commit {commit[:10]}, of which the release is built, is not on the release branch "
+        f"commit {commit[:10]} of the build is not on the release branch "
         f"({join_names(patterns)} of {remote}) and has no release tag",
-        f"git push {remote} {state.branch}" if is_here else "merge it, push, and build the merged commit",
+        f"git push {remote} {state.branch}"
+        if is_here
+        else f"merge it, push, and then: {task_command('build-all')}",
         allow="allow_branch",
     )
 

@@ -41,7 +41,7 @@ def forge_release_problems(
     if draft and not forge.has_drafts:
         yield Blocked(
             "setting-invalid",
-            f"draft = true, but {forge.name} has no drafts of releases",
+            f"draft = true is not possible ({forge.name} has no draft releases)",
             "remove --draft; or [tool.relnox.forge-release] draft = false",
         )
     for tag, existing in pages.items():
@@ -82,15 +82,14 @@ def _existing_release_problems(
         yield Blocked(
             "forge-release-exists",
             f"{forge.name} has a draft release of {tag} that relnox did not make ({pages[0].url})",
-            f"publish it by hand, then rerun the command, which adds files and instructions ({pages[0].url})",
+            f"publish that draft on its page, then rerun the command: {pages[0].url}",
         )
     if page is None or not page.is_immutable or assets == "none":
         return
     if not {release_page.CHECKSUMS, MANIFEST_JSON} <= project.once(forge.files, page, "", "").keys():
         yield Conflict(
             "forge-release-immutable",
-            f"the release of {tag} is public and immutable, so that it takes no files ({page.url}), but "
-            f'assets = "{assets}"',
+            f'assets = "{assets}", but release {tag} takes no files (it is public and immutable: {page.url})',
             'for installation instructions only: [tool.relnox.forge-release] assets = "none"; or release a higher '
             "version",
         )

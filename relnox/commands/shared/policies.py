@@ -56,7 +56,9 @@ def open_project_of_manifest(path: Path, options_by_table: OptionsByTable) -> Pr
     """Return the project that a manifest describes, in the working directory."""
     if path.name != MANIFEST_JSON:
         raise Blocked(
-            "manifest-missing", f"{path} is not the path of a {MANIFEST_JSON}", fix=f"pass DIR/{MANIFEST_JSON}"
+            "manifest-missing",
+            f"--manifest {path} is not the path of a {MANIFEST_JSON}",
+            fix=f"--manifest DIR/{MANIFEST_JSON}",
         )
     manifest = read_manifest(Path.cwd(), path.parent.as_posix())
     policy = manifest.policy

@@ -95,8 +95,8 @@ def read_request(
         if not names:
             raise Blocked(
                 "package-not-tagged",
-                f"no package to build has a release tag at {project.commit:.10}",
-                fix=f"tag it: {fixes.task_command('auto-tag')}; or build without --tagged",
+                f"no package has a release tag at {project.commit:.10} (--tagged builds only packages with one)",
+                fix=f"tag it: {fixes.task_command('auto-tag')}; or remove --tagged",
             )
     return Request(tag, _expected_version(options.expect_version.strip(), project), names)
 
@@ -146,7 +146,7 @@ def _expected_version(text: str, project: Project) -> Version | None:
     raise Blocked(
         "version-invalid",
         f"--expect-version = {excerpt!r} is not a version (PEP 440)",
-        fix="pass a version such as 1.2.0, or nothing",
+        fix="pass a version: --expect-version 1.2.0",
     )
 
 
@@ -254,7 +254,7 @@ def describe_wheel(root: Path, directory: str, filename: str) -> Distribution:
         raise Blocked(
             "archive-invalid",
             f"{directory}/{filename} is not a valid file name of a wheel ({error})",
-            fix="build it again instead of renaming it (PEP 427)",
+            fix=_REBUILD,
         ) from error
     digests = archives.hash_file(root / directory / filename)
     return Distribution(package=package, version=version, filename=filename, kind="wheel", **vars(digests))
@@ -272,7 +272,7 @@ def read_manifest_of_packages(root: Path, directory: str, names: Iterable[str]) 
         if not file.has_valid_name:
             raise Blocked(
                 "manifest-invalid",
-                f"{where} lists {file.filename} as a file of {file.package} {file.version}",
+                f"{where} lists {file.filename} as a file of {file.package} {file.version} (its name differs)",
                 fix=_REBUILD,
             )
         if file.version != manifest.version_of(file.package):
@@ -281,9 +281,13 @@ def read_manifest_of_packages(root: Path, directory: str, names: Iterable[str]) 
             )
     graph.sort_into_waves(dict(manifest.needs))
     if not manifest.distributions:
-        raise Blocked("archive-missing", f"{where} lists no files", fix=_REBUILD)
+        raise Blocked("archive-missing", f"{where} lists no files (a release needs at least one)", fix=_REBUILD)
     if missing := sorted(set(names) - set(manifest.packages)):
-        raise Blocked("archive-missing", f"{where} lists no files of {', '.join(missing)}", fix=_REBUILD)
+        raise Blocked(
+            "archive-missing",
+            f"{where} lists no files of {', '.join(missing)} (which --package or the tag selects)",
+            fix=_REBUILD,
+        )
     return manifest
 
 
@@ -320,8 +324,8 @@ def read_build(directory: str, request: Request, project: Project) -> Build:
         options = " ".join(f"--package {name}" for name in complete)
         raise Blocked(
             "manifest-incomplete",
-            f"{directory}/{MANIFEST_JSON} is incomplete (files of {join_names(sorted(incomplete), limit=6)} are "
-            "missing)",
+            f"{directory}/{MANIFEST_JSON} lacks files of {join_names(sorted(incomplete), limit=6)} (their builds "
+            "failed or have not run, or are in another job's output)",
             fix=f"{fixes.task_command('build-all')}; or merge the output of all jobs: "
             f"{fixes.task_command('collect', '--from', 'DIR')}"
             + (f"; or publish only the others: {options}" if complete else ""),

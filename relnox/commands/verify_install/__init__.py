@@ -222,10 +222,10 @@ def _copies_of_other_wheels(root: Path, directories: Sequence[str], packages: Co
         path = root / directory
         fix = f"build the wheels in the other repository: {fixes.task_command('build-all')}"
         if not path.is_dir():
-            raise Blocked("file-not-writable", f"{directory} is not a directory", fix=fix)
+            raise Blocked("file-not-writable", f"--find-links {directory} is not a directory", fix=fix)
         names = sorted(file.name for file in path.glob("*.whl") if is_file_inside(path, file))
         if not names:
-            raise Blocked("wheels-missing", f"{directory} has no wheels", fix=fix)
+            raise Blocked("wheels-missing", f"--find-links {directory} has no wheels", fix=fix)
         for wheel in (releases.describe_wheel(root, directory, name) for name in names):
             if wheel.package not in packages:
                 wheels.setdefault(wheel.package, []).append((wheel, directory))

@@ -113,7 +113,11 @@ def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str,
                 f"pass a version: --package {name}==1.2.0",
             ) from None
         if versions.setdefault(name, exact) != exact:
-            raise Blocked("options-conflict", f"--package names two versions of {name}", "verify one at a time")
+            raise Blocked(
+                "options-conflict",
+                f"--package names two versions of {name}",
+                f"pass one of them: --package {word}",
+            )
     return versions
 
 

@@ -96,8 +96,8 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
             "value-invalid",
-            f"{own[0]} is a package of this workspace, but [tool.relnox] dependency-updates is for others",
-            fix="remove it from dependency-updates; to bump packages together, add a group: [tool.relnox.groups]",
+            f"[tool.relnox] dependency-updates has {own[0]}, a package of this workspace (it is for others)",
+            fix=f"remove {own[0]} there; or, to bump packages together, add [tool.relnox.groups.NAME]",
         )
     groups = find_version_groups(workspace, config)
     bases = {  # the version that each package would be bumped from
@@ -191,7 +191,7 @@ def _base_version_of_group(
                 "bump-not-possible",
                 f"{package.name} has no version in a file (it comes from {package.source.text})",
                 fix="name the file that contains it in [[tool.relnox.version-files]] (file, pattern); or set "
-                "version in [project], or exclude the package",
+                f'version in [project]; or leave the package out: [tool.relnox] exclude = ["{package.directory}"]',
             )
         if explicit is None and package.name not in versions:
             raise Blocked(
@@ -350,7 +350,7 @@ def _requirements_to_rewrite(
                         "requirement-excludes-version",
                         f"{package.pyproject}: {dependency.text!r} excludes {name} {new} "
                         '([tool.relnox] update-requirements = "never")',
-                        fix='widen the requirement by hand, or set update-requirements = "out-of-range"',
+                        fix='widen the requirement by hand; or [tool.relnox] update-requirements = "out-of-range"',
                     )
                 continue
             is_lowered = bump.before is not None and new < bump.before
@@ -364,7 +364,7 @@ def _requirements_to_rewrite(
         raise Blocked(
             "requirement-ahead",
             "\n".join(ahead),
-            fix="release versions that the requirements allow, or lower the requirements by hand first",
+            fix="release a version that they allow: --to VERSION; or lower the requirements by hand first",
         )
     return updates
 

@@ -111,7 +111,7 @@ class Step(Record, ABC, kw_only=True):
         if (detail := self.reason_to_skip(run)) is None:
             raise Failed(
                 "step-not-done",
-                f"{self.title}: this had no lasting effect (another process changes the same things)",
+                f"{self.title}: the change did not last (another process changes the same things)",
                 fix="stop the other process, then rerun the command",
             )
         return detail

@@ -84,7 +84,11 @@ def check_bump(bump: Bump) -> None:
                 fix=f"remove {' '.join(flags)}; or remove --to",
             )
     elif bump.part is None and bump.pre is None:
-        raise Blocked("option-missing", "no bump requested", fix=f"{ANY_LEVEL}; {ANY_PHASE}; or --to VERSION")
+        raise Blocked(
+            "option-missing",
+            "no bump requested (--part, --pre or --to is missing)",
+            fix=f"{ANY_LEVEL}; {ANY_PHASE}; or --to VERSION",
+        )
     elif bump.pre is not None and bump.part not in (None, "pre", *LEVELS):
         raise Blocked(
             "options-conflict",
@@ -200,8 +204,8 @@ def _check_result_is_higher(current: Version, result: Version, bump: Bump) -> No
     if bump.number is not None:
         raise Blocked(
             "version-not-higher",
-            f"development release {bump.number} is not higher than the current version {current}",
-            fix="choose a higher number, or keep development versions out of the commits",
+            f"--number {bump.number} is not higher than that of the current version {current}",
+            fix=f"choose a higher number: relnox bump --part dev --number {(current.dev or 0) + 1}",
         )
     if bump.to is None:  # only a calendar version can be lower
         raise Blocked(
@@ -211,11 +215,13 @@ def _check_result_is_higher(current: Version, result: Version, bump: Bump) -> No
         )
     if result == current:
         raise Blocked(
-            "version-not-higher", f"the version is already {current}", fix="choose a higher version: --to VERSION"
+            "version-not-higher",
+            f"--to {result}: the version is already {current}",
+            fix="choose a higher version: --to VERSION",
         )
     raise Blocked(
         "version-not-higher",
-        f"{result} is lower than the current version {current}",
+        f"--to {result} is lower than the current version {current}",
         fix=f"to bump to it anyway: --to {result} --allow-lower",
     )
 
@@ -277,7 +283,9 @@ class CalendarCounting(LevelCounting):
 
     def __init__(self, release: Release, today: date | None) -> None:
         if today is None:
-            raise Blocked("bump-not-possible", 'scheme = "calver" needs a date', fix="pass today's date in UTC")
+            raise Blocked(
+                "bump-not-possible", 'scheme = "calver" needs a date', fix="pass today=datetime.now(UTC).date()"
+            )
         self.today = today
         year = today.year % 100 if release[0] in _TWO_DIGITS else today.year
         has_month = len(release) >= len(("YYYY", "MM", "MICRO"))
@@ -307,7 +315,7 @@ class CalendarCounting(LevelCounting):
             raise Blocked(
                 "version-not-higher",
                 f"prerelease number {number} is already today's date ({self.today}) or a later one",
-                fix="bump tomorrow, or set the version: --to VERSION",
+                fix="bump tomorrow; or set the version: --to VERSION",
             )
         return today
 
