@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from relnox.core.packages import Package, VersionSource
 from relnox.core.records import Record, replace
@@ -131,7 +131,7 @@ def _find_literals_in_module(root: Path, file: str, package: Package) -> Iterato
     for attribute, text in version_locations.version_literals_in(code):
         try:
             version = Version(text)
-        except InvalidVersion:
+        except ValueError:  # InvalidVersion is one; so is a number of thousands of digits
             continue
         if not any(version.release):  # 0.0.0 is replaced by the build
             continue

@@ -99,6 +99,7 @@ def test_a_version_in_a_table_that_relnox_does_not_know_is_named(
 
 
 DECOYS = {
+    "a number of thousands of digits": f"__version__ = '{'9' * 5000}'\n",
     "in a branch": 'try:\n    import importlib.metadata\nexcept ImportError:\n    __version__ = "1.2.3"\n',
     "in a call": 'deprecated(version="1.2.3")\nprint("1.2.3")\n',
     "another name": '__build__ = "1.2.3"\nAPI_VERSION = "1.2.3"\n',

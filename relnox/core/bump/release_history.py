@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from relnox.core.bump.version_bumps import BumpRequest, VersionBump
 from relnox.core.packages import Package
@@ -45,7 +45,7 @@ def read_trailers(message: str, key: str = RELEASE) -> dict[str, Version]:
     for own_key, name, text in _TRAILER.findall(message.partition("\n")[2]):
         try:
             version = Version(text)
-        except InvalidVersion:  # written by a person
+        except ValueError:  # InvalidVersion, or a number of thousands of digits: written by a person
             continue
         if own_key == key:
             versions[name] = version
