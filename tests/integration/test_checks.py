@@ -373,6 +373,10 @@ WHEELS: list[tuple[str, Make]] = [
         with_tag("-".join([".".join(f"x{number}" for number in range(2200))] * 3)),
     ),
     (
+        f"error: metadata directory is {INFO}, other-1.0.dist-info, expected {INFO}",
+        lambda to: wheel(to, MODULES | {"other-1.0.dist-info/x": ""}),
+    ),
+    (
         "warning: is tagged for any platform, but contains demo_app/a.so",
         lambda to: wheel(to, MODULES | {"demo_app/a.so": ""}),
     ),
