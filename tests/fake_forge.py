@@ -406,7 +406,8 @@ class ForgeServer:
                 if parts.path.startswith("/storage/"):
                     forge.violations += ["a token was sent elsewhere"] if "Authorization" in self.headers else []
                     number = int(parts.path.removeprefix("/storage/"))
-                    reply = Reply(200, next(asset.content for asset in forge.assets if asset.id == number))
+                    for asset in forge.assets:  # it may have been deleted since it was listed
+                        reply = Reply(200, asset.content) if asset.id == number else reply
                 elif parts.path.startswith(forge.prefix):
                     path, body = parts.path.removeprefix(forge.prefix), None
                     if self.headers.get("Content-Type") == "application/octet-stream":
