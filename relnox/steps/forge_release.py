@@ -17,7 +17,7 @@ from relnox.core.records import Record
 from relnox.core.release import release_page
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Conflict, ExitCode, Failed
-from relnox.forges.api import Forge, ReleaseFile, ReleasePage
+from relnox.forges.api import Forge, Rejected, ReleaseFile, ReleasePage
 from relnox.steps.built_archives import changed_archive_error
 from relnox.steps.run import Run
 
@@ -257,7 +257,17 @@ class PublishRelease(ReleaseTextStep, key="publish release {self.tag}"):
             if not forge.has_drafts:
                 forge.change_release(page, release_page.replace_section(page.body, self.tag, self.section), links)
                 return
-            forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
+            try:
+                forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
+            except Rejected:
+                other = choose_release(forge.releases(self.tag), self.tag)
+                if other is None or other.is_draft:
+                    raise
+                raise Failed(
+                    "forge-release-exists",
+                    f"another job published a release of {self.tag} first ({other.url})",
+                    f"rerun the command, which completes that one; and delete the draft by hand: {page.url}",
+                ) from None
 
     def _check_only_release(self, pages: Sequence[ReleasePage], page: ReleasePage) -> None:
         """Raise `Conflict` if the tag has another release; a draft beside a public release does no harm."""

@@ -478,7 +478,9 @@ def test_a_release_that_another_job_publishes_meanwhile_is_completed(github: Wor
 
     forge = github.forge
     forge.meanwhile["PATCH /releases/1$"] = publish
-    github.run(code=3)
+    ran = github.run(code=3)
+    assert "another job published a release of v1.1.0 first" in ran.err
+    assert f"delete the draft by hand: {DRAFT}" in ran.err
     draft, published = forge.releases
     assert draft.draft
     assert f"delete its draft by hand: {DRAFT}" in github.run().err

@@ -38,6 +38,9 @@ SAFE_FIXES = {
     "git restore {}": "after a bump without a commit: files that only the bump has edited",
     "rm {}": "after a bump without a commit: files that the bump has created",
     "git add --force {}, and commit it; or generate it in a before-build hook": "adds a file that git ignores",
+    "rerun the command, which completes that one; and delete the draft by hand: {}": (
+        "a draft that this run made, beside a public release of the tag"
+    ),
     "--clear": "of the embedded index, relnox's own test index, and of `uv venv`",
     "{}, or delete the attestation: publish then signs the file again": "the invalid attestation itself",
 }
