@@ -197,7 +197,7 @@ def upload_steps(
             )
             uploads.append(upload)
             yield upload
-        yield replace(listing, needs=after(*uploads), page=index.page(package, listing.version))
+        yield replace(listing, needs=after(*uploads), page=index.release_page_url(package, listing.version))
 
 
 # --- checks ------------------------------------------------------------------------------------------------------
@@ -389,14 +389,14 @@ def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Ver
     """
     listings = [index.cached_listing(name)]
     if not index.production:
-        listings.append(indexes.trusted.cached_listing(name))
+        listings.append(indexes.trusted_index.cached_listing(name))
     files = (file for listing in listings for file in listing.values())
     return frozenset(file.version for file in files if file.version is not None and not file.yanked)
 
 
 def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
     """Return who signs the files that are uploaded by Trusted Publishing, or None, and a note on that."""
-    if not attestations.is_installed():
+    if not attestations.is_attest_installed():
         return (
             None,
             f"attestations: off (the packages that sign are not installed: {attestations.INSTALL_COMMAND})",

@@ -68,4 +68,4 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
 
 def _index_has_only(indexes: Indexes, manifest: Manifest) -> bool:
     """Return whether the embedded index has no other files than those of a manifest."""
-    return indexes.embedded.store.holds_only({file.filename: file.sha256 for file in manifest.distributions})
+    return indexes.embedded_index.store.holds_only({file.filename: file.sha256 for file in manifest.distributions})

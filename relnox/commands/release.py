@@ -287,7 +287,7 @@ def _check_forge_release(chain: Chain, project: Project) -> tuple[list[str], lis
     if chain.remote is None or not chain.tags:
         return ["no release on the forge (there is no remote, or the tags are not known yet)"], []
     try:
-        forge_of(project).check_token()
+        forge_of(project).require_token()
     except Problem as error:
         return [f"no release on the forge ({error.message})\n  fix: {error.fix}"], []
     return [], list(forge_release_problems(project, dict.fromkeys(chain.tags)))

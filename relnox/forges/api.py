@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from relnox.core.records import Record
 from relnox.errors import Blocked, Failed
-from relnox.forges.remotes import Location
+from relnox.forges.remotes import RepositoryLocation
 from relnox.system import http, retries
 from relnox.system.retries import retry_after
 from relnox.system.secrets import Secret, mask_secrets
@@ -33,12 +33,12 @@ _SECONDARY_LIMIT_WAIT = 60.0
 """The seconds to wait, as GitHub recommends, if a response about the rate limit does not say how long."""
 
 
-class Rejected(Failed):
+class RequestRejected(Failed):
     """The error for a request that the forge rejected for another reason than the token."""
 
 
 def _is_rate_limited(response: Response) -> bool:
-    """Return whether a response with status 403 is about the rate limit, for which GitHub uses 403 and 429."""
+    """Return whether a response with status 403 is about the rate limit: GitHub answers with 403 or 429."""
     return response.status_code == HTTPStatus.FORBIDDEN and (
         "Retry-After" in response.headers
         or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"
@@ -47,7 +47,7 @@ def _is_rate_limited(response: Response) -> bool:
 
 
 def _read_explanation(document: Any) -> str:
-    """Return the explanation in the document of an error response, as one line without secrets."""
+    """Return the messages in the JSON of an error response, as one line without secrets; empty if it has none."""
     if not isinstance(document, dict):
         return ""
     texts = []
@@ -132,11 +132,11 @@ class CheckRun(Record, kw_only=True):
 
 
 class Environment(Record, kw_only=True):
-    """An environment that jobs deploy to.
+    """An environment that CI jobs deploy to.
 
     Attributes:
         has_reviewers: Whether someone must approve its jobs.
-        prevents_self_review: Whether this cannot be who started them; None if the forge does not say.
+        prevents_self_review: Whether who started the jobs cannot approve them; None if the forge does not say.
     """
 
     has_reviewers: bool
@@ -175,7 +175,7 @@ class Forge(ABC):
     pages_path: ClassVar[str]
     """The path of the pages of tags, after the URL of the repository."""
 
-    def __init__(self, location: Location, token: Secret | None) -> None:
+    def __init__(self, location: RepositoryLocation, token: Secret | None) -> None:
         self.location = location
         self._token = token
 
@@ -191,9 +191,9 @@ class Forge(ABC):
 
     @abstractmethod
     def _permission_fix(self, permission: str, explanation: str) -> str:
-        """Return the fix for a permission that the token lacks.
+        """Return the fix for a token without a permission, given by its name on GitHub: `pull-requests: write`.
 
-        `permission` is its name on GitHub, such as `pull-requests: write`, `explanation` that of the forge.
+        `explanation` is the message of the forge.
         """
 
     @abstractmethod
@@ -202,13 +202,13 @@ class Forge(ABC):
 
     @abstractmethod
     def _parse_pull_request(self, document: Any) -> PullRequest:
-        """Return the pull request that a response describes; raise any error if it describes none."""
+        """Return the pull request that a JSON document describes; any error means that it describes none."""
 
     # --- what is only read, at once
 
     @abstractmethod
     def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
-        """Return the results of CI for a commit."""
+        """Return the latest results of CI for a commit."""
 
     @abstractmethod
     def environment(self, name: str) -> Environment | None:
@@ -217,7 +217,7 @@ class Forge(ABC):
     def _get_briefly(
         self, path: str, failure: str, permission: str, convert: Callable[[Any], T], **query: str
     ) -> T:
-        """Send a GET request that is retried for some seconds only, and return its converted document."""
+        """Return the converted document of a GET request, which is retried for some seconds only."""
         document = self.request("GET", path, failure, permission, query=query, seconds=_SHORT_TIME)
         return self._parse(convert, document, failure)
 
@@ -253,7 +253,7 @@ class Forge(ABC):
         values = self._rename_fields(head=head, base=base, title=title, body=body)
         try:
             document = self.request("POST", self.pull_requests_path, failure, "pull-requests: write", body=values)
-        except Rejected:
+        except RequestRejected:
             if (existing := self.open_pull_request(head, base)) is not None:
                 return existing
             raise
@@ -280,7 +280,7 @@ class Forge(ABC):
         return f"{self.location.web}{self.pages_path}/blob/{quote(tag)}/{quote(path)}"
 
     @abstractmethod
-    def check_may_release(self, tag: str, commit: str) -> None:
+    def check_release_permission(self, tag: str, commit: str) -> None:
         """Check that the token may write releases, with one request that changes nothing.
 
         The tag need not exist; the forge must have the commit.
@@ -296,12 +296,12 @@ class Forge(ABC):
     ) -> tuple[ReleasePage, ...]:
         """Create a release, as a draft if the forge has drafts; else it is public, and links to the files.
 
-        Return all releases of the tag, the oldest first: there may be another one, of a repeated request or a job.
+        Return all releases of the tag, the oldest first: a repeated request or another job may have created one.
         """
 
     @abstractmethod
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
-        """Change the text of a release, and add the links to those of the files that lack one."""
+        """Change the text of a release, and add links to those files that it does not link to."""
 
     @abstractmethod
     def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
@@ -313,22 +313,22 @@ class Forge(ABC):
 
     @abstractmethod
     def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
-        """Return the files of a release by name.
+        """Return the files of a release by name; none if there is no release.
 
-        On GitLab they are in a generic package, with its own name and version, and the release may not exist yet.
+        On GitLab they are in a generic package, with its own name and version, before there is a release.
         """
 
     @abstractmethod
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
-        """Upload a file that the release lacks; a broken upload of it is removed first. See `files`."""
+        """Upload a file that the release lacks, or has only in part; the parameters are those of `files`."""
 
     @abstractmethod
     def delete_release(self, page: ReleasePage) -> None:
-        """Delete a draft; one that does not exist is no error."""
+        """Delete a draft, if it exists."""
 
     @abstractmethod
     def delete_file(self, file: ReleaseFile) -> None:
-        """Delete a file of a draft; one that does not exist is no error."""
+        """Delete a file of a draft, if it exists."""
 
     @abstractmethod
     def generated_notes(self, tag: str, previous: str, version: Version) -> str:
@@ -346,7 +346,7 @@ class Forge(ABC):
         return sha256
 
     def _parse(self, read: Callable[[Any], T], document: Any, failure: str) -> T:
-        """Return a document as `read` converts it, or raise an error if it is not as documented."""
+        """Return a JSON document as `read` converts it; raise `Failed` if it is not as the forge documents it."""
         try:
             return read(document)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -381,11 +381,11 @@ class Forge(ABC):
         Raises:
             TransientError: The forge is down, or limits the rate of requests for too long.
             Blocked: The token is missing, is not accepted or lacks a permission, or the repository was moved.
-            Rejected: The forge rejected the request for another reason.
+            RequestRejected: The forge rejected the request for another reason.
             Failed: The response is not JSON.
         """
         if method != "GET":
-            self.check_token()
+            self.require_token()
         address = f"{self.location.api}/{self._repository_path}{path}{f'?{urlencode(query)}' if query else ''}"
         deadline = retries.Deadline() if seconds is None else retries.Deadline(seconds)
         content = None if body is None else json.dumps(body).encode()
@@ -395,7 +395,7 @@ class Forge(ABC):
         return self._parse_response(response, failure, permission)
 
     def request_all(self, path: str, failure: str, permission: str, **query: str) -> Iterator[Any]:
-        """Yield the items of a list that the forge divides into pages; see `request`."""
+        """Request all pages of a list, and yield its items; the parameters are those of `request`."""
         number, items = 1, [None] * _PAGE_SIZE
         while len(items) >= _PAGE_SIZE:
             page = {"per_page": str(_PAGE_SIZE), "page": str(number)}
@@ -420,8 +420,8 @@ class Forge(ABC):
             return document
         raise self._response_error(response, _read_explanation(document), failure, permission)
 
-    def check_token(self) -> None:
-        """Check that there is a token, which requests that change something need; not what it permits.
+    def require_token(self) -> None:
+        """Check that there is a token, which requests that change something need.
 
         Raises:
             Blocked: There is no token.
@@ -461,7 +461,7 @@ class Forge(ABC):
             )
         # Forges return 404, too, for what a token has no access to.
         if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
-            return Rejected(
+            return RequestRejected(
                 "forge-rejected",
                 f"{failure}: rejected by the forge ({reason})",
                 fix=f"fix what {self.name} reports, then rerun the command",
@@ -489,7 +489,7 @@ class Forge(ABC):
         timeout: float,
         kind: str = "application/json",
     ) -> Response:
-        """Send a request once; raise the error if the server fails or limits the rate of requests."""
+        """Send a request once; raise `TransientError` if the server fails or limits the rate of requests."""
         try:
             response = http.send_once(
                 method,

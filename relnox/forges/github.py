@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from packaging.version import Version
 
 from relnox.errors import Conflict
-from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
+from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, ReleaseFile, ReleasePage, RequestRejected
 from relnox.system import retries
 from relnox.system.addresses import have_same_origin
 
@@ -66,7 +66,6 @@ class GitHub(Forge):
         return f"repos/{quote(owner)}/{quote(name, safe='')}"
 
     def _permission_fix(self, permission: str, explanation: str) -> str:
-        """Return the fix for the token of a CI job and for a personal access token."""
         if "not permitted to create or approve pull requests" in explanation.lower():
             return (
                 'enable "Allow GitHub Actions to create and approve pull requests" in Settings > Actions > '
@@ -97,8 +96,8 @@ class GitHub(Forge):
 
     # --- releases
 
-    def check_may_release(self, tag: str, commit: str) -> None:
-        """Have notes generated, for which the same permission is needed; GitHub stores them nowhere."""
+    def check_release_permission(self, tag: str, commit: str) -> None:
+        """Have notes generated, which needs the same permission, and which GitHub does not store."""
         failure = f"cannot write releases of {self.location.path}"
         self.request(
             "POST",
@@ -109,7 +108,7 @@ class GitHub(Forge):
         )
 
     def releases(self, tag: str) -> tuple[ReleasePage, ...]:
-        """List all releases: the only request that has drafts as well."""
+        """List all releases, the only request that includes drafts, and select those of the tag."""
         failure = f"cannot list the releases of {self.location.path}"
         documents = self.request_all("/releases", failure, "contents: read")
         pages = [self._parse(_parse_release, document, failure) for document in documents]
@@ -132,18 +131,18 @@ class GitHub(Forge):
         return retries.retry(look, retries.Deadline(_LISTING_TIMEOUT))
 
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
-        """Change the text, which immutable releases allow, too."""
+        """Change the text, which is possible even if the release is immutable."""
         del files
         failure = f"cannot change the release of {page.tag}"
         self._write_release("PATCH", f"/releases/{page.id}", failure, {"body": body})
 
     def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
-        """Publish a draft; all flags are sent, since GitHub makes each release the latest that says nothing."""
+        """Publish a draft with all flags: without `make_latest`, GitHub would make it the latest release."""
         values = {"draft": False, "prerelease": prerelease, "make_latest": str(latest).lower()}
         self._write_release("PATCH", f"/releases/{page.id}", f"cannot publish the release of {page.tag}", values)
 
     def latest_release(self) -> str | None:
-        """Ask for the latest release."""
+        """Request the latest release, which may be missing."""
         failure = f"cannot read the latest release of {self.location.path}"
         document = self.request("GET", "/releases/latest", failure, "contents: read", may_be_missing=True)
         return None if document is None else self._parse(_parse_release, document, failure).tag
@@ -159,9 +158,9 @@ class GitHub(Forge):
         return {file.name: file for file in files}
 
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
-        """Upload a file; before each try it is looked up, since GitHub refuses a second one of the same name."""
+        """Upload a file; each try looks for it first, since GitHub refuses a second file of the same name."""
         assert page is not None  # noqa: S101 - there is a draft
-        self.check_token()
+        self.require_token()
         failure = f"cannot upload {path.name} to the release of {page.tag}"
         upload_url = page.upload_url.partition("{")[0]
         api, server = self.location.api, urlsplit(upload_url).hostname or ""
@@ -179,7 +178,7 @@ class GitHub(Forge):
                 response = self._send("POST", address, content, deadline.read_timeout, "application/octet-stream")
             try:
                 self._parse_response(response, failure, "contents: write")
-            except Rejected as error:  # it may have arrived all the same
+            except RequestRejected as error:  # it may have arrived all the same
                 if path.name not in self.files(page, package, version):
                     raise
                 raise retries.TransientError("forge-rejected", error.message) from error
@@ -187,17 +186,17 @@ class GitHub(Forge):
         retries.retry(send, deadline)
 
     def delete_release(self, page: ReleasePage) -> None:
-        """Delete a draft."""
+        """Delete a draft by its id."""
         failure = f"cannot delete draft {page.id}"
         self.request("DELETE", f"/releases/{page.id}", failure, "contents: write", may_be_missing=True)
 
     def delete_file(self, file: ReleaseFile) -> None:
-        """Delete a file."""
+        """Delete a file by its URL."""
         path = file.url.removeprefix(f"{self.location.api}/{self._repository_path}")
         self.request("DELETE", path, f"cannot delete {file.name}", "contents: write", may_be_missing=True)
 
     def generated_notes(self, tag: str, previous: str, version: Version) -> str:
-        """Have notes generated; without the previous tag GitHub would compare with any release."""
+        """Have notes generated; the previous tag is named, or else GitHub would compare with any release."""
         del version
         failure = f"cannot generate notes for {tag}"
         values = {"tag_name": tag, "previous_tag_name": previous}
@@ -207,7 +206,7 @@ class GitHub(Forge):
     def _write_release(self, method: str, path: str, failure: str, values: Mapping[str, Any]) -> Any:
         try:
             return self.request(method, path, failure, "contents: write", body=values)
-        except Rejected as error:
+        except RequestRejected as error:
             if "immutable" not in error.message:
                 raise
             # GitHub keeps such a tag taken even if the release and the tag were deleted.

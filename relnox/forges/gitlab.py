@@ -11,7 +11,7 @@ from urllib.parse import quote
 from packaging.version import Version
 
 from relnox.errors import Blocked
-from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, Rejected, ReleaseFile, ReleasePage
+from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, ReleaseFile, ReleasePage, RequestRejected
 from relnox.system import retries
 
 _DEVELOPER = 30
@@ -53,7 +53,7 @@ class GitLab(Forge):
         return self._get_briefly("/pipelines", failure, "api", _parse_pipelines, sha=commit, per_page="100")
 
     def environment(self, name: str) -> Environment | None:
-        """Return a protected environment; the API has it on paid plans only, and says the same without any."""
+        """Return an environment if it is protected; GitLab answers on paid plans only."""
         failure = f"cannot read whether environment {name} is protected (GitLab says it on paid plans only)"
         path = f"/protected_environments/{quote(name, safe='')}"
         has_reviewers = self._get_briefly(path, failure, "api", _has_approval_rules)
@@ -97,10 +97,10 @@ class GitLab(Forge):
 
     # --- releases
 
-    def check_may_release(self, tag: str, commit: str) -> None:
-        """Read the role of the token's user, if that is stated; the token of a job may write, and cannot ask."""
+    def check_release_permission(self, tag: str, commit: str) -> None:
+        """Check the role of the token's user, if GitLab states it; the token of a job always may."""
         del tag, commit
-        self.check_token()
+        self.require_token()
         if self._has_job_token:
             return
         failure = f"cannot write releases of {self.location.path}"
@@ -123,14 +123,14 @@ class GitLab(Forge):
     def create_release(
         self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
     ) -> tuple[ReleasePage, ...]:
-        """Create a release with its links in one request; one that exists already stays as it is."""
+        """Create a release with its links in one request; an existing one is returned unchanged."""
         del prerelease
         links = [self._file_link(file) for file in files]
         values = {"tag_name": tag, "name": title, "description": body, "assets": {"links": links}}
         failure = f"cannot create a release of {tag}"
         try:
             document = self.request("POST", "/releases", failure, "contents: write", body=values)
-        except Rejected:
+        except RequestRejected:
             if pages := self.releases(tag):
                 return pages
             raise
@@ -148,7 +148,7 @@ class GitLab(Forge):
                 self.request(
                     "POST", f"{path}/assets/links", failure, "contents: write", body=self._file_link(file)
                 )
-            except Rejected:  # it may have been added all the same
+            except RequestRejected:  # it may have been added all the same
                 if file.name not in self.releases(page.tag)[0].links:
                     raise
 
@@ -156,10 +156,10 @@ class GitLab(Forge):
         """Do nothing: GitLab has neither drafts nor flags."""
 
     def latest_release(self) -> str | None:
-        """Return None: on GitLab the latest release is that of the latest date, and cannot be chosen."""
+        """Return None: on GitLab the release with the latest date is the latest one, which cannot be chosen."""
 
     def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
-        """List the files of the generic package, of which the newest of a name counts."""
+        """List the files of the generic package; the newest one of each name."""
         del page
         failure = f"cannot list the files of the generic package {package} {version}"
         version = _package_version(version)
@@ -174,9 +174,9 @@ class GitLab(Forge):
         return files
 
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
-        """Upload a file to the generic package, which keeps a second one of the same name as a newer one."""
+        """Upload a file to the generic package; it becomes the newest one of its name."""
         del page
-        self.check_token()
+        self.require_token()
         address, deadline = self._file_url(package, version, path.name), retries.Deadline()
 
         def send() -> None:
@@ -190,7 +190,7 @@ class GitLab(Forge):
         """Do nothing: there are no drafts."""
 
     def delete_file(self, file: ReleaseFile) -> None:
-        """Do nothing: a newer file of the same name takes the place of this one."""
+        """Do nothing: a newer file of the same name replaces this one."""
 
     def generated_notes(self, tag: str, previous: str, version: Version) -> str:
         """Have notes generated from the commits with a trailer `Changelog:`."""
@@ -211,17 +211,17 @@ class GitLab(Forge):
 
 
 def _package_version(version: str) -> str:
-    """Return the version of a generic package, which has no `!` of an epoch."""
+    """Return the version for a generic package, where the `!` of an epoch is not allowed."""
     return re.sub(r"[^\w.+-]", "-", version)
 
 
 def _package_ids(packages: Any, name: str, version: str) -> list[int]:
-    """Return the numbers of the packages of exactly this name; the forge looks for a part of it."""
+    """Return the ids of the packages with exactly this name and version: GitLab also lists similar names."""
     return [int(item["id"]) for item in packages if (item["name"], item["version"]) == (name, version)]
 
 
 def _parse_access_levels(document: Any) -> list[int]:
-    """Return the levels of a user; none for administrators, and for members of a group that was invited."""
+    """Return the access levels of a user; none for administrators and members of an invited group."""
     permissions = document["permissions"]
     levels = (permissions["project_access"], permissions["group_access"])
     return [int(access["access_level"]) for access in levels if access]

@@ -26,7 +26,7 @@ _OTHER_URL = "give it the URL of its server: git remote set-url REMOTE URL"
 _TOKENS = {"github": ("GH_TOKEN", "GITHUB_TOKEN"), "gitlab": ("GITLAB_TOKEN", "CI_JOB_TOKEN")}
 
 
-class Location(Record, kw_only=True):
+class RepositoryLocation(Record, kw_only=True):
     """The location of a repository on a forge.
 
     Attributes:
@@ -47,7 +47,7 @@ class Location(Record, kw_only=True):
     accepted_variables: tuple[str, ...]
 
 
-def repository_location(remote_url: str, environment: Mapping[str, str]) -> Location:
+def repository_location(remote_url: str, environment: Mapping[str, str]) -> RepositoryLocation:
     """Return the location of the repository that the URL of a git remote refers to.
 
     A token is sent only to the servers that it is for: `CI_JOB_TOKEN` to the server of the CI job; `GH_TOKEN`,
@@ -62,7 +62,7 @@ def repository_location(remote_url: str, environment: Mapping[str, str]) -> Loca
         _server_of_url(environment.get("GITHUB_SERVER_URL")),
         _server_of_url(environment.get("CI_SERVER_URL")),
     )
-    forge = _kind_of_forge(host, environment.get("RELNOX_FORGE", ""), own_server)
+    forge = _detect_forge_kind(host, environment.get("RELNOX_FORGE", ""), own_server)
     is_own = host == own_server[forge == "gitlab"]
     variable = "GITHUB_API_URL" if forge == "github" else "CI_API_V4_URL"
     origin = server = f"{'http' if scheme == 'http' else 'https'}://{host}"
@@ -77,7 +77,7 @@ def repository_location(remote_url: str, environment: Mapping[str, str]) -> Loca
     public = host in ("github.com", "gitlab.com") or host.endswith(".ghe.com")
     tokens = [name for name in _TOKENS[forge] if is_own or (public and name != "CI_JOB_TOKEN")]
     token_variables = ("RELNOX_FORGE_TOKEN", *tokens)
-    return Location(
+    return RepositoryLocation(
         kind=forge,
         host=host,
         path=path,
@@ -116,8 +116,8 @@ def _parse_remote_url(remote_url: str) -> tuple[str, str, str]:
     return scheme, _SSH_HOSTS.get(hostname, hostname), path
 
 
-def _kind_of_forge(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
-    """Return the kind of forge on a host: the value of `RELNOX_FORGE`, or else what the host tells.
+def _detect_forge_kind(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
+    """Return the kind of forge on a host: the value of `RELNOX_FORGE` (`setting`), or else detected from the host.
 
     `own_servers` are the hosts of the CI job's GitHub and GitLab servers, empty outside of such a job.
 

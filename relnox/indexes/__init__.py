@@ -15,7 +15,7 @@ from relnox.indexes.credentials import TOKEN_USER, Credentials
 from relnox.indexes.embedded import EmbeddedIndex
 from relnox.indexes.index import Index
 from relnox.indexes.targets import EMBEDDED, Target
-from relnox.indexes.trusted_publishing import Identity
+from relnox.indexes.trusted_publishing import JobIdentity
 from relnox.system import http
 from relnox.system.secrets import Secret
 
@@ -49,21 +49,21 @@ class Indexes:
         """
         with self._opening:
             if name not in self._indexes:
-                self._indexes[name] = self._start_embedded() if name == EMBEDDED else self._open_index(name)
+                self._indexes[name] = self._start_embedded_index() if name == EMBEDDED else self._open_index(name)
             return self._indexes[name]
 
     @cached_property
-    def trusted(self) -> Index:
+    def trusted_index(self) -> Index:
         """The index from which third-party requirements are installed."""
         return Index(Target("trusted-index", "", targets.trusted_simple_url(self._config)), {})
 
     @cached_property
-    def embedded(self) -> EmbeddedIndex:
+    def embedded_index(self) -> EmbeddedIndex:
         """The embedded index; it is not running until it is looked up by its name."""
         return EmbeddedIndex(self._directory, upload_token=self._upload_token)
 
-    def signing_identity(self) -> Identity | str:
-        """Return the identity of the CI job for the signing service, or the reason why there is none."""
+    def signing_identity(self) -> JobIdentity | str:
+        """Return an identity token of the CI job for the signing service, or the reason why there is none."""
         return trusted_publishing.request_identity(trusted_publishing.SIGNING_AUDIENCE, self._environment)
 
     def _open_index(self, name: str) -> Index:
@@ -78,7 +78,7 @@ class Indexes:
                 http.authenticate_reads(target.simple_url, login)
         return Index(target, self._environment)
 
-    def _start_embedded(self) -> Index:
-        running = self._open.enter_context(self.embedded)
+    def _start_embedded_index(self) -> Index:
+        running = self._open.enter_context(self.embedded_index)
         own = Credentials(TOKEN_USER, Secret(self._upload_token), "the embedded index")
         return Index(Target(EMBEDDED, running.upload_url, running.simple_url), self._environment, own)

@@ -15,7 +15,7 @@ from relnox.core import fixes
 from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import Publisher
 from relnox.errors import Conflict, Failed, Problem
-from relnox.indexes.trusted_publishing import Identity
+from relnox.indexes.trusted_publishing import JobIdentity
 from relnox.system import http, retries
 from relnox.system.secrets import mask_to_one_line
 
@@ -37,21 +37,21 @@ class InvalidAttestation(Conflict):
     """The error for an attestation or provenance that is not valid for a file."""
 
 
-def is_installed() -> bool:
+def is_attest_installed() -> bool:
     """Return whether the extra `attest` is installed."""
     return find_spec("pypi_attestations") is not None
 
 
 def sign_files(
-    files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]
+    files: Sequence[Distribution], identity: JobIdentity, store: Callable[[Distribution, bytes], None]
 ) -> None:
-    """Sign files with the identity of the CI job for the signing service, without retries.
+    """Sign files with an identity token of the CI job, without retries.
 
     `store` is called with each file and the content of its attestation, in another thread.
 
     Raises:
         TransientError: A retry may succeed; what was stored need not be signed again.
-        Failed: The signing service rejected the identity.
+        Failed: The signing service rejected the token.
     """
     from sigstore.oidc import IdentityError
 
@@ -86,7 +86,7 @@ def sign_files(
 
 
 def _sign_with_sigstore(
-    files: Sequence[Distribution], identity: Identity, store: Callable[[Distribution, bytes], None]
+    files: Sequence[Distribution], identity: JobIdentity, store: Callable[[Distribution, bytes], None]
 ) -> None:
     from pypi_attestations import Attestation
     from sigstore.models import ClientTrustConfig
@@ -121,7 +121,7 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
 
 
 def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
-    """Verify offline that the provenance of a file (PEP 740, as JSON) is by the publishers in it; describe them.
+    """Verify offline that a file was signed by the publishers in its provenance (PEP 740, as JSON); describe them.
 
     Raises:
         InvalidAttestation: The provenance is not valid, or not for this file.
@@ -146,7 +146,7 @@ def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
 
 
 def _call_verifier(verify: Callable[[], None], what: str) -> None:
-    """Call a function of pypi-attestations, and convert its errors."""
+    """Call a function of pypi-attestations; any error becomes `InvalidAttestation`, with `what` in its message."""
     from pydantic import ValidationError  # of an extra, as above
 
     try:
@@ -171,7 +171,7 @@ def _to_subject(file: Distribution) -> Any:
 
 
 def _response_of_error(error: Exception) -> Response | None:
-    """Return the response that an error or its cause is about, if any."""
+    """Return the response that an error or its cause is about, or None."""
     errors = (error, error.__cause__, error.__context__)
     responses = (getattr(cause, "response", None) for cause in errors)
     return next((response for response in responses if response is not None), None)

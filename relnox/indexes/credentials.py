@@ -62,7 +62,7 @@ class Credentials(Record):
 
 
 class Login(HTTPBasicAuth):
-    """The `auth` of a request; its secret is masked in output as long as it exists."""
+    """The login of requests (`auth`); its secret is masked in output as long as this object exists."""
 
     def __init__(self, user: str, secret: Secret) -> None:
         # The bytes of environment variables that are not UTF-8 are sent as they are (PEP 383).
@@ -97,8 +97,14 @@ def find_credentials(target: Target, environment: Mapping[str, str], *, is_chose
             fix=f"use an https:// URL for `upload` in [tool.relnox.indexes.{target.name}]",
         )
     reasons: list[str] = []
-    from_twine_variables = partial(_from_twine_variables, is_chosen=is_chosen)
-    for search in (_from_token_variables, from_twine_variables, _from_pypirc, _from_identity, _from_keyring):
+    from_twine_variables = partial(_find_in_twine_variables, is_chosen=is_chosen)
+    for search in (
+        _find_in_token_variables,
+        from_twine_variables,
+        _find_in_pypirc,
+        _find_trusted_publishing,
+        _find_in_keyring,
+    ):
         result = search(target, environment)
         if isinstance(result, Credentials):
             return result
@@ -110,7 +116,7 @@ def find_credentials(target: Target, environment: Mapping[str, str], *, is_chose
     )
 
 
-def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+def _find_in_token_variables(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     """Return the credentials in the index's token variables, or the reason why there are none."""
     for name in token_variables(target.name):
         if token := environment.get(name, "").strip():
@@ -118,7 +124,9 @@ def _from_token_variables(target: Target, environment: Mapping[str, str]) -> Cre
     return f"{' and '.join(token_variables(target.name))}: not set"
 
 
-def _from_twine_variables(target: Target, environment: Mapping[str, str], *, is_chosen: bool) -> Credentials | str:
+def _find_in_twine_variables(
+    target: Target, environment: Mapping[str, str], *, is_chosen: bool
+) -> Credentials | str:
     """Return the credentials in twine's variables, or the reason why there are none for this index."""
     if not (password := environment.get("TWINE_PASSWORD")):
         return "TWINE_PASSWORD: not set"
@@ -132,7 +140,7 @@ def _from_twine_variables(target: Target, environment: Mapping[str, str], *, is_
     return Credentials(user, Secret(password), "TWINE_PASSWORD")
 
 
-def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+def _find_in_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     """Return the credentials in the user's `.pypirc`, or the reason why there are none."""
     path, sections = _read_pypirc(environment)
     if target.name not in sections:
@@ -155,10 +163,7 @@ def _from_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials 
 
 
 def _read_pypirc(environment: Mapping[str, str]) -> tuple[str, configparser.RawConfigParser]:
-    """Return the path and the sections of the user's `.pypirc`.
-
-    Sections that `index-servers` does not list count as well, unlike in twine.
-    """
+    """Return the path and the sections of the user's `.pypirc`, with those that `index-servers` does not list."""
     path = environment.get("TWINE_CONFIG_FILE") or "~/.pypirc"
     parser = configparser.RawConfigParser()
     try:
@@ -187,7 +192,7 @@ def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked
     )
 
 
-def _from_identity(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+def _find_trusted_publishing(target: Target, environment: Mapping[str, str]) -> Credentials | str:
     """Return credentials for Trusted Publishing, or the reason why it cannot be used."""
     provider = trusted_publishing.token_provider(target, environment)
     if isinstance(provider, str):
@@ -196,8 +201,8 @@ def _from_identity(target: Target, environment: Mapping[str, str]) -> Credential
     return Credentials(TOKEN_USER, provider.token, origin, uses_oidc=True)
 
 
-def _from_keyring(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    """Return the credentials that twine would get from the keyring, or the reason why there are none."""
+def _find_in_keyring(target: Target, environment: Mapping[str, str]) -> Credentials | str:
+    """Return the credentials that twine would find in the keyring, or the reason why there are none."""
     _, sections = _read_pypirc(environment)
     own_user = sections.get(target.name, "username", fallback="")
     user = environment.get("TWINE_USERNAME") or own_user

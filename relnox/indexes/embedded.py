@@ -57,7 +57,7 @@ class EmbeddedIndex:
     """
 
     def __init__(self, directory: Path, *, upload_token: str | None = None) -> None:
-        self.store = Store(directory)
+        self.store = FileStore(directory)
         self.upload_token = upload_token
         self._server: _Server | None = None
 
@@ -106,7 +106,7 @@ class StoredFile(NamedTuple):
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
-class Store:
+class FileStore:
     """The files of an embedded index; its directory is created if missing.
 
     Raises:
@@ -143,7 +143,7 @@ class Store:
         return StoredFile(filename, project, version, path) if path.is_file() else None
 
     def add(self, filename: str, content: bytes) -> bool:
-        """Add a file; return whether it is new, and not the file that the store already has.
+        """Add a file; return False if the store already has it, with the same content.
 
         Raises:
             Conflict: The store has a different file with this name.
@@ -169,32 +169,38 @@ class Store:
         return True
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
-        """Return whether every stored file is one of these (SHA-256 in hex, by name)."""
+        """Return whether every stored file is one of these, given as SHA-256 (hex) by name."""
         return all(files.get(file.filename) == file.sha256 for file in self.files())
 
     def clear(self) -> None:
-        """Delete all files, and what killed uploads left."""
+        """Delete all files, and incomplete uploads of killed processes."""
         for upload in (*self._files.iterdir(), *self._incoming.iterdir()):
             shutil.rmtree(upload, ignore_errors=True)
 
 
 def _parse_filename(filename: str) -> tuple[str, Version]:
-    """Return the normalized project name and the version in the name of a wheel or sdist."""
+    """Return the normalized project name and the version of a wheel or sdist; raise `Blocked` for other names."""
     try:
         if not _FILENAME.fullmatch(filename):
             raise ValueError("only letters, digits and . _ + ! - are allowed")  # noqa: TRY301 - as for other names
         parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
         project, version, *_ = parse(filename)
     except ValueError as error:
-        raise _rejection(f"{filename!a} is not the name of a wheel or a source distribution: {error}") from error
+        raise _rejected_upload_error(
+            f"{filename!a} is not the name of a wheel or a source distribution: {error}"
+        ) from error
     return project, version
 
 
 # --- uploads
 
 
-def parse_form(boundary: str | None, body: bytes) -> tuple[str, bytes]:
-    """Return the name and the content of the file in the form of an upload (RFC 7578)."""
+def parse_uploaded_file(boundary: str | None, body: bytes) -> tuple[str, bytes]:
+    """Return the name and the content of the only file in the form of an upload (RFC 7578).
+
+    Raises:
+        Blocked: The form has no file, or several.
+    """
     files: list[tuple[str, bytes]] = []
     for part in b"\r\n".join((b"", body)).split(f"\r\n--{boundary}".encode())[1:-1]:
         head, _, value = part.partition(b"\r\n\r\n")
@@ -203,12 +209,12 @@ def parse_form(boundary: str | None, body: bytes) -> tuple[str, bytes]:
         if disposition.get_param("name", header="content-disposition") == "content" and filename is not None:
             files.append((filename, value))
     if len(files) != 1:
-        raise _rejection(f"the form has {len(files)} files in the field `content`")
+        raise _rejected_upload_error(f"the form has {len(files)} files in the field `content`")
     return files[0]
 
 
-def _rejection(message: str) -> Blocked:
-    """Return the error for an upload; its message is the response."""
+def _rejected_upload_error(message: str) -> Blocked:
+    """Return the error for a rejected upload, whose message becomes the response."""
     return Blocked("upload-rejected", message)
 
 
@@ -226,14 +232,14 @@ def _text_response(status: int, text: str) -> _Response:
 
 
 class _Server(ThreadingHTTPServer):
-    """The server of an index, which handles each connection in a thread."""
+    """The server of an embedded index, which handles each connection in a thread."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, index: EmbeddedIndex) -> None:
         self.index = index
-        super().__init__((_LOOPBACK, 0), Handler)
+        super().__init__((_LOOPBACK, 0), RequestHandler)
 
     def server_bind(self) -> None:
         """Bind the socket without looking up the host name, which `HTTPServer` would do."""
@@ -245,8 +251,8 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
-class Handler(BaseHTTPRequestHandler):
-    """A handler of one request."""
+class RequestHandler(BaseHTTPRequestHandler):
+    """A handler of the requests to an embedded index."""
 
     server: _Server
 
@@ -265,7 +271,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(_text_response(411, "uploads need a Content-Length"))
         # Read before any answer: closing a connection with unread bytes resets it, and loses the response.
         elif len(body := self.rfile.read(int(length))) == int(length):
-            self._send(self.receive(body))
+            self._send(self.receive_upload(body))
 
     def _respond(self, path: str) -> _Response:
         store = self.server.index.store
@@ -281,15 +287,15 @@ class Handler(BaseHTTPRequestHandler):
                 pass
         return _text_response(404, f"the embedded index does not have {path}")
 
-    def receive(self, body: bytes) -> _Response:
-        """Check and store an upload, and return the response."""
+    def receive_upload(self, body: bytes) -> _Response:
+        """Check the password, then check and store the file of an upload; return the response."""
         index = self.server.index
         if index.upload_token is not None and not compare_digest(self._password(), index.upload_token.encode()):
             return _text_response(403, "only the run that started the embedded index may upload to it")
         if self.path != "/legacy/":
             return _text_response(404, f"uploads go to /legacy/, not to {self.path}")
         try:
-            filename, content = parse_form(self.headers.get_boundary(), body)
+            filename, content = parse_uploaded_file(self.headers.get_boundary(), body)
             _parse_filename(filename)
             is_new = index.store.add(filename, content)
         except Problem as error:
@@ -299,7 +305,7 @@ class Handler(BaseHTTPRequestHandler):
         return _text_response(200, f"{filename} {'is stored' if is_new else 'exists with the same content'}")
 
     def _password(self) -> bytes:
-        """Return the password of a request (RFC 7617), or an empty one."""
+        """Return the password in the headers (RFC 7617); empty if there is none."""
         try:
             login = base64.b64decode(self.headers.get("Authorization", "").partition(" ")[2], validate=True)
         except ValueError:
@@ -316,11 +322,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
-        """Do nothing, so that requests are not logged."""
+        """Print nothing: requests are not logged."""
 
 
 def _project_page(project: str, files: list[StoredFile]) -> dict[str, object]:
-    """Return the page of a project (PEP 691, PEP 700)."""
+    """Return the JSON page of a project in the simple API (PEP 691, PEP 700)."""
     versions = [str(version) for version in sorted({file.version for file in files})]
     entries = [
         {

@@ -45,7 +45,7 @@ class ServedContent(NamedTuple):
 
     Attributes:
         observation: `MATCH`, `MISMATCH`, or `ABSENT` if the index does not serve the file.
-        detail: What differs, for messages.
+        detail: What differs, for messages; empty if nothing does.
     """
 
     observation: FileCheck
@@ -53,7 +53,7 @@ class ServedContent(NamedTuple):
 
 
 class Index(Target):
-    """A package index.
+    """A package index with its listings, files and credentials.
 
     Args:
         environment: The environment variables, which may contain credentials.
@@ -80,9 +80,7 @@ class Index(Target):
     # --- listings
 
     def fetch_listing(self, project: str, deadline: Deadline | None = None) -> Listing:
-        """Request the listing of a project by its normalized name, and cache it.
-
-        It is empty if the index does not have the project.
+        """Request and cache the listing of a project (by its normalized name); empty if there is no such project.
 
         Raises:
             TryLater: The index does not respond.
@@ -94,7 +92,7 @@ class Index(Target):
         return listing
 
     def fetch_listings(self, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
-        """Request the listings of many projects concurrently, each for at most `seconds`, for `cached_listing`."""
+        """Fill the cache with the listings of many projects concurrently, each requested for at most `seconds`."""
         call_concurrently(lambda project: self.fetch_listing(project, Deadline(seconds)), projects)
 
     def cached_listing(self, project: str) -> Listing:
@@ -102,7 +100,7 @@ class Index(Target):
         return self._listings[project][1] if project in self._listings else self.fetch_listing(project)
 
     def forget_listings(self) -> None:
-        """Forget all cached listings."""
+        """Drop all cached listings, so that the next use requests them again."""
         self._listings.clear()
 
     def hashes(
@@ -157,7 +155,7 @@ class Index(Target):
             )
         return sha256
 
-    def compare_served(self, built_file: Distribution, deadline: Deadline | None = None) -> ServedContent:
+    def compare_download(self, built_file: Distribution, deadline: Deadline | None = None) -> ServedContent:
         """Download a listed file without storing it, and compare its hash with that of the built file.
 
         Raises:
@@ -214,7 +212,7 @@ class Index(Target):
             return self._credentials
 
     def ignored_variable_warnings(self) -> Iterator[str]:
-        """Yield a warning for each environment variable that sets another index for another upload tool."""
+        """Yield a warning for each environment variable of other upload tools that names another index."""
         for name in _VARIABLES_OF_OTHER_TOOLS if self.name != EMBEDDED else ():
             if (value := self._environment.get(name)) and not self.is_meant_by(value):
                 yield (

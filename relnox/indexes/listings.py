@@ -31,7 +31,7 @@ class IndexFile:
     """A file in a listing.
 
     Attributes:
-        sha256: The hex digest.
+        sha256: The hex digest, or None if the listing has none.
         upload_time: The time of the upload in UTC (PEP 700).
         size: The size in bytes (PEP 700).
         requires_python: The Pythons that it supports, as a version specifier, which may be invalid; empty for all.
@@ -89,7 +89,7 @@ class Listing(dict[str, IndexFile]):
 
     @property
     def size(self) -> int:
-        """The bytes of all files together, as far as the index states their sizes."""
+        """The bytes of all files together, except files without a stated size."""
         return sum(file.size or 0 for file in self.values())
 
     def newest_release(self, below: Version | None = None) -> Version | None:
@@ -220,7 +220,7 @@ def _absolute_url(page: str, url: str) -> str:
 
 
 def _require_text(value: object) -> str:
-    """Check that a value is a string, and return it."""
+    """Return a value that must be a string."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value

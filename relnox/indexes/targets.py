@@ -37,7 +37,7 @@ class UnknownIndex(Blocked):
 
 
 class Target:
-    """The addresses of an index.
+    """A package index by its name, addresses and rules.
 
     Attributes:
         name: The name of the index in settings and options.
@@ -70,33 +70,33 @@ class Target:
                 return name
         return None
 
-    def page(self, package: str, version: Version) -> str:
+    def release_page_url(self, package: str, version: Version) -> str:
         """Return the address at which people see a release; empty for the embedded index, which runs on demand."""
         if self.name == EMBEDDED:
             return ""
         path = f"../project/{package}/{version}/" if self.public_name is not None else f"{package}/"
         return urljoin(self.simple_url, path)
 
-    def yank_page(self, package: str, version: Version) -> str:
-        """Return the address at which an owner yanks a release; empty if it is not known."""
+    def yank_page_url(self, package: str, version: Version) -> str:
+        """Return the URL of the page on which an owner yanks a release; empty if it is not known."""
         path = f"../manage/project/{package}/release/{version}/"
         return urljoin(self.simple_url, path) if self.public_name is not None else ""
 
     def rebuild_command(self, package: str, version: str) -> str:
-        """Return the commands that build a package as another version, for a fix."""
+        """Return commands for a fix, which build a package as another version."""
         selected = () if self.in_lockstep else ("--package", package)
         bump = fixes.task_command("bump", "--to", version, *selected, "--commit", "--tag")
         return f"{bump}, then: {fixes.task_command('build-all')}"
 
     def is_meant_by(self, value: str) -> bool:
-        """Return whether a URL or name in another tool's settings refers to this index."""
+        """Return whether a URL or name in the settings of another tool refers to this index."""
         return host_and_port(value) == host_and_port(self.upload_url) if "://" in value else value == self.name
 
 
 def find_target(name: str, config: Config) -> Target:
     """Return an index by name, except for the embedded index.
 
-    An index with the upload host of a production index is one, too, under any name; PyPI always is.
+    An index with the upload host of a production index is a production index, too; so is PyPI under any name.
 
     Raises:
         UnknownIndex: There is no such index.
@@ -215,7 +215,7 @@ def _host_of_url(url: str) -> str:
 
 
 def _check_index_url(url: str, key: str) -> None:
-    """Check the URL in a setting, which must not contain a user name or a password: it is in version control."""
+    """Raise `Blocked` if the URL in a setting is invalid, or has a login: the setting is in version control."""
     problem = url_problem(url)
     if problem == URL_WITH_LOGIN:
         raise Blocked(

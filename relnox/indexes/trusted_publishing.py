@@ -92,10 +92,10 @@ _RULES = (
 )
 
 
-class Identity:
-    """An identity token (a JSON Web Token, RFC 7519) and those of its claims that are strings.
+class JobIdentity:
+    """An identity token of a CI job (a JSON Web Token, RFC 7519) and those of its claims that are strings.
 
-    The signature of the token is checked only by the index.
+    Only the index checks the signature of the token.
     """
 
     def __init__(self, token: Secret) -> None:
@@ -115,7 +115,7 @@ class Identity:
         return next((self.claims[name] for name in names if name in self.claims), "")
 
 
-def request_identity(audience: str, environment: Mapping[str, str]) -> Identity | str:
+def request_identity(audience: str, environment: Mapping[str, str]) -> JobIdentity | str:
     """Request an identity token for this CI job; return the reason if there is none.
 
     Raises:
@@ -136,7 +136,7 @@ def request_identity(audience: str, environment: Mapping[str, str]) -> Identity 
         raise retries.TransientError(
             "identity-missing", f"{ci_provider} could not issue an identity token ({type(error).__name__})"
         ) from None
-    return Identity(Secret(token)) if token else none
+    return JobIdentity(Secret(token)) if token else none
 
 
 def _detect_ci_provider(environment: Mapping[str, str]) -> str | None:
@@ -152,7 +152,7 @@ def _detect_ci_provider(environment: Mapping[str, str]) -> str | None:
 
 
 def _permission_hint(ci_provider: str, audience: str) -> str:
-    """Return a hint about what a CI job needs to get an identity token."""
+    """Return a hint for messages: what a CI job needs to get an identity token."""
     if ci_provider == _GITHUB:
         return "the job needs permissions: id-token: write (pull requests from forks never have it)"
     if ci_provider == _GITLAB:
@@ -168,7 +168,9 @@ class TokenProvider:
     projects; it is valid for every project that has this publisher.
     """
 
-    def __init__(self, target: Target, audience: str, environment: Mapping[str, str], identity: Identity) -> None:
+    def __init__(
+        self, target: Target, audience: str, environment: Mapping[str, str], identity: JobIdentity
+    ) -> None:
         self._target = target
         self._audience = audience
         self._environment = environment
@@ -206,7 +208,7 @@ class TokenProvider:
 
     def _request_upload_token(self, project: str) -> tuple[Secret, float]:
         """Exchange an identity token for an upload token; return it with its expiry by the monotonic clock."""
-        identity: Identity | str = self.identity
+        identity: JobIdentity | str = self.identity
         if self._renewable:
             identity = request_identity(self._audience, self._environment)
         if isinstance(identity, str):  # the job had one before

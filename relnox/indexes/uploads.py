@@ -36,7 +36,7 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class FileExists(Failed):
-    """The error if an index already has a file with this name; its listing shows if the content is the same."""
+    """The error of an upload whose file name the index already has; the listing shows with which content."""
 
 
 _NOT_STORED = range(300, 500)
@@ -327,9 +327,9 @@ def different_file_hint(file: Distribution, index: Target) -> str:
 
 
 def used_version_hint(package: str, version: Version, index: Target) -> str:
-    """Return the fix for a version that takes no more files, or other ones than were built: its next versions.
+    """Return the fix for a version that takes no more files, or has other ones than were built: a new version.
 
-    What is public of it can be yanked (PEP 592). The embedded index can be emptied instead.
+    It also says how to yank what is public (PEP 592), or to empty the embedded index.
     """
     if index.name == EMBEDDED:
         clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")
@@ -339,7 +339,7 @@ def used_version_hint(package: str, version: Version, index: Target) -> str:
     ways = [f"publish all files again as {post}: {index.rebuild_command(package, post)}", f"or {following}"]
     if version.is_devrelease:  # which has no post releases
         ways = [following]
-    yank = index.yank_page(package, version)
+    yank = index.yank_page_url(package, version)
     where = f": {yank}" if yank else f" on {index.name}"
     return "; ".join([*ways, f"if what is public is broken, yank {package} {version}{where}"])
 

@@ -209,7 +209,7 @@ class Download(_FetchStep):
             return tuple(self._download_file(run, file, directory, deadline) for file in self.files)
 
         archives = retries.retry(download, deadline, on=TryLater)
-        publishers = self._verify_provenance(run, deadline) if attestations.is_installed() else ()
+        publishers = self._verify_provenance(run, deadline) if attestations.is_attest_installed() else ()
         return ReleaseFiles(package=self.package, archives=archives, publishers=publishers)
 
     def _verify_provenance(self, run: Run, deadline: Deadline) -> tuple[str, ...]:

@@ -139,9 +139,9 @@ class Publication(SharedService):
             fix="contact the index operator, and rerun the command when the quarantine has ended",
         )
 
-    def compare_served(self, index: str, built_file: Distribution, deadline: Deadline) -> ServedContent:
+    def compare_download(self, index: str, built_file: Distribution, deadline: Deadline) -> ServedContent:
         """Download a listed file, compare its hash with that of the built file, and record the result."""
-        comparison = self._run.indexes[index].compare_served(built_file, deadline)
+        comparison = self._run.indexes[index].compare_download(built_file, deadline)
         self.update_file(index, built_file.filename, download=comparison.observation)
         return comparison
 
@@ -166,7 +166,7 @@ class Publication(SharedService):
                 names = self.check_listing(key[0], files[key], deadline=deadline)
                 for file in files[key]:
                     if not briefly and file.filename in names:
-                        self.compare_served(key[0], file, deadline)
+                        self.compare_download(key[0], file, deadline)
 
         with suppress(TimeoutError):
             call_concurrently(check_package, files, seconds=seconds)
@@ -297,7 +297,7 @@ class AwaitIndex(Step, key="await {self.package}"):
         def compare(file: Distribution) -> None:
             checks[file.filename] = ServedContent(FileCheck.ABSENT, "listed, but its download had no response")
             checks[file.filename] = (
-                publication.compare_served(self.index, file, deadline)
+                publication.compare_download(self.index, file, deadline)
                 if self.download
                 else ServedContent(FileCheck.MATCH, "")
             )
@@ -355,8 +355,8 @@ class ClearIndex(Step, key="clear index", title="remove all content of index {se
     def reason_to_skip(self, run: Run) -> str | None:
         """Return a reason if the index has only files of this release, else None."""
         files = {file.filename: file.sha256 for file in self.files}
-        return "the index has no other files" if run.indexes.embedded.store.holds_only(files) else None
+        return "the index has no other files" if run.indexes.embedded_index.store.holds_only(files) else None
 
     def apply(self, run: Run) -> None:
-        run.indexes.embedded.store.clear()
+        run.indexes.embedded_index.store.clear()
         run.indexes[self.index].forget_listings()

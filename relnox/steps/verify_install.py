@@ -180,7 +180,7 @@ class _Installation:
         completed = installer.install(
             self._environment,
             requirements,
-            index_url=self._run.indexes.trusted.simple_url,
+            index_url=self._run.indexes.trusted_index.simple_url,
             on_line=self._run.line_callback(self._step),
         )
         action = f"{self._release} on Python {self.interpreter.version}"

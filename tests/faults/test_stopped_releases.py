@@ -12,7 +12,7 @@ from stops import count_stops, stopped
 
 from relnox.commands.options import RELEASE_STAGES
 from relnox.commands.shared.releases import read_manifest
-from relnox.indexes.embedded import Store
+from relnox.indexes.embedded import FileStore
 from relnox.source.git import find_repository
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def assert_released(root: Path, shape: Shape) -> None:
     assert manifest.commit == head
     checkout = find_repository(root)
     assert checkout is not None
-    public = {file.filename: file.sha256 for file in Store(checkout.private_directory() / "index").files()}
+    public = {file.filename: file.sha256 for file in FileStore(checkout.private_directory() / "index").files()}
     assert public == {file.filename: file.sha256 for file in manifest.distributions}
     assert len(public) == 2 * len(manifest.packages)
 

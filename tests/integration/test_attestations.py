@@ -23,7 +23,7 @@ from relnox.core.release.manifest import Distribution
 from relnox.core.release.publication import ATTESTATION_SUFFIX, Publisher
 from relnox.indexes import attestations
 from relnox.indexes.attestations import InvalidAttestation
-from relnox.indexes.trusted_publishing import Identity
+from relnox.indexes.trusted_publishing import JobIdentity
 from relnox.system.files import replace_file
 from relnox.system.secrets import Secret
 
@@ -203,7 +203,7 @@ def test_off_is_off(
     if reason.startswith("--"):
         monkeypatch.setenv("RELNOX_ATTESTATIONS", "off")
     else:
-        monkeypatch.setattr(attestations, "is_installed", lambda: False)
+        monkeypatch.setattr(attestations, "is_attest_installed", lambda: False)
     ran = publish(tmp_path / "work", index, "--verbose", code=0)
     assert f"attestations: off ({reason}" in ran.text
     assert (signed(tmp_path), job.asked, provenance(index, "core")) == ([], [], {})
@@ -305,8 +305,8 @@ def a_file(tmp_path: Path, content: bytes = b"content", name: str = "demo-1.0.ta
     return described(path)
 
 
-def signing_identity() -> Identity:
-    return Identity(Secret(signing.identity_token()))
+def signing_identity() -> JobIdentity:
+    return JobIdentity(Secret(signing.identity_token()))
 
 
 @pytest.fixture

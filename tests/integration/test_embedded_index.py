@@ -33,7 +33,7 @@ from loopback import (
 from relnox.core.settings.config import Config
 from relnox.errors import Blocked
 from relnox.indexes import Indexes, uploads
-from relnox.indexes.embedded import EmbeddedIndex, parse_form
+from relnox.indexes.embedded import EmbeddedIndex, parse_uploaded_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ def test_a_file_survives_byte_for_byte(content: bytes, value: str, boundary: str
     boundary = BOUNDARY + boundary  # a client chooses one that its file does not contain
     body = encode("demo-1.0.tar.gz", content, [("name", value), ("name", "again")], boundary)
     assume(f"--{boundary}".encode() not in content + value.encode())
-    assert parse_form(boundary, body) == ("demo-1.0.tar.gz", content)
+    assert parse_uploaded_file(boundary, body) == ("demo-1.0.tar.gz", content)
 
 
 def test_what_was_stored_is_there_for_other_runs_until_it_is_cleared(tmp_path: Path) -> None:

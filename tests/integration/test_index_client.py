@@ -276,7 +276,7 @@ def test_served_bytes_are_compared_with_what_was_built(answer: Answer, seen: Fil
         return json_page({**listed("/file"), "filename": BUILT.filename}) if path == "/demo/" else answer
 
     with server(respond) as url:
-        assert reading(url).compare_served(BUILT).observation is seen
+        assert reading(url).compare_download(BUILT).observation is seen
 
 
 @pytest.mark.parametrize("status", [302, 400, 503])

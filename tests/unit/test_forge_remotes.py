@@ -139,5 +139,5 @@ def test_the_fix_for_a_missing_token_names_a_variable_that_is_set_by_hand() -> N
         ("https://github.example.org/a/b", IN_GITHUB, "RELNOX_FORGE_TOKEN"),
     ):
         with pytest.raises(Blocked) as caught:
-            forge_of(remote, variables).check_token()
+            forge_of(remote, variables).require_token()
         assert str(caught.value.fix).startswith(f"set {name} to a token for a/b")

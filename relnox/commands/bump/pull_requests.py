@@ -47,7 +47,7 @@ def add_pull_request(
     base = state.branch or _only_branch_at(commit, branches)
     head = f"{_BRANCH_PREFIX}{base or 'HEAD'}"
     try:
-        forge.check_token()
+        forge.require_token()
     except Blocked as error:
         new.problems.append(error)
     else:

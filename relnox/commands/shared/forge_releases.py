@@ -30,10 +30,10 @@ def forge_release_problems(
     yield from _unpushed_tag_problems(project, tags)
     try:
         forge = forge_of(project)
-        forge.check_token()
+        forge.require_token()
         project.remote.require_refs("the release of a tag")
         commit = next(filter(None, tags.values()), next(iter(project.remote.branches.values()), "HEAD"))
-        project.once(forge.check_may_release, next(iter(tags)), commit)
+        project.once(forge.check_release_permission, next(iter(tags)), commit)
         pages = {tag: project.once(forge.releases, tag) for tag in tags}
     except Problem as error:
         yield error

@@ -74,7 +74,7 @@ def find_releases(
             f"no package of this workspace is on {index.name}",
             fix=f"name a package that is: {fixes.task_command('verify-install', '--public', '--package', 'NAME')}",
         )
-    if not attestations.is_installed() and any(_has_provenance(step, index) for step in steps):
+    if not attestations.is_attest_installed() and any(_has_provenance(step, index) for step in steps):
         notes.append(f"provenance is not verified (to verify it: {attestations.INSTALL_COMMAND})")
     manifest = Manifest(
         distributions=tuple(files), commit=None, dirty=False, time="", needs=tuple(sorted(needs.items()))
@@ -164,7 +164,7 @@ def _workspace_dependencies(name: str, index: Index, project: Project) -> tuple[
     They are none if that is the trusted index, where installers select them among all versions.
     """
     packages = project.workspace.by_name
-    if name not in packages or index.simple_url == project.indexes.trusted.simple_url:
+    if name not in packages or index.simple_url == project.indexes.trusted_index.simple_url:
         return ()
     return tuple(sorted(project.workspace.runtime_dependencies(packages[name])))
 
