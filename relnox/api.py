@@ -75,7 +75,7 @@ class Workspace:
 
     @property
     def versions(self) -> Mapping[str, Version | None]:
-        """The version of each package, by name; None where only its build backend can compute it."""
+        """The version of each package, by name; None if only its build backend can compute it."""
         from relnox.core.versions.version_locations import parse_source_version
 
         return {

@@ -22,7 +22,9 @@ _NO_DEFAULTS = ("yes", "project")
 """Options that a noxfile or a tasks file cannot set a default for."""
 
 
-def parse(task: str, words: Sequence[str], program: str, other_tasks: Iterable[str] = ()) -> dict[str, Value]:
+def parse_options(
+    task: str, words: Sequence[str], program: str, other_tasks: Iterable[str] = ()
+) -> dict[str, Value]:
     """Parse the words after a task into values by field name of its options.
 
     Args:
@@ -32,7 +34,7 @@ def parse(task: str, words: Sequence[str], program: str, other_tasks: Iterable[s
         other_tasks: Tasks that get the same words; options that only they have are ignored.
     """
     summary, rest = read_help(task)
-    parser = _Parser(
+    parser = _RaisingParser(
         prog=program,
         description=f"{summary}\n\n{rest}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -57,7 +59,7 @@ def parse(task: str, words: Sequence[str], program: str, other_tasks: Iterable[s
 
 
 def _positional_option(task: str, word: str) -> Field:
-    """Return the option that a word without a flag sets."""
+    """Return the option that a word without a flag sets; raise `Blocked` if there is none."""
     options = positional_options(COMMANDS[task].options)
     without_choices = [option for option in options if not option.choices]
     is_text = any(character.isdigit() for character in word) and without_choices
@@ -65,7 +67,7 @@ def _positional_option(task: str, word: str) -> Field:
     return by_choice or (without_choices if is_text else options)[0]
 
 
-class _Parser(argparse.ArgumentParser):
+class _RaisingParser(argparse.ArgumentParser):
     """An argument parser that raises `Blocked` instead of exiting."""
 
     def _print_message(self, message: str, file: object = None) -> None:  # argparse's own fails for some encodings
@@ -116,7 +118,7 @@ def _add_option(parser: argparse.ArgumentParser, option: Field) -> None:
 
 
 def completion_parser(line: str) -> argparse.ArgumentParser:
-    """Return a parser of the whole command line, for shell completion of what was typed."""
+    """Return a parser of the whole command line, to complete `line`, which was typed so far, in a shell."""
     parser = argparse.ArgumentParser("relnox", allow_abbrev=False)
     tasks = parser.add_subparsers()
     for name, task in COMMANDS.items():

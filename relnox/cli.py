@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
     try:
         if "_ARGCOMPLETE" in os.environ:
-            return _complete()
+            return _print_completions()
         return _run(list(sys.argv[1:] if argv is None else argv))
     except Exception as error:
         if (problem := problem_of(error)) is None:
@@ -52,13 +52,13 @@ def _run(words: Sequence[str]) -> int:
         case [word, *rest]:
             from relnox.runner import run_task
 
-            name = _find_task(word)
-            return run_task(name, arguments.parse(name, rest, f"relnox {name}")).exit_code
+            name = _task_name(word)
+            return run_task(name, arguments.parse_options(name, rest, f"relnox {name}")).exit_code
         case _:
             raise AssertionError(words)
 
 
-def _find_task(word: str) -> str:
+def _task_name(word: str) -> str:
     """Return the name of the task for the first word of the command line."""
     if word.startswith("-"):
         raise Blocked(
@@ -107,7 +107,7 @@ def _completion_script(words: Sequence[str]) -> str:
             )
 
 
-def _complete() -> int:
+def _print_completions() -> int:
     """Print the completions of the command line that the shell passes in the environment, and exit."""
     import argcomplete
 

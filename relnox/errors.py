@@ -149,7 +149,7 @@ _FIXES = {
 
 
 def problem_of(error: BaseException) -> Problem | None:
-    """Return the problem to report for an exception that the user or the machine caused; None for a bug."""
+    """Return the problem to report for an exception, or None if the exception is a bug."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, KeyboardInterrupt):
@@ -172,7 +172,7 @@ ANY_STATUS = range(1000)
 
 
 class ProblemRule(NamedTuple):
-    """The problem that an answer with one of these HTTP statuses means if the pattern matches a part of its text.
+    """A rule: if a response has one of these statuses and text that the pattern matches, this is the problem.
 
     The pattern ignores case, and the message and the fix are templates.
     """
@@ -186,7 +186,7 @@ class ProblemRule(NamedTuple):
 
 
 def find_problem(rules: Iterable[ProblemRule], text: str, status: int = 0, **details: str) -> Problem:
-    """Return the problem of the first rule that matches, of which the last one has to match everything.
+    """Return the problem of the first rule that matches; the last one must match everything.
 
     The text is what a server or a program says; it and the details are the values for the templates.
     """

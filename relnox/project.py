@@ -56,18 +56,18 @@ OptionsByTable = Callable[[Container[str]], Mapping[str, tuple[Field, ...]]]
 
 
 def _do_nothing(*_: object) -> None:
-    """The default of callbacks."""
+    """Do nothing: the default for callbacks."""
 
 
 class Project(Record):
-    """A project; its properties are read when they are first used, and cached.
+    """A project with its settings, packages and checkout; properties are read on first use, and cached.
 
     Attributes:
         root: The project's directory; all paths in plans are relative to it.
         git: The git checkout, or None outside git.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
-        remote_tags: When the tags of the remote count besides those of this clone.
+        remote_tags: When to read the tags of the remote besides those of this clone.
         is_rehearsal: Whether the project is a clone made by `rehearse`.
         documents: Paths of plans and reports that this command reads or writes; git status ignores them.
     """
@@ -116,7 +116,7 @@ class Project(Record):
 
     @cached_property
     def unlisted_packages(self) -> tuple[Package, ...]:
-        """Packages of the checkout that are neither in the project nor excluded."""
+        """The packages in the checkout that the project neither has nor excludes."""
         files = [name for name in self.tracked_project_files if not name.endswith(".lock")]
         return discovery.find_unlisted_packages(files, self.root, self.workspace, self.config)
 
@@ -154,14 +154,14 @@ class Project(Record):
 
     @cached_property
     def remote(self) -> Remote:
-        """The remote that releases are pushed to; it is asked when its refs are first used."""
+        """The remote that releases are pushed to; no request is sent before its refs are used."""
         return Remote(self.git, self.config.remote)
 
     @cached_property
     def tags(self) -> Mapping[str, str]:
         """The commit that each tag points to, for tags of this clone and, depending on the task, of the remote."""
         local_tags = self.state.tags if self.state is not None else {}
-        return {**self.remote.tags, **local_tags} if self.reads_remote else local_tags
+        return {**self.remote.tags, **local_tags} if self.includes_remote_refs else local_tags
 
     @property
     def pythons(self) -> tuple[str, ...]:
@@ -170,14 +170,14 @@ class Project(Record):
         return tuple(pythons) or (platform.python_version().rpartition(".")[0],)
 
     @property
-    def reads_remote(self) -> bool:
-        """Whether the refs of the remote count besides those of this clone."""
+    def includes_remote_refs(self) -> bool:
+        """Whether the task also looks at the refs of the remote, not only at those of this clone."""
         is_needed = self.remote_tags == "if-none" and self.state is not None and not self.state.tags
         return self.state is not None and (self.remote_tags == "always" or is_needed)
 
     @contextmanager
     def at_head(self) -> Iterator[Project]:
-        """Yield the project with the files of HEAD instead of those of the checkout; its state stays the same."""
+        """Yield the project with the files of HEAD, in a temporary directory, but the state of the checkout."""
         assert self.git is not None  # noqa: S101 - there is no HEAD outside git
         with temporary_checkout(self.git, "HEAD") as git:
             project = replace(self, root=git.root, git=git)
@@ -233,12 +233,12 @@ class Project(Record):
 
     @cached_property
     def version_literals(self) -> VersionLiterals:
-        """The version literals of packages, and the packages with those literals as version locations."""
+        """The version literals in files of packages, and the packages with those literals as version locations."""
         literals = version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
-        return replace(literals, workspace=replace(literals.workspace, lock_files=self._edited_locks))
+        return replace(literals, workspace=replace(literals.workspace, lock_files=self._lock_files_to_edit))
 
     @cached_property
-    def _edited_locks(self) -> tuple[str, ...]:
+    def _lock_files_to_edit(self) -> tuple[str, ...]:
         """The lock files that a bump edits: those that git tracks, and those beside version files or above them.
 
         Files that the settings exclude are left out, and so are samples, unless it is clear what they lock.
@@ -257,8 +257,8 @@ class Project(Record):
         return tuple(sorted(file for file in locks if file not in excluded))
 
     @cached_property
-    def changelog_files(self) -> Mapping[str, tuple[str, ...]]:
-        """The files that may be changelogs, in the directory of each package and in the root."""
+    def changelog_candidates(self) -> Mapping[str, tuple[str, ...]]:
+        """The files that may be changelogs, in the directory of each package and in the root, by directory."""
         directories, name = (
             {".", *(package.directory for package in self.workspace.packages)},
             self.config.changelog_file,
@@ -315,13 +315,13 @@ class Project(Record):
 
     @cached_property
     def current_versions(self) -> Mapping[str, Version]:
-        """The version of each package that has one: in its files, or of its last tag if it comes from tags."""
+        """The version of each package that has one, by name: from its files, or from its last tag."""
         packages = self.workspace.packages
         history = self.history if any(package.source.kind == "tags" for package in packages) else {}
         return release_history.current_versions(packages, history)
 
     def require_commit(self, option: str = "") -> tuple[Git, GitState, str]:
-        """Return the checkout, its state and its current commit, which the whole task needs, or one option of it.
+        """Return the checkout, its state and its current commit; `option` is the option that needs them, if any.
 
         Raises:
             Blocked: The project is not in a git repository, or there is no commit.
@@ -346,7 +346,7 @@ class Project(Record):
         return detect_tag_formats(self.workspace, self.config, self.tags, self._had_version)
 
     def _had_version(self, package: Package, tag: str, version: Version) -> bool | None:
-        """Return whether a package had a version at a tag's commit; for `detect_tag_formats`.
+        """Return whether a package had a version at a tag's commit; None if its version there is not known.
 
         If this clone lacks the commit, the tags are those of the project at the top of the repository.
         """
@@ -358,13 +358,13 @@ class Project(Record):
         return None if before is None else before == version
 
     def tag_format_problems(self, packages: Iterable[Package]) -> Iterator[Problem]:
-        """Yield a problem if the tag formats of some of these packages are unclear."""
+        """Yield a problem if the tag format of one of these packages is unclear."""
         names = {package.name for package in packages}
         return unclear_tag_format_problems(names, self.detected_tag_formats, self.tags)
 
     @property
     def tag_formats(self) -> Mapping[str, TagFormat]:
-        """The tag format of each package; if that is unclear, the one that is proposed for the settings."""
+        """The tag format of each package by name; for an unclear one, the format that a message proposes."""
         return self.detected_tag_formats.proposals
 
     @cached_property
@@ -379,7 +379,7 @@ class Project(Record):
         return {name: by_format[tag_format] for name, tag_format in formats.items()}
 
     def tag_formats_with(self, tag: str) -> Mapping[str, TagFormat]:
-        """Return the tag format of each package, found from the existing tags and one that this clone may lack."""
+        """Return the tag format of each package if `tag`, which this clone may lack, is one of the tags."""
         if tag in self.tags:
             return self.tag_formats
         return detect_tag_formats(self.workspace, self.config, {*self.tags, tag}, self._had_version).formats
@@ -431,7 +431,7 @@ class Project(Record):
             self.indexes.close()
 
     def once(self, function: Callable[..., _Value], *arguments: Any, **options: Any) -> _Value:
-        """Call a function that reads something; later calls with equal arguments have the same result or error."""
+        """Call a function, or return or raise again what an earlier call with equal arguments did."""
         key = (function, *map(freeze_value, arguments), *options, *map(freeze_value, options.values()))
         if key not in self._results:
             try:
@@ -453,7 +453,7 @@ class Project(Record):
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 
     def bump_command(self, package: str, *words: str, tag: bool = False) -> str:
-        """Return the command that bumps a package and commits, for a fix; packages in lockstep go together."""
+        """Return the command that bumps a package (in lockstep: all) and commits, for a fix."""
         is_alone = self.config.versions != "lockstep" and len(self.workspace.packages) > 1
         selected = ("--package", package) if is_alone else ()
         commit = ("--commit",) if self.state is not None else ()
@@ -480,7 +480,11 @@ def _read_versions(
 
 
 def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
-    """Open the project that a directory is in; raise an error if there is none or its settings are invalid."""
+    """Open the project that a directory is in.
+
+    Raises:
+        Blocked: There is no project, or its settings are invalid.
+    """
     if (encoding := sys.getfilesystemencoding()) != "utf-8":  # by the locale: git's and PyPI's names are UTF-8
         raise Blocked(
             "file-not-writable",

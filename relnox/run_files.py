@@ -34,18 +34,18 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def reserve_standard_output(*paths: Any) -> AbstractContextManager[None]:
-    """Return a context that redirects all output but documents to standard error if a path is standard output."""
+    """Return a context in which only documents go to standard output if one of the paths is standard output."""
     return STDOUT.redirect_to(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
 
 
 def document_paths(options: CommonOptions) -> tuple[str, ...]:
-    """Return the files that a command writes its plan and report to, or reads the expected plan from."""
+    """Return the paths of the plan, report, expected plan and outputs in the options, except standard output."""
     files = (options.plan, options.report, options.expect_plan, getattr(options, "outputs", None))
     return tuple(path for path in files if path is not None and path != STANDARD_OUTPUT)
 
 
 def check_outputs(options: CommonOptions) -> None:
-    """Raise an error if two documents have the same path, or if the report cannot be written."""
+    """Raise `Blocked` if two documents have the same path, or if the report cannot be written."""
     json_path = STANDARD_OUTPUT if getattr(options, "json", False) else None
     flags: dict[str, str] = {}
     for flag, path in {"--plan": options.plan, "--report": options.report, "--json": json_path}.items():
@@ -63,7 +63,7 @@ def check_outputs(options: CommonOptions) -> None:
 
 
 def write_document(path: str, text: str, what: str) -> None:
-    """Write text to a file or to standard output, with secrets masked; `what` names it in the error message."""
+    """Write text with secrets masked to a file or to standard output; `what` names it in the error message."""
     if path == STANDARD_OUTPUT:
         with STDOUT.redirect_to(None):
             STDOUT.write(mask_secrets(text))
@@ -112,7 +112,7 @@ def _read_manifest(file: Path) -> tuple[Manifest | None, str | None]:
 
 
 def check_expected_plan(expected: str, plan: Plan) -> None:
-    """Raise an error if a plan is not the expected one, which is named by its file or by its digest."""
+    """Raise `Blocked` if a plan is not the expected one, which is given as its file or its digest."""
     approved = {} if _DIGEST.fullmatch(expected) else _read_plan(expected)
     digest = approved.get("digest", expected)
     if digest == plan.digest:
@@ -133,7 +133,7 @@ def check_expected_plan(expected: str, plan: Plan) -> None:
 
 
 def _read_plan(file: str) -> dict[str, Any]:
-    """Return the plan in a file, as JSON types; it must be as this version of relnox writes it."""
+    """Return the JSON of a plan file; raise `Blocked` if this version of relnox did not write it."""
     try:
         document = json.loads(Path(file).read_bytes())
     except OSError as error:
@@ -154,13 +154,13 @@ def _plan_file_error(file: str, why: str) -> Blocked:
 
 
 def _comparable_parts(document: dict[str, Any]) -> dict[str, Any]:
-    """Return those parts of a plan that must be as expected: its task, its commit and its steps, by title."""
+    """Return the parts of a plan that are compared with the expected one: task, commit, and steps by title."""
     steps = {f"step {step['title']}": step for step in document["steps"]}
     return {"task": document.get("task"), "commit": document.get("commit"), **steps}
 
 
 def _difference_lines(expected: Any, current: Any, where: str = "") -> Iterator[str]:
-    """Yield a line for each value that differs."""
+    """Yield a line for each value that differs between two plans; `where` is its place."""
     if isinstance(expected, list) and isinstance(current, list) and len(expected) == len(current):
         expected, current = dict(enumerate(expected)), dict(enumerate(current))
     if isinstance(expected, dict) and isinstance(current, dict):
@@ -181,14 +181,14 @@ def _difference_lines(expected: Any, current: Any, where: str = "") -> Iterator[
 
 
 def _excerpt(text: str, start: int) -> str:
-    """Return as much of a text as messages show, from a position on, with an ellipsis where it is cut."""
+    """Return the part of a text from a position that messages show, with an ellipsis at each cut."""
     end = start + _MAX_SHOWN
     return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
 
 
 @contextlib.contextmanager
 def lock_checkout(directory: Path) -> Iterator[None]:
-    """Hold the lock of a checkout, so that only one run at a time changes it; raise an error if another holds it.
+    """Hold the lock of a checkout, so that only one run at a time changes it; raise `Blocked` if another has it.
 
     `directory`, which is created if it does not exist, contains the lock file with the id of this process.
     """

@@ -68,7 +68,7 @@ def run_task(
         streams.enter_context(run_files.reserve_standard_output(report, command_line.get("plan")))
         try:
             project = _open_project(command_line)
-            options = _resolve_command_line(task, command_line, project, defaults)
+            options = _options_from_command_line(task, command_line, project, defaults)
             reporter = reporters.choose_reporter(options.reporter, os.environ, convert, quiet=options.quiet)
             reporter.verbose = options.verbose
             report = options.report
@@ -113,7 +113,7 @@ def _open_project(command_line: Mapping[str, Value]) -> Project:
     return policies.open_project_of_manifest(Path(str(manifest)), commands.options_by_table)
 
 
-def _resolve_command_line(
+def _options_from_command_line(
     task: str, command_line: Mapping[str, Value], project: Project, defaults: Mapping[str, Value]
 ) -> CommonOptions:
     """Return the options of a task; paths on the command line are relative to the working directory."""
@@ -134,7 +134,7 @@ def _write_report(path: Value, outcome: Outcome, convert: Callable[[str], str]) 
 def _hand_over_outputs(
     outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.PlainReporter
 ) -> None:
-    """Write what a run released for the next jobs; the exit code says how the run itself ended."""
+    """Write what a run released to files for the next CI jobs; if that fails, show the error only."""
     try:
         refused = run_files.write_ci_outputs(outcome, options, project)
     except Blocked as error:
@@ -152,7 +152,7 @@ def resolve_options(
     project: Project,
     defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> CommonOptions:
-    """Return the options of a task, from all places that can set them; values are by field name.
+    """Return the options of a task from all their sources; values are by field name.
 
     Raises:
         Blocked: A value is invalid, or a path that the checkout sets leads out of it.
@@ -180,7 +180,7 @@ def resolve_options(
 
 
 def _settable_environment(declaration: type[CommonOptions]) -> Mapping[str, str]:
-    """Return the environment without variables that set an option of other tasks, but not that of this one."""
+    """Return the environment without variables for options that only other tasks can set by variable."""
     fields = [field for task in COMMANDS.values() for field in fields_of(task.options)]
     settable = {field.environment_variable for field in fields if "environment" in field.sources}
     others = {field.environment_variable for field in fields_of(declaration) if "environment" not in field.sources}
@@ -203,7 +203,7 @@ def _relative_to_root(value: Any, root: Path) -> Any:
 
 
 class PlannedTask:
-    """A task that is planned when this is created, and can be run once.
+    """A task that is planned on creation, and can be run once.
 
     Args:
         project: The project; closed with the planned task.
@@ -297,7 +297,7 @@ class PlannedTask:
         return self.outcome
 
     def _execute_or_show(self) -> tuple[Table, ...]:
-        """Execute the steps, and return the tables of their results; show what a plan without steps found."""
+        """Execute the steps, if there are any; show the tables, and return those of the results."""
         plan, reporter = self.plan, self._reporter
         for problem in problems_of_checklist(plan.items):
             reporter.show_event(problem, nested=self._nested)
@@ -319,7 +319,7 @@ class PlannedTask:
         return Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)
 
     def _add_public_files(self, error: Blocked) -> Blocked:
-        """Return an error before the first upload with the files that an earlier run published added."""
+        """Return an error that blocks a plan, with the files added that an earlier run published."""
         if uploads := [step.upload for step in self.plan.steps if step.upload is not None]:
             names = [file.filename for _, file in uploads]
             publication.add_public_files_to_error(error, uploads[0][0], names, self.plan.public)
@@ -369,7 +369,7 @@ class PlannedTask:
         return planned.plan
 
     def _open_stage(self, stack: ExitStack, step: Stage, root: Path) -> PlannedTask:
-        """Plan the task of a stage, in the checkout or in a clone of it; closed with the whole run."""
+        """Plan the task of a stage, in the checkout or a clone; it is closed at the end of the whole run."""
         is_rehearsal = self._project.is_rehearsal or root != self._project.root
         project = replace(open_project(root, commands.options_by_table), is_rehearsal=is_rehearsal)
         options = resolve_options(step.task, dict(step.options), project)
@@ -380,7 +380,7 @@ class PlannedTask:
 
 
 def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
-    """Ask for confirmation on the terminal; raise an error if there is none, or if the user declines."""
+    """Ask on the terminal; raise `Blocked` if there is none, or if the user declines."""
     if not (interactive and STDIN.isatty() and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {question}"
         raise Blocked("confirmation-needed", message, "pass --yes to confirm")
@@ -403,9 +403,10 @@ def _read_installer_settings(project: Project) -> InstallerSettings:
 
 
 def _report_visible_credentials(project: Project, reporter: reporters.PlainReporter) -> None:
-    """Warn of upload credentials in the environment of a task that runs code of the project or of packages.
+    """Show a warning if the environment of a task that runs project code has upload credentials.
 
-    They are an error if `on-visible-credentials` is `refuse`.
+    Raises:
+        Blocked: It has, and `on-visible-credentials` is `refuse`.
     """
     if names := find_upload_credential_variables(os.environ):
         problem = Blocked(

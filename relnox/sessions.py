@@ -168,7 +168,7 @@ def _register(task: Task, settings: _Settings) -> Any:
     name = settings.names or task.name
     registered: Any = nox.registry.get().get(name)
     if registered is not None:
-        if _find_task_of(registered) != task.name:
+        if _task_name_of(registered) != task.name:
             raise _name_taken_error(name, task.name)
         if settings in (registered.relnox_settings, _Settings()):
             return registered
@@ -191,8 +191,8 @@ def _register(task: Task, settings: _Settings) -> Any:
     return nox.session(name=name, python=False, default=False, **words)(session_function)
 
 
-def _find_task_of(function: Any) -> str | None:
-    """Return the name of the task that a session runs; None for a session of the project's own."""
+def _task_name_of(function: Any) -> str | None:
+    """Return the name of the task that a session's function runs; None for a session of the project's own."""
     task: str | None = getattr(function, "relnox_task", None)
     return task
 
@@ -209,7 +209,7 @@ def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]
     """Run the task of a session with the options after `--`."""
     try:
         for name, function in nox.registry.get().items():
-            if name in _registered_tasks and _find_task_of(function) is None:  # nox runs only the later session
+            if name in _registered_tasks and _task_name_of(function) is None:  # nox runs only the later session
                 raise _name_taken_error(name, _registered_tasks[name])
         options = _parse_posargs(session, task)
     except Blocked as error:
@@ -233,7 +233,7 @@ def _fail_session(session: nox.Session, error: Problem, task: str) -> NoReturn:
 def _run_task(
     session: nox.Session, task: Task, options: Mapping[str, Value], defaults: Mapping[str, Value], *, check: bool
 ) -> Outcome:
-    """Run a task; interrupt the session if it was interrupted, and fail the session if `check` and it failed."""
+    """Run a task; with `check`, its failure fails the session. An interruption interrupts the session, too."""
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan
     from relnox.runner import run_task
@@ -243,7 +243,7 @@ def _run_task(
         return Outcome(plan=Plan(task=task.name), results=(), exit_code=ExitCode.DONE, seconds=0.0)
     for name in ("build", "keyring", "urllib3"):  # nox would show the messages of these libraries unescaped
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    outcome = run_task(task.name, options, _task_commands_of_noxfile(), defaults=defaults)
+    outcome = run_task(task.name, options, _noxfile_front_end(), defaults=defaults)
     if outcome.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         raise KeyboardInterrupt
     if check and outcome.exit_code is not ExitCode.DONE:
@@ -251,11 +251,11 @@ def _run_task(
     return outcome
 
 
-def _task_commands_of_noxfile() -> FrontEnd:
-    """Return the command for each task: `nox -s` if this noxfile has a session for it, otherwise `relnox`."""
+def _noxfile_front_end() -> FrontEnd:
+    """Return the commands of all tasks: `nox -s` if this noxfile has a session for the task, else `relnox`."""
     commands: dict[str, TaskCommand] = {}
     for name, function in nox.registry.get().items():
-        if (task := _find_task_of(function)) is not None:
+        if (task := _task_name_of(function)) is not None:
             commands.setdefault(task, TaskCommand(shlex.join(["nox", "-s", name]), "--"))
     return FrontEnd({**COMMAND_LINE.tasks, **commands})
 
@@ -267,9 +267,9 @@ def _parse_posargs(session: nox.Session, task: Task) -> dict[str, Value]:
     later, are left to that one: `nox -s publish -- --yes` also runs the sessions that `publish` requires.
     """
     sessions = session._runner.manifest.list_all_sessions()  # noqa: SLF001 - nox tells a session of no other one
-    later = {_find_task_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}
+    later = {_task_name_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}
     program = f"nox -s {session.name} --"
-    return arguments.parse(task.name, session.posargs, program, sorted(filter(None, later)))
+    return arguments.parse_options(task.name, session.posargs, program, sorted(filter(None, later)))
 
 
 def _installs_only(session: nox.Session) -> bool:

@@ -52,7 +52,7 @@ __all__ = [
 def _make_task(
     task: Task, defaults: Mapping[str, Value] = MappingProxyType({}), **settings: Any
 ) -> InvokeTask[Any]:
-    """Return the invoke task of a task; invoke makes its flags from the signature of the function."""
+    """Return the invoke task for a task of relnox; invoke makes its flags from the function's signature."""
     fields = fields_of(task.options)
     parameters: dict[str, Any] = {}
     for field in fields:
@@ -99,7 +99,7 @@ def _run_task(
     command_line = {name: value for name, value in parsed_values.items() if value is not None}
     if context.config.run.dry:
         command_line["dry_run"] = True
-    exit_code = run_task(task.name, command_line, _task_commands_of_collection(task), defaults=defaults).exit_code
+    exit_code = run_task(task.name, command_line, _collection_front_end(task), defaults=defaults).exit_code
     if exit_code is not ExitCode.DONE:
         raise Exit(code=exit_code.value)
 
@@ -140,20 +140,20 @@ def _parse_value(field: Field, values: Mapping[str, Any]) -> Value:
 
 
 def _words_of_command_line() -> tuple[list[str], list[str]]:
-    """Return the words of invoke's command line before `--` and after it."""
+    """Return the words of invoke's command line before the first `--`, and those after it."""
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)
     return words[:end], words[end + 1 :]
 
 
 def _name_on_command_line(task: Task) -> str:
-    """Return the name that the task is called by, such as `release.bump`; empty if another task runs it."""
+    """Return the name by which the command line calls a task, such as `release.bump`; empty if it does not."""
     names = {name.replace("_", "-") for name in task.import_names}
     return next((word for word in _words_of_command_line()[0] if word.rpartition(".")[2] in names), "")
 
 
-def _task_commands_of_collection(task: Task) -> FrontEnd:
-    """Return the command for each task, in the collection that this task is called in."""
+def _collection_front_end(task: Task) -> FrontEnd:
+    """Return the commands of all tasks, as in the collection that this task is called in."""
     prefix = "".join(_name_on_command_line(task).rpartition(".")[:2])
     names = _collections.get(prefix.removesuffix(".") or None)
     if names is None:

@@ -19,7 +19,7 @@ _MAX_TEXT = 60
 
 
 class Difference(NamedTuple):
-    """What a present file lacks or does differently.
+    """A difference of a workflow file from the expected one.
 
     Attributes:
         line: Its line, or that of what surrounds what is missing.
@@ -31,8 +31,8 @@ class Difference(NamedTuple):
     job: str
 
 
-class Rules(NamedTuple):
-    """How files of a provider are checked: functions of the present file and the expected one.
+class CheckRules(NamedTuple):
+    """The functions that compare the present and the expected file of a CI provider.
 
     Attributes:
         compare: Returns what the present file lacks or does differently.
@@ -46,8 +46,8 @@ class Rules(NamedTuple):
 # --- GitHub Actions
 
 
-def _compare_workflows(present: Workflow, expected: Workflow) -> Iterator[Difference]:
-    """Yield what a workflow lacks, and what it does differently; additional jobs, steps and values are fine."""
+def _workflow_differences(present: Workflow, expected: Workflow) -> Iterator[Difference]:
+    """Yield what a workflow lacks or does differently; additional jobs, steps and values are no difference."""
     for key in ("on", "permissions", "concurrency", "env"):
         if not _includes(present.table.get(key), expected.table.get(key)):
             message = _describe_difference(
@@ -57,12 +57,12 @@ def _compare_workflows(present: Workflow, expected: Workflow) -> Iterator[Differ
     jobs = {job.name: job for job in present.jobs}
     for job in expected.jobs:
         if job.name in jobs:
-            yield from _compare_job(jobs[job.name], job)
+            yield from _job_differences(jobs[job.name], job)
         else:
             yield Difference(present.table.lines.get("jobs", 1), f"job {job.name} is missing", job.name)
 
 
-def _compare_job(present: Job, expected: Job) -> Iterator[Difference]:
+def _job_differences(present: Job, expected: Job) -> Iterator[Difference]:
     name = expected.name
     for key, value in expected.table.items():
         if key not in _UNCHECKED_KEYS and not _includes(present.table.get(key), value):
@@ -77,7 +77,7 @@ def _compare_job(present: Job, expected: Job) -> Iterator[Difference]:
         else:
             missing.remove(same)
     for step in missing:
-        changed = next((other for other in additional if _is_changed_version(other, step)), None)
+        changed = next((other for other in additional if _replaces_step(other, step)), None)
         if changed is None:
             yield Difference(present.line, f"job {name} lacks the step {_step_title(step)}", name)
         else:
@@ -86,7 +86,7 @@ def _compare_job(present: Job, expected: Job) -> Iterator[Difference]:
 
 
 def _describe_difference(what: str, present: Any, expected: Any) -> str:
-    """Describe how a value that should be the expected one differs, with both values if they are short."""
+    """Describe how a value differs from the expected one: with both values if they are short."""
     if present is None:
         return f"{what} is missing"
     texts = [
@@ -98,36 +98,36 @@ def _describe_difference(what: str, present: Any, expected: Any) -> str:
 
 
 def _includes(present: Any, expected: Any) -> bool:
-    """Return whether a value has all keys or items of the other one, or else is the same text."""
+    """Return whether a value has all keys or items of the expected one, or is the same text."""
     if isinstance(expected, Table) and expected:
         return isinstance(present, Table) and all(
             _includes(present.get(key), value) for key, value in expected.items()
         )
     if isinstance(expected, Items):
         return isinstance(present, Items) and all(value in present for value in expected)
-    return bool(_as_text(present) == _as_text(expected))
+    return bool(_without_trailing_blanks(present) == _without_trailing_blanks(expected))
 
 
-def _as_text(value: Any) -> Any:
-    """Return a text without white space at line ends; any other value as it is."""
+def _without_trailing_blanks(value: Any) -> Any:
+    """Return a text without white space at line ends; return other values unchanged."""
     return "\n".join(map(str.rstrip, value.rstrip().split("\n"))) if isinstance(value, str) else value
 
 
 def _does_same(step: Step, other: Step) -> bool:
-    """Return whether a step does what the other one does; the commit of an action does not count."""
+    """Return whether a step does all that another one does, perhaps with another commit of the action."""
     return _used_action(step) == _used_action(other) and all(
         _includes(step.table.get(key), value) for key, value in other.table.items() if key not in {"name", "uses"}
     )
 
 
 def _used_action(step: Step) -> str:
-    """Return the action of a step with its version; without it if that is a commit."""
+    """Return the action of a step with its version, unless that is a commit."""
     action, _, version = str(step.table.get("uses", "")).partition("@")
     return action if not version or _SHA.fullmatch(version) else f"{action}@{version}"
 
 
-def _is_changed_version(step: Step, other: Step) -> bool:
-    """Return whether a step is a changed version of the other one."""
+def _replaces_step(step: Step, other: Step) -> bool:
+    """Return whether a step is the edited form of another one: the same action, id or beginning of the script."""
     if step.action or other.action:
         return step.action == other.action
     words, other_words = (str(one.table.get("run", "")).split()[:2] for one in (step, other))
@@ -135,13 +135,13 @@ def _is_changed_version(step: Step, other: Step) -> bool:
 
 
 def _step_title(step: Step) -> str:
-    """Return what a message calls a step: its action, or the first line of its script."""
+    """Return the name of a step for messages: its action, or the first line of its script."""
     command = str(step.table.get("run", "")).strip().partition("\n")[0]
     return step.action or (f"{command[:_MAX_TEXT]}…" if len(command) > _MAX_TEXT else command)
 
 
-def _find_workflow_dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
-    """Yield what makes a generated workflow unsafe, by hand or by a bot."""
+def _workflow_danger_problems(present: Workflow, expected: Workflow) -> Iterator[Problem]:
+    """Yield what makes a generated workflow unsafe after edits by people or bots."""
     for trigger in ("pull_request_target", "workflow_run"):
         if trigger in present.triggers:
             message = f"it is started by {trigger} (with secrets, for what others wrote)"
@@ -150,20 +150,20 @@ def _find_workflow_dangers(present: Workflow, expected: Workflow) -> Iterator[Pr
     if top is None or (top and not _includes(expected.table.get("permissions"), top)):
         line = present.table.lines.get("permissions", 1)
         yield present.problem(line, "all jobs have permissions", "set permissions: {} for the workflow")
-    yield from _find_deleted_needs(present, present.jobs_table)
+    yield from _deleted_need_problems(present, present.jobs_table)
     jobs = {job.name: job for job in present.jobs}
     guards = {job.name for job in expected.jobs if _has_credentials(job) or job.environment}
     for job in expected.jobs:
         if job.name in jobs:
-            yield from _find_permission_dangers(jobs[job.name], job)
-            yield from _find_step_dangers(jobs[job.name], job)
-    for difference in _compare_workflows(present, expected):
+            yield from _permission_problems(jobs[job.name], job)
+            yield from _unsafe_step_problems(jobs[job.name], job)
+    for difference in _workflow_differences(present, expected):
         if difference.job in guards:
             yield present.problem(difference.line, f"{difference.message} (it guards what is published)", _UNDO)
 
 
-def _find_deleted_needs(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
-    """Yield jobs that need a deleted one: the forge runs no job of such a file."""
+def _deleted_need_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
+    """Yield a problem for each job that needs a deleted one: the forge runs no job of such a file."""
     for name, job in jobs.items():
         needs = job.get("needs") if isinstance(job, Table) else None
         for needed in needs if isinstance(needs, Items) else [needs]:
@@ -172,7 +172,7 @@ def _find_deleted_needs(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
                 yield workflow.problem(needed.line, message, f"remove {needed} from its needs")
 
 
-def _find_permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
+def _permission_problems(present: Job, expected: Job) -> Iterator[Problem]:
     allowed = expected.permissions or {}
     permissions = {"all": "default"} if present.permissions is None else present.permissions
     for scope, level in permissions.items():
@@ -183,7 +183,7 @@ def _find_permission_dangers(present: Job, expected: Job) -> Iterator[Problem]:
             yield present.workflow.problem(line, message, f"set {needed}" if scope in allowed else "remove it")
 
 
-def _find_step_dangers(present: Job, expected: Job) -> Iterator[Problem]:
+def _unsafe_step_problems(present: Job, expected: Job) -> Iterator[Problem]:
     name, workflow = expected.name, present.workflow
     for step in present.steps:
         if step.action == "actions/checkout" and step.input("persist-credentials") != "false":
@@ -205,7 +205,7 @@ def _has_credentials(job: Job) -> bool:
 
 
 def _iter_texts(value: Any, line: int) -> Iterator[tuple[int, str]]:
-    """Yield all texts in a value, with their lines."""
+    """Yield each text in a nested value with its line."""
     if isinstance(value, Table | Items):
         for inner in value.values() if isinstance(value, Table) else value:
             yield from _iter_texts(inner, line)
@@ -213,7 +213,7 @@ def _iter_texts(value: Any, line: int) -> Iterator[tuple[int, str]]:
         yield getattr(value, "line", line), str(value)
 
 
-WORKFLOW_RULES = Rules(_compare_workflows, _find_workflow_dangers)
+WORKFLOW_RULES = CheckRules(_workflow_differences, _workflow_danger_problems)
 
 
 # --- GitLab
@@ -222,8 +222,8 @@ _UNCHECKED_KEYS_OF_PIPELINES = frozenset({"image", "tags", "timeout", "retry"})
 """The keys of jobs that people may set as they like."""
 
 
-def _compare_pipelines(present: Workflow, expected: Workflow) -> Iterator[Difference]:
-    """Yield what jobs of a pipeline lack or do differently; additional jobs and keys are fine."""
+def _pipeline_differences(present: Workflow, expected: Workflow) -> Iterator[Difference]:
+    """Yield what jobs of a pipeline lack or do differently; additional jobs and keys are no difference."""
     for name, job in expected.table.items():
         table = present.table.get(name)
         if not isinstance(table, Table):
@@ -235,12 +235,12 @@ def _compare_pipelines(present: Workflow, expected: Workflow) -> Iterator[Differ
                 yield Difference(line, _describe_difference(f"{key} of job {name}", table.get(key), value), name)
 
 
-def _find_pipeline_dangers(present: Workflow, expected: Workflow) -> Iterator[Problem]:
-    """Yield changes of jobs that guard what is published, additions to them, and caches."""
+def _pipeline_danger_problems(present: Workflow, expected: Workflow) -> Iterator[Problem]:
+    """Yield changes of and additions to jobs that guard what is published, and additional caches."""
     if "include" not in present.table:
-        yield from _find_deleted_needs(present, present.table)
+        yield from _deleted_need_problems(present, present.table)
     guards = {name for name, job in expected.table.items() if {"id_tokens", "environment"} & job.keys()}
-    for difference in _compare_pipelines(present, expected):
+    for difference in _pipeline_differences(present, expected):
         if difference.job in guards:
             message = f"{difference.message} (it guards what is published)"
             yield present.problem(difference.line, message, _UNDO)
@@ -257,4 +257,4 @@ def _find_pipeline_dangers(present: Workflow, expected: Workflow) -> Iterator[Pr
                 yield present.problem(job.lines[key], message, _UNDO)
 
 
-PIPELINE_RULES = Rules(_compare_pipelines, _find_pipeline_dangers)
+PIPELINE_RULES = CheckRules(_pipeline_differences, _pipeline_danger_problems)

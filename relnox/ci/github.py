@@ -34,7 +34,7 @@ _API = "repos/$GITHUB_REPOSITORY"
 
 
 class Pin(Record, kw_only=True):
-    """A version of an action: the commit, and the tag that it has in the action's repository.
+    """The version of an action that workflows use: a commit, and its tag in the action's repository.
 
     Attributes:
         date: The day of the commit.
@@ -48,13 +48,13 @@ class Pin(Record, kw_only=True):
 
 @cache
 def pins() -> Mapping[str, Pin]:
-    """Return the pins of all actions that workflows use, by action."""
+    """Return the pin of each action that workflows use, by the name of the action."""
     text = resources.files("relnox.ci").joinpath("pins.toml").read_text("utf-8")
     return {action: Pin(action=action, **values) for action, values in load_toml(text).items()}
 
 
 def workflow_path(workflow: model.Workflow) -> str:
-    """Return the path of a workflow's file."""
+    """Return the path of a workflow's file, relative to the root of the repository."""
     return f"{DIRECTORY}/{workflow.key}.yml"
 
 
@@ -177,7 +177,7 @@ def _step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
 
 
 def _checkout_inputs(job: model.Job, workflow: model.Workflow) -> dict[str, object]:
-    """Return the inputs of the checkout: of the commit that was typed in, or else that of the run."""
+    """Return the inputs of the checkout, of the commit that was typed in, or else of that of the run."""
     is_given = any(field.name == "commit" for field in workflow.inputs)
     return {
         **({"ref": "${{ inputs.commit || github.sha }}"} if is_given else {}),
@@ -187,9 +187,9 @@ def _checkout_inputs(job: model.Job, workflow: model.Workflow) -> dict[str, obje
 
 
 def _install_steps(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
-    """Yield the steps that install relnox; without a checkout, from the file of this workflow's own commit.
+    """Yield steps that install relnox from the locked requirements, downloaded if the job has no checkout.
 
-    If the project is relnox itself, that is the one that was built: beside a credential, nothing is built.
+    If the project is relnox itself, they also install the built one; next to credentials, nothing is built.
     """
     if job.matrix is not None:
         yield f"- run: python -m pip install --no-deps --require-hashes -r {WHEELS_REQUIREMENTS}"
@@ -245,7 +245,7 @@ def _expression(value: model.Expression) -> str:
 
 
 def _input_reference(value: model.Input) -> str:
-    """Return what an expression calls an input, or that with what it is otherwise."""
+    """Return an input as expressions write it, with its alternative if it has one."""
     if value.otherwise == "":
         return f"inputs.{value.name}"
     otherwise = f"'{value.otherwise}'" if isinstance(value.otherwise, str) else _output_reference(value.otherwise)

@@ -31,16 +31,15 @@ _AUTHORS = {"NAME": "$GITLAB_USER_NAME", "EMAIL": "$GITLAB_USER_EMAIL"}
 
 
 def render(workflows: Sequence[model.Workflow], output_variable: Callable[[str], str]) -> str:
-    """Return the text of the pipeline's file, with the workflow of releases first.
+    """Return the text of the pipeline's file; the workflow of releases must come first.
 
-    The names of jobs of other workflows begin with the keys of these. `output_variable` returns the variable of an
-    output of relnox.
+    Jobs of the other workflows are named `KEY:JOB`. `output_variable` returns the variable of an output of relnox.
     """
     return "\n".join(_pipeline_lines(workflows, output_variable)) + "\n"
 
 
 def environment_name(value: model.Expression) -> str:
-    """Return the name of an environment; that of an index if it is known when the pipeline starts."""
+    """Return the name of a job's environment: of an index if that is known when the pipeline starts."""
     if isinstance(value, model.Input):
         return "publish" if isinstance(value.otherwise, model.Output) else f"${_variable_name(value.name)}"
     return str(value)
@@ -76,7 +75,7 @@ def _pipeline_lines(workflows: Sequence[model.Workflow], output_variable: Callab
 
 
 def _default_inputs(workflows: Sequence[model.Workflow]) -> Iterator[tuple[str, str]]:
-    """Yield each input with the constant text that stands for it if nothing is typed in."""
+    """Yield the name and the default text of each input that has one."""
     for workflow in workflows:
         for job in workflow.jobs:
             variables = job.command.variables.values() if job.command is not None else ()
@@ -97,7 +96,7 @@ def _variable_name(name: str) -> str:
 
 
 class _JobWriter:
-    """Writes the jobs of a workflow, with names that begin with the prefix.
+    """A writer of the jobs of one workflow, whose names begin with the prefix.
 
     `is_selected` is true if a variable selects which workflow is started by hand; `output_variable` is that of
     `render`.
@@ -116,7 +115,7 @@ class _JobWriter:
         ]
 
     def requirements_job_lines(self) -> Iterator[str]:
-        """Yield the job whose artifact stands for the checkout of jobs that have none."""
+        """Yield the lines of the job that passes the locked requirements to jobs without a checkout."""
         yield f"{self._prefix}{_REQUIREMENTS_JOB}: # hands the locked requirements to jobs without a checkout"
         yield from self._rule_lines(None)
         yield "  needs: []"
@@ -124,7 +123,7 @@ class _JobWriter:
         yield f"  artifacts: {{ paths: [{RELNOX_REQUIREMENTS}], expire_in: {model.RETENTION_DAYS} days }}"
 
     def job_lines(self, job: model.Job) -> Iterator[str]:
-        """Yield the lines of a job."""
+        """Yield the lines of a job's section in the file."""
         about = _GATE if job.command is None else job.about
         yield f"{self._prefix}{job.key}: # {'; '.join(filter(None, (job.name, about)))}"
         yield from self._rule_lines(job)
@@ -144,7 +143,7 @@ class _JobWriter:
 
     def _rule_lines(self, job: model.Job | None) -> Iterator[str]:
         yield "  rules:"
-        for condition in dict.fromkeys(self._exclusions(job)) if job is not None else ():
+        for condition in dict.fromkeys(self._skip_conditions(job)) if job is not None else ():
             yield f"    - {{ if: '{condition}', when: never }}"
         manual = ""
         if job is not None and job.command is None:  # nothing waits for it if no release was made
@@ -152,8 +151,8 @@ class _JobWriter:
         for condition in self._conditions:
             yield f"    - {{ if: '{condition}'{manual} }}"
 
-    def _exclusions(self, job: model.Job) -> Iterator[str]:
-        """Yield the conditions that leave out a job: its own, and those that leave out what it needs."""
+    def _skip_conditions(self, job: model.Job) -> Iterator[str]:
+        """Yield the conditions that skip a job: its own ones, and those of the jobs that it needs."""
         if job.unless is not None:
             yield f'${_variable_name(job.unless.name)} == "true"'
         if job.only_value is not None and job.only_value[1]:
@@ -162,7 +161,7 @@ class _JobWriter:
         elif job.only_value is not None:
             yield f"${_variable_name(job.only_value[0].name)}"
         for name in job.needs:
-            yield from self._exclusions(self._workflow.job(name))
+            yield from self._skip_conditions(self._workflow.job(name))
 
     def _is_conditional(self, job: model.Job) -> bool:
         """Return whether a job, or one that it needs, runs only if there is something to do."""
@@ -205,10 +204,10 @@ class _JobWriter:
         if job.only_if is not None:
             yield f'test "${self._output_variable(job.only_if.name)}" = true || exit 0 # nothing to do'
         yield f"python3 -m venv --clear ~/relnox && {_BIN}/pip install --no-deps --require-hashes -r {file}"
-        yield job.shell_line(_BIN, tuple(self._words(job.command)))
+        yield job.shell_line(_BIN, tuple(self._shell_words(job.command)))
 
-    def _words(self, command: model.Command) -> Iterator[str]:
-        """Yield the words for the shell; an option is left out if the job does not get its value."""
+    def _shell_words(self, command: model.Command) -> Iterator[str]:
+        """Yield the words of a command for the shell, without options whose value the job does not get."""
         option: list[str] = []
         for word in command.words:
             value = command.variables[word[1:]] if word.startswith("$") else None
@@ -232,7 +231,7 @@ class _JobWriter:
             yield f"    reports: {{ dotenv: {_OUTPUTS} }}"
 
     def _passes_outputs_on(self, job: model.Job) -> bool:
-        """Return whether other jobs get the outputs of a job, which they do unless one of them has credentials."""
+        """Return whether later jobs get the outputs of a job, unless one of them has credentials."""
         dependents = [other for other in self._workflow.jobs if job.key in other.needs]
         return bool(job.outputs) and not (job.runs_project_code and any(map(_has_credentials, dependents)))
 
@@ -278,7 +277,7 @@ def _trigger_condition(trigger: model.Trigger) -> str:
 
 
 def _glob_to_regex(glob: str) -> str:
-    """Return the regular expression of a glob, as it is written between slashes."""
+    """Return the regular expression of a glob, for a place between slashes."""
     parts = re.split(r"(\*+|\?|\[[^\]]*\])", glob)
     names = {"*": ".*", "?": "."}
     return "".join(

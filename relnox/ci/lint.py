@@ -63,17 +63,17 @@ class _Upload(NamedTuple):
     command: str
 
 
-def lint(workflows: Sequence[Workflow]) -> Iterator[Problem]:
-    """Yield what is wrong with the releases of a repository, by file and line; what is a choice is a note."""
+def release_problems(workflows: Sequence[Workflow]) -> Iterator[Problem]:
+    """Yield what is wrong with the releases of a repository's workflows, by line; notes are about choices."""
     for workflow in workflows:
         uploads = [upload for job in workflow.jobs for upload in _find_uploads(job)]
         checks = (
-            *(_check_upload(upload) for upload in uploads),
-            _check_additional_indexes(workflow, uploads),
-            _check_callers(workflow, uploads),
-            _check_cancellation(workflow, uploads),
-            _check_jobs(workflow, uploads),
-            _check_tags(workflow, workflows),
+            *(_upload_problems(upload) for upload in uploads),
+            _additional_index_problems(workflow, uploads),
+            _called_workflow_problems(workflow, uploads),
+            _cancellation_problems(workflow, uploads),
+            _job_problems(workflow, uploads),
+            _unseen_tag_problems(workflow, workflows),
         )
         problems = {(problem.file, problem.message): problem for check in checks for problem in check}
         yield from sorted(problems.values(), key=lambda problem: int(problem.file.rpartition(":")[2]))
@@ -96,8 +96,8 @@ def _only_prints(command: str) -> bool:
     return command.startswith(("echo ", "printf ")) and not re.search(r"[;&|]\s*\w", command)
 
 
-def _check_upload(upload: _Upload) -> Iterator[Problem]:
-    """Check what one upload sends, what it skips, and how it authenticates."""
+def _upload_problems(upload: _Upload) -> Iterator[Problem]:
+    """Yield problems of what one upload sends, what it skips, and how it authenticates."""
     job, step, workflow = upload.job, upload.step, upload.job.workflow
     by_manifest = "upload what a manifest lists: relnox publish --manifest dist/manifest.json --yes"
     if _WHOLE_DIRECTORY.search(upload.command):
@@ -120,7 +120,7 @@ def _check_upload(upload: _Upload) -> Iterator[Problem]:
             f"job {job.name} skips files that the index has (it may have a different file of that name)",
             "remove skip-existing; a rerun of relnox publish compares hashes",
         )
-    if (token := _find_stored_token(upload)) is not None:
+    if (token := _stored_token_of_upload(upload)) is not None:
         line, name = token
         yield workflow.problem(
             line,
@@ -148,8 +148,8 @@ def _normalize_directory(path: str) -> str:
     return path.removeprefix("./").rstrip("/") or "."
 
 
-def _find_stored_token(upload: _Upload) -> tuple[int, str] | None:
-    """Return the line and the name of the secret that an upload to PyPI or TestPyPI uses, or None."""
+def _stored_token_of_upload(upload: _Upload) -> tuple[int, str] | None:
+    """Return the line and the name of the secret that an upload to PyPI or TestPyPI uses; None if it uses none."""
     if upload.command.startswith("poetry"):
         return None  # it knows no Trusted Publishing
     url = upload.step.input("repository-url")
@@ -171,8 +171,8 @@ def _find_stored_token(upload: _Upload) -> tuple[int, str] | None:
     return None
 
 
-def _check_additional_indexes(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Find requirements of a release that another index may provide as well."""
+def _additional_index_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+    """Yield commands and variables by which requirements may come from another index."""
     from twine import utils  # slow to import
 
     test_host = str(urlsplit(utils.TEST_REPOSITORY).hostname)  # each name is free for all there
@@ -199,8 +199,8 @@ def _variable_tables(job: Job, *steps: Step) -> list[Table]:
     return [env for table in tables if isinstance(env := table.get("env"), Table)]
 
 
-def _check_callers(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Find uploads by an identity in a workflow that another one calls."""
+def _called_workflow_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+    """Yield uploads by Trusted Publishing in a workflow that other workflows can call."""
     if "workflow_call" not in workflow.triggers:
         return
     for upload in uploads:
@@ -213,8 +213,8 @@ def _check_callers(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[P
             )
 
 
-def _check_cancellation(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Find uploads that a newer run cancels."""
+def _cancellation_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+    """Yield uploads that a newer run of the workflow cancels."""
     for upload in uploads:
         for table in (workflow.table.get("concurrency"), upload.job.table.get("concurrency")):
             if not isinstance(table, Table) or "github.run_id" in table.get("group", ""):
@@ -227,8 +227,8 @@ def _check_cancellation(workflow: Workflow, uploads: Sequence[_Upload]) -> Itera
                 )
 
 
-def _check_jobs(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Find jobs that upload outside of an environment, and builds beside an identity or a token."""
+def _job_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+    """Yield jobs that upload outside of an environment, or build where they have credentials for uploads."""
     uploading = {upload.job.name for upload in uploads}
     for job in workflow.jobs:
         if job.name in uploading and not job.environment:
@@ -259,8 +259,8 @@ def build_lines(job: Job) -> Iterator[int]:
                 yield line
 
 
-def _check_tags(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[Problem]:
-    """Find tags and releases that the default token makes, and that other workflows wait for."""
+def _unseen_tag_problems(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[Problem]:
+    """Yield steps whose tag or release starts no workflow, since they make it with the default token."""
     is_of_tag = _is_started_by_tag(workflow) and not {"workflow_dispatch", "schedule"} & workflow.triggers.keys()
     by_tag = [other.file for other in workflows if _is_started_by_tag(other)]
     by_release = [other.file for other in workflows if "release" in other.triggers]
@@ -298,7 +298,7 @@ def _is_started_by_tag(workflow: Workflow) -> bool:
 
 
 def _uses_own_token(step: Step) -> bool:
-    """Return whether a step uses another token than the default one."""
+    """Return whether a step uses a token other than the default one."""
     env = step.table.get("env")
     values = [step.input("token"), step.input("github-token")]
     values += [str(value) for name, value in env.items() if "TOKEN" in name] if isinstance(env, Table) else []
@@ -306,5 +306,5 @@ def _uses_own_token(step: Step) -> bool:
 
 
 def _is_own_token(value: str) -> bool:
-    """Return whether a value is another token than the default one: a secret, or one that a step made."""
+    """Return whether a value is a token other than the default one: a secret, or the output of a step."""
     return bool(_TOKEN.search(value)) or "steps." in value

@@ -28,10 +28,12 @@ def matrix(
     pythons: Sequence[str],
     limit: int = MAX_JOBS,
 ) -> dict[str, Any]:
-    """Return a matrix as GitHub reads it, `{"include": ROWS}`; it has no rows if there is nothing to do.
+    """Return a matrix as GitHub reads it: `{"include": ROWS}`, without rows if there is nothing to do.
 
-    Packages are in release order; `settings` are those of `[tool.relnox.wheels]`. Wheels that need more jobs than
-    the limit are an error; packages share jobs then.
+    Packages, in release order, share jobs if there are more than `limit`. `settings` are `[tool.relnox.wheels]`.
+
+    Raises:
+        Blocked: Wheels need more jobs than the limit.
     """
     if kind == "wheels":
         matrix_of_wheels = wheels.github_matrix(packages, settings)
@@ -43,25 +45,25 @@ def matrix(
             )
         return matrix_of_wheels
     if kind == "packages":
-        rows = [_package_row(group) for group in _split(packages, limit)]
+        rows = [_package_row(group) for group in _split_evenly(packages, limit)]
     else:
         count = max(1, limit // max(1, len(pythons)))
         rows = [
             {**row, "name": f"{row['name']}-{python}", "python": python}
             for python in pythons
-            for row in (_package_row(group) for group in _split(packages, count))
+            for row in (_package_row(group) for group in _split_evenly(packages, count))
         ]
     return {"include": rows}
 
 
-def _split(items: Sequence[str], limit: int) -> list[Sequence[str]]:
+def _split_evenly(items: Sequence[str], limit: int) -> list[Sequence[str]]:
     """Split items into at most `limit` consecutive groups, whose sizes differ by at most one."""
     count = min(len(items), limit)
     return [items[number * len(items) // count : (number + 1) * len(items) // count] for number in range(count)]
 
 
 def _package_row(packages: Sequence[str]) -> dict[str, str]:
-    """Return the row of a job for some packages: a name, which is also that of an artifact, and the options."""
+    """Return the row of a job for packages: `name`, for the job and its artifact, and the options `packages`."""
     name = packages[0] if len(packages) == 1 else f"{packages[0]}-and-{len(packages) - 1}-more"
     options = shlex.join([word for package in packages for word in ("--package", package)])
     return {"name": name, "packages": options}

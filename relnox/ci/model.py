@@ -20,27 +20,27 @@ RETENTION_DAYS = 30
 
 
 class Output(Record):
-    """An output of an earlier job, which the job must need."""
+    """The value of an output of an earlier job, which the job must need."""
 
     job: str
     name: str
 
 
 class Input(Record):
-    """The value of an input of `ByHand`, or what it is otherwise: not typed in, or in runs of other triggers."""
+    """The value of an input that is typed in when a person starts the run, or else `otherwise`."""
 
     name: str
     otherwise: str | Output = ""
 
 
 class Cell(Record):
-    """A value of the job's own row of the matrix; see `Matrix`."""
+    """The value of a column in the row of the matrix that the job runs for."""
 
     name: str
 
 
 class Secret(Record):
-    """A secret of the repository or of the job's environment."""
+    """The value of a secret of the repository or of the job's environment."""
 
     name: str
 
@@ -57,29 +57,29 @@ Expression: TypeAlias = str | Input | Output | Cell | Secret | Token
 
 
 class OnTag(Record):
-    """A tag of one of these forms is pushed; the forms are globs."""
+    """The trigger for a pushed tag that matches one of the globs."""
 
     patterns: tuple[str, ...]
 
 
 class OnPublishedRelease(Record):
-    """A release page of the forge is published; the run is for its tag."""
+    """The trigger for a published release page of the forge; the run is for its tag."""
 
 
 class OnMerge(Record):
-    """The branches get new commits."""
+    """The trigger for new commits on one of the branches."""
 
     branches: tuple[str, ...]
 
 
 class OnPullRequest(Record):
-    """A pull request to one of the branches is opened or updated. The run has no secrets."""
+    """The trigger for a new or updated pull request to one of the branches. The run has no secrets."""
 
     branches: tuple[str, ...]
 
 
 class OnSchedule(Record):
-    """A time has come; `cron` has five fields, in UTC."""
+    """The trigger for times; `cron` has five fields, in UTC."""
 
     cron: str
 
@@ -100,7 +100,7 @@ class InputField(Record, kw_only=True):
 
 
 class ByHand(Record):
-    """A person starts the run, and fills in the inputs."""
+    """The trigger for a run that a person starts, with the inputs to fill in."""
 
     inputs: tuple[InputField, ...] = ()
 
@@ -112,7 +112,7 @@ Trigger = OnTag | OnPublishedRelease | OnMerge | OnPullRequest | OnSchedule | By
 
 
 class Permission(Record):
-    """What the token of a job may do, in GitHub's terms (`contents`, `write`), and for what."""
+    """A permission of a job's token, in GitHub's terms (`contents`, `write`), and what the job needs it for."""
 
     scope: str
     level: Literal["read", "write"]
@@ -193,7 +193,7 @@ class Job(Record, kw_only=True):
     minutes: int = 30
 
     def shell_line(self, directory: str, words: Sequence[str]) -> str:
-        """Return the line that runs the command: with the programs in a directory, and its words for the shell."""
+        """Return the shell command of the job; `directory` has the programs, `words` are the options, quoted."""
         tasks = self.command.tasks if self.command is not None else ()
         if not self.runs_project_code:
             return " ".join((" && ".join(f"{directory}/relnox {task}" for task in tasks), *words))

@@ -17,10 +17,10 @@ _IDENTITY_FIELDS = {
 """What the form calls the owner of a repository, its name and the workflow, by forge."""
 
 
-def publisher_form(
+def publisher_form_url(
     simple_url: str, package: str, forge: str, identity: tuple[str, str, str], environment: str
 ) -> str:
-    """Return the address of the form for a publisher of a project that the public index has, filled in.
+    """Return the URL of the filled-in form that adds a publisher to a project on the public index.
 
     Args:
         simple_url: The URL of the simple API of the index.
@@ -34,17 +34,17 @@ def publisher_form(
     return urljoin(simple_url, f"/manage/project/{package}/settings/publishing/?{urlencode(query)}")
 
 
-def pending_publisher_form(simple_url: str) -> str:
-    """Return the address of the form for a publisher of a project that the public index does not have yet."""
+def pending_publisher_form_url(simple_url: str) -> str:
+    """Return the URL of the form for the publisher of a project that the public index does not have yet."""
     return urljoin(simple_url, "/manage/account/publishing/")
 
 
 def publishing_environments(
     workflows: Iterable[Workflow], indexes: Iterable[str], *, on_gitlab: bool
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield each workflow with an identity, with an index and the environment for it.
+    """Yield the key of each workflow that uses Trusted Publishing, with each index and the environment for it.
 
-    An environment that is not the same in all runs has the name of the index.
+    An environment that depends on the run has the name of the index.
     """
     for workflow in workflows:
         for job in workflow.jobs:

@@ -30,7 +30,7 @@ _COMMITTER = {
 
 
 class ProjectFacts(Record, kw_only=True):
-    """What the workflows depend on: facts of the project, and the settings `[tool.relnox.ci]`.
+    """The facts and settings (`[tool.relnox.ci]`) of a project on which its workflows depend.
 
     Attributes:
         workflows: The names of the workflows that the project gets.
@@ -63,8 +63,8 @@ class ProjectFacts(Record, kw_only=True):
         return model.Input("index", self.index or model.Output("build", "index"))
 
     @property
-    def uses_identity(self) -> bool:
-        """Whether an index trusts the identity of the job."""
+    def uses_trusted_publishing(self) -> bool:
+        """Whether an index takes no token, but trusts the identity of the job."""
         return not self.tokens.keys() >= set(self.indexes)
 
 
@@ -84,7 +84,7 @@ def workflows(facts: ProjectFacts) -> tuple[model.Workflow, ...]:
 
 
 def _release_workflow(facts: ProjectFacts) -> model.Workflow:
-    """Return the workflow that releases: what a tag names, or what a merge changed."""
+    """Return the workflow that releases what a tag names, or the versions that a merge changed."""
     fields = [model.InputField(name="index", help="Where to publish", choices=facts.indexes)]
     if not facts.index:
         fields = [model.InputField(name="index", help="Where to publish; by default where the tag belongs")]
@@ -130,7 +130,7 @@ def _tag_job() -> model.Job:
 
 
 def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
-    """Return the job that builds and installs all packages; or those that build platform wheels, and collect."""
+    """Return the jobs that build and install all packages: one, or several for platform wheels."""
     is_merge = facts.trigger == "merge"
     needs = ("tag",) if is_merge else ()
     only_if = model.Output("tag", "released") if is_merge else None
@@ -221,7 +221,7 @@ def _gate_job(facts: ProjectFacts) -> model.Job:
 
 
 def _publish_job(facts: ProjectFacts) -> model.Job:
-    """Return the job that uploads: no code of the project runs in it, unless the project's settings say so."""
+    """Return the job that uploads; it runs code of the project only if the settings say so."""
     is_nox = facts.publish_job == "nox"
     manifest = () if is_nox else ("--manifest", "dist/manifest.json")
     read = model.Permission(
@@ -249,7 +249,7 @@ def _publish_job(facts: ProjectFacts) -> model.Job:
         runs_project_code=is_nox,
         checkout="history" if is_nox else "none",
         needs=("build", "gate"),
-        permissions=(read, *((identity,) if facts.uses_identity else ())),
+        permissions=(read, *((identity,) if facts.uses_trusted_publishing else ())),
         environment=facts.index_of_run,
         takes=("dist",),
         minutes=60,
@@ -292,7 +292,7 @@ def _forge_release_job(facts: ProjectFacts) -> model.Job:
 
 
 def _checks_workflow(facts: ProjectFacts) -> model.Workflow:
-    """Return the workflow that checks pull requests: as releases are built, and nothing is published."""
+    """Return the workflow that builds and checks pull requests as releases, without publishing."""
     build = model.Job(
         key="build",
         name="Show what is not released, build, check and install",
@@ -324,7 +324,7 @@ def _checks_workflow(facts: ProjectFacts) -> model.Workflow:
 def _release_pull_request_workflow(facts: ProjectFacts) -> model.Workflow:
     """Return the workflow that keeps a pull request with the next versions open.
 
-    The merge of such a pull request starts it as well, beside the release: so it tags, too.
+    The merge of such a pull request starts it as well as the release, so it tags, too.
     """
     is_merge = facts.trigger == "merge"
     release = "; merging that releases" if is_merge else ""

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from packaging.version import InvalidVersion, Version
 
 from relnox.ci import github
-from relnox.ci.compare import Rules
+from relnox.ci.compare import CheckRules
 from relnox.ci.workflows import read_workflow
 from relnox.core.records import Record
 from relnox.core.text import split_lines
@@ -50,7 +50,7 @@ class StampedText(NamedTuple):
 
 
 class GeneratedFile(Record, kw_only=True):
-    """A generated file: what it should contain, and what it has now.
+    """A file that relnox generates and people may edit.
 
     Attributes:
         output: What relnox generates today.
@@ -66,34 +66,38 @@ class GeneratedFile(Record, kw_only=True):
     history: tuple[str, ...] = ()
 
     @property
-    def stamped(self) -> StampedText | None:
-        """The present text without its stamp; None if it has none, or does not exist."""
+    def stamped_text(self) -> StampedText | None:
+        """The present text without its stamp; None if it has no stamp, or does not exist."""
         return read_stamp(self.present) if self.present is not None else None
 
     @property
     def needs_history(self) -> bool:
-        """Whether the history says what it was generated as: it was edited, and today's output is another."""
-        stamped = self.stamped
-        return stamped is not None and stamped.digest not in (digest(stamped.body), digest(self.output))
+        """Whether a merge needs the history: the file was edited, and relnox generates another output today."""
+        stamped = self.stamped_text
+        return stamped is not None and stamped.digest not in (
+            output_digest(stamped.body),
+            output_digest(self.output),
+        )
 
 
 # --- stamps
 
 
-def digest(output: str) -> str:
-    """Return the hash of an output; the commits of actions and white space at line ends do not count."""
+def output_digest(output: str) -> str:
+    """Return the hash of an output, without commits of actions and white space at line ends."""
     lines = (line.rstrip() for line in _PIN.sub(r"\g<uses>", output).split("\n"))
     return sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def stamp(output: str, version: str, body: str | None = None) -> str:
-    """Return the text of a file with the stamp of an output; its content is `body`, or else that output."""
-    line = f'# Written by relnox {version}, sha256:{digest(output)}; "relnox ci" updates it and keeps your edits\n'
+def add_stamp(output: str, version: str, body: str | None = None) -> str:
+    """Return `body` (by default the output) after a first line that has the hash of the output."""
+    digest = output_digest(output)
+    line = f'# Written by relnox {version}, sha256:{digest}; "relnox ci" updates it and keeps your edits\n'
     return line + (output if body is None else body)
 
 
 def read_stamp(text: str) -> StampedText | None:
-    """Return a text without its stamp; None if it has none, because relnox did not write it."""
+    """Return a text without its stamp, and what that says; None if relnox did not write the text."""
     newline = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
     match = _STAMP.search(text)
@@ -104,7 +108,7 @@ def read_stamp(text: str) -> StampedText | None:
 
 
 def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
-    """Return the content that a file should have: today's output with the edits in the file.
+    """Return the new content of a file: today's output, with the edits in the file.
 
     Args:
         file: The file.
@@ -113,11 +117,11 @@ def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
     Raises:
         Blocked: They changed the same lines, or what the file was generated as is not known.
     """
-    stamped = file.stamped
+    stamped = file.stamped_text
     if file.present is None or (stamped is None and prefer == "generated"):
-        return stamp(file.output, file.version)
+        return add_stamp(file.output, file.version)
     if stamped is None:
-        raise _conflict(
+        raise _conflict_error(
             file,
             "exists, and was not written by relnox",
             f"to replace it: relnox ci --prefer generated; to keep it under another name: git mv {file.file} NAME",
@@ -126,7 +130,7 @@ def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
         )
     before = _find_last_output(stamped, file.output, filter(None, map(read_stamp, file.history)))
     if before is None and prefer is None:
-        raise _conflict(
+        raise _conflict_error(
             file,
             "was edited, and no commit of this clone has what relnox wrote before",
             _CONFLICT_FIX,
@@ -140,13 +144,13 @@ def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
         body = generated
     elif prefer is None and body != generated:
         message = "was edited on lines that relnox changes as well"
-        raise _conflict(file, message, _CONFLICT_FIX, body, generated)
-    if digest(file.output) == stamped.digest and body == stamped.body:
+        raise _conflict_error(file, message, _CONFLICT_FIX, body, generated)
+    if output_digest(file.output) == stamped.digest and body == stamped.body:
         return file.present
-    return stamp(file.output, file.version, body).replace("\n", stamped.newline)
+    return add_stamp(file.output, file.version, body).replace("\n", stamped.newline)
 
 
-def _conflict(file: GeneratedFile, message: str, fix: str, before: str, after: str) -> Blocked:
+def _conflict_error(file: GeneratedFile, message: str, fix: str, before: str, after: str) -> Blocked:
     lines = difflib.unified_diff(split_lines(before), split_lines(after), file.file, file.file, lineterm="", n=1)
     diff = "\n".join(f"  {line}" for line in lines)
     return Blocked("workflow-conflict", f"{file.file} {message}:\n{diff}", fix)
@@ -160,33 +164,33 @@ def _find_last_output(present: StampedText, output: str, versions: Iterable[Stam
     with the right hash is an output.
     `output` is that of today, and `versions` are those of the file in the history, the oldest first.
     """
-    outputs = {digest(output): output}
+    outputs = {output_digest(output): output}
     before: StampedText | None = None
     for version in (*versions, present):
-        if digest(version.body) == version.digest:
+        if output_digest(version.body) == version.digest:
             outputs[version.digest] = version.body
         elif before is not None and before.digest in outputs and version.digest not in outputs:
-            candidate = _merge(outputs[before.digest], before.body, version.body, "ours")
-            if digest(candidate) == version.digest:
+            candidate = _merge_texts(outputs[before.digest], before.body, version.body, "ours")
+            if output_digest(candidate) == version.digest:
                 outputs[version.digest] = candidate
         before = version
     return outputs.get(present.digest)
 
 
 def _merge_with_pins(present: str, base: str, output: str, side: Literal["ours", "theirs"]) -> str:
-    """Return the present text with the changes from one output to another; pins of actions only get newer.
+    """Return the present text with the changes from `base` to `output`; pins of actions only get newer.
 
-    `base` is the output that the present text was written from. Where both have changed the same lines, those of
-    `side` are taken: `ours` is the present text.
+    `base` is the output that the present text was written from. If both changed a line, `side` selects which is
+    taken: `ours` is the present text.
     """
     actions = {match["uses"] for text in (base, output) for match in _PIN.finditer(text)}
     ours, common, theirs = (_without_pins(text, actions) for text in (present, base, output))
-    merged = _merge(ours, common, theirs, side)
+    merged = _merge_texts(ours, common, theirs, side)
     pins = _newest_pins(present, output)
     return _WITHOUT_PIN.sub(lambda match: f"{match[0]}{pins.get(match['uses'], '')}", merged)
 
 
-def _merge(ours: str, base: str, theirs: str, side: Literal["ours", "theirs"]) -> str:
+def _merge_texts(ours: str, base: str, theirs: str, side: Literal["ours", "theirs"]) -> str:
     """Merge texts as git merges branches, with the lines of one side where both changed them."""
     with temporary_directory() as directory:
         files = [directory / name for name in ("ours", "base", "theirs")]
@@ -204,7 +208,7 @@ def _without_pins(text: str, actions: Collection[str]) -> str:
 
 
 def _newest_pins(present: str, output: str) -> dict[str, str]:
-    """Map each `uses: ACTION` to its newest pin; the present one if versions cannot be compared."""
+    """Map each `uses: ACTION` to its newest pin in two texts; the present one if versions cannot be compared."""
     pins: dict[str, re.Match[str]] = {}
     for text in (output, present):
         for match in _PIN.finditer(text):
@@ -216,15 +220,15 @@ def _newest_pins(present: str, output: str) -> dict[str, str]:
 
 
 def _pin_version(pin: re.Match[str]) -> Version | None:
-    """Return the version in the comment of a pin, or None if it has none."""
+    """Return the version in the comment of a pin, or None."""
     try:
         return Version((pin["comment"] or "").split()[0])
     except (InvalidVersion, IndexError):
         return None
 
 
-def _wrong_pins(text: str, file: str) -> Iterator[Problem]:
-    """Yield pins of known actions whose comment names another version than that of the commit."""
+def _wrong_pin_problems(text: str, file: str) -> Iterator[Problem]:
+    """Yield a problem for each pin of a known action whose comment names another version than its commit is."""
     for match in _PIN.finditer(text):
         action, sha, comment = match["action"], match["sha"], (match["comment"] or "").strip()
         own_pin = github.pins().get(action)
@@ -243,8 +247,8 @@ def _wrong_pins(text: str, file: str) -> Iterator[Problem]:
 # --- checks
 
 
-def check_file(file: GeneratedFile, rules: Rules) -> Iterator[Problem]:
-    """Yield what `merge_edits` would change in a file, and what makes it unsafe; other edits are notes."""
+def generated_file_problems(file: GeneratedFile, rules: CheckRules) -> Iterator[Problem]:
+    """Yield what `merge_edits` would change in a file, and what makes it unsafe; notes are about other edits."""
     if file.present is None:
         yield missing_file_problem(file.file)
         return
@@ -256,7 +260,7 @@ def check_file(file: GeneratedFile, rules: Rules) -> Iterator[Problem]:
         updated = expected
     lasting = {danger.message for danger in rules.find_dangers(updated, expected)}  # an update ends the others
     dangers = [danger for danger in rules.find_dangers(present, expected) if danger.message in lasting]
-    problems = {problem.file: problem for problem in (*dangers, *_wrong_pins(file.present, file.file))}
+    problems = {problem.file: problem for problem in (*dangers, *_wrong_pin_problems(file.present, file.file))}
     for difference in rules.compare(present, updated):
         place = f"{file.file}:{difference.line}"
         problems.setdefault(place, Problem("workflow-outdated", difference.message, _UPDATE, file=place))

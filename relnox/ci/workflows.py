@@ -21,27 +21,27 @@ _MAX_SIZE = 1 << 20
 
 
 class Text(str):
-    """A scalar; `line` is the line of its first character, or of its first line if it is a block."""
+    """A scalar of a YAML file; `line` is that of its first character, or of its first line if it is a block."""
 
     __slots__ = ("line",)
     line: int
 
 
 class Items(list[Any]):
-    """A list; `line` is the line of its first item."""
+    """A list of a YAML file; `line` is the line of its first item."""
 
     line: int
 
 
 class Table(dict[str, Any]):
-    """A mapping; `line` is the line of its first key, and `lines` has the line of each key."""
+    """A mapping of a YAML file; `line` is the line of its first key, `lines` has that of each key."""
 
     line: int
     lines: dict[str, int]
 
 
-def decode(content: bytes, name: str) -> str:
-    """Return the text of a file, without a byte order mark; an encoding other than UTF-8 is an error."""
+def decode_utf8(content: bytes, name: str) -> str:
+    """Return the text of a file, without a byte order mark; raise `Blocked` if it is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -57,7 +57,7 @@ def parse_yaml(content: bytes, name: str) -> Any:
     """
     if len(content) > _MAX_SIZE:
         raise _file_problem(name, 1, f"it has more than {_MAX_SIZE >> 20} MiB")
-    text = decode(content, name)
+    text = decode_utf8(content, name)
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
         return _convert_node(node, {}) if node is not None else _empty_table(1)
@@ -72,7 +72,7 @@ def parse_yaml(content: bytes, name: str) -> Any:
 
 
 def parse_mapping(content: bytes, name: str) -> Table:
-    """Return the content of a YAML file, as `parse_yaml` does, which must be a mapping."""
+    """Return the content of a YAML file as `parse_yaml` does; raise `Blocked` if it is not a mapping."""
     table = parse_yaml(content, name)
     if not isinstance(table, Table):
         raise _file_problem(name, 1, "it is not a mapping")
@@ -90,7 +90,7 @@ def _empty_table(line: int) -> Table:
 
 
 def _convert_node(node: yaml.Node, converted: dict[int, Any]) -> Any:
-    """Convert a node; a node that aliases repeat is converted once."""
+    """Return a node as `Table`, `Items` or `Text`; `converted` has the results, for nodes that aliases repeat."""
     if id(node) in converted:
         return converted[id(node)]
     line = node.start_mark.line + 1
@@ -129,7 +129,7 @@ class Step(Record):
 
     @property
     def line(self) -> int:
-        """The line on which it starts."""
+        """The number of its first line in the file."""
         return self.table.line
 
     @property
@@ -149,7 +149,7 @@ class Step(Record):
 
     @cached_property
     def commands(self) -> tuple[tuple[int, str], ...]:
-        """The lines of its script, each with its number; continued lines are joined, comments are left out."""
+        """The commands of its script, each with its line; continued lines are joined, comments are left out."""
         script = self.table.get("run", "")
         commands: list[tuple[int, str]] = []
         continued = False
@@ -183,7 +183,7 @@ class Job(Record):
 
     @property
     def permissions(self) -> Mapping[str, str] | None:
-        """The permissions of its token, from the workflow if it has none; None for the repository's default."""
+        """The permissions of its token, by default those of the workflow; None if the repository decides."""
         own = self.table.get("permissions", self.workflow.table.get("permissions"))
         if isinstance(own, Text):
             return {"id-token": "write", "contents": "write"} if own == "write-all" else {}
@@ -218,17 +218,17 @@ class Workflow(Record):
 
     @property
     def triggers(self) -> Table:
-        """What starts it: events, each with its filters."""
+        """The events that start it, each with its filters."""
         return _as_table(self.table.get("on"))
 
     @property
     def jobs_table(self) -> Table:
-        """Its jobs as they are written."""
+        """The jobs as the file has them."""
         return _as_table(self.table.get("jobs"))
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
-        """Its jobs, those that call another workflow too."""
+        """All jobs, including those that call another workflow."""
         return tuple(Job(self, name, job) for name, job in self.jobs_table.items() if isinstance(job, Table))
 
 

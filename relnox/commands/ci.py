@@ -17,16 +17,16 @@ from packaging.version import Version
 
 from relnox.ci import github, gitlab, matrices, sets
 from relnox.ci.compare import PIPELINE_RULES, WORKFLOW_RULES
-from relnox.ci.lint import lint
+from relnox.ci.lint import release_problems
 from relnox.ci.publishers import (
     PENDING_DAYS,
-    pending_publisher_form,
-    publisher_form,
+    pending_publisher_form_url,
+    publisher_form_url,
     publishing_environments,
 )
 from relnox.ci.sets import ProjectFacts
-from relnox.ci.updates import GeneratedFile, check_file, merge_edits, missing_file_problem, read_stamp
-from relnox.ci.workflows import IDENTITY, decode, read_workflow
+from relnox.ci.updates import GeneratedFile, generated_file_problems, merge_edits, missing_file_problem, read_stamp
+from relnox.ci.workflows import IDENTITY, decode_utf8, read_workflow
 from relnox.commands.options import CiOptions as Options
 from relnox.commands.shared import releases
 from relnox.core.bump.release_history import changes_since_release
@@ -192,7 +192,7 @@ def _is_on_gitlab(project: Project) -> bool:
 
 
 def _generated_file(name: str, output: str, content: bytes | None, project: Project) -> GeneratedFile:
-    present = decode(content, name) if content is not None else None
+    present = decode_utf8(content, name) if content is not None else None
     file = GeneratedFile(file=name, output=output, present=present, version=_OWN_VERSION)
     if not file.needs_history or project.git is None:
         return file
@@ -200,7 +200,7 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
 
 
 def _check_generated_file(file: GeneratedFile) -> tuple[Problem, ...]:
-    return tuple(check_file(file, PIPELINE_RULES if file.file == gitlab.FILE else WORKFLOW_RULES))
+    return tuple(generated_file_problems(file, PIPELINE_RULES if file.file == gitlab.FILE else WORKFLOW_RULES))
 
 
 def _add_findings(new: PlanBuilder, findings: Iterable[Problem]) -> None:
@@ -217,7 +217,7 @@ def _lint_workflows(new: PlanBuilder, project: Project) -> None:
     """Check all workflow files of the repository, those of relnox and others."""
     contents = project.once(_read_workflow_files, project)
     workflows = [read_workflow(name, content) for name, content in contents.items()]
-    findings = list(lint(workflows))
+    findings = list(release_problems(workflows))
     _add_findings(new, findings)
     new.notes.append(
         f"{format_count(len(workflows), 'workflow file')} checked: {format_count(len(findings), 'finding')}"
@@ -269,10 +269,10 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
             versions = dict.fromkeys(names, frozenset((Version("0"),)))
         for name in names:
             identity = owner, repository, gitlab.FILE if is_gitlab else f"{key}.yml"
-            kind, form = "pending publisher", pending_publisher_form(target.simple_url)
+            kind, form = "pending publisher", pending_publisher_form_url(target.simple_url)
             if versions[name]:
                 kind = "publisher"
-                form = publisher_form(target.simple_url, name, location.kind, identity, environment)
+                form = publisher_form_url(target.simple_url, name, location.kind, identity, environment)
             rows.append((name, index, *identity, environment, kind))
             if target.public_name is not None:
                 new.notes.append(f"{name} on {index}: {form}")

@@ -308,7 +308,7 @@ def _read_changelog_sections(
 def _read_changelogs(project: Project, commit: str) -> dict[str, tuple[str, str]]:
     """Return the path and the text of each package's changelog at a commit."""
     with project.at_commit(commit) as at:
-        candidates = at.changelog_files
+        candidates = at.changelog_candidates
         contents = at.read_files(file for files in candidates.values() for file in files)
         changelogs = changelog_updates.find_changelogs(at.workspace, candidates, contents, at.config)
     return {name: (file, contents[file].decode("utf-8", "replace")) for name, file in changelogs.items()}

@@ -41,7 +41,7 @@ class GitHubReporter(text.PlainReporter):
             self._write_commands(event, nested=nested)
 
     def mask(self, line: str) -> None:
-        """Tell the runner to mask one line of a secret; safe to call from any thread."""
+        """Tell the runner to mask one line of a secret in its log; safe to call from any thread."""
         with self._lock:
             self._resume_workflow_commands()
             STDERR.write_command(f"::add-mask::{_escape(line)}")
@@ -126,7 +126,7 @@ class GitHubReporter(text.PlainReporter):
             self._stop_token = None
 
     def _add_to_summary(self, content: str) -> None:
-        """Append Markdown to the summary of the run; print a note the first time that fails."""
+        """Append Markdown to the summary of the run; if that fails, print a note once."""
         if self._summary and content:
             try:
                 with Path(self._summary).open("a", encoding="utf-8", errors="backslashreplace") as out:

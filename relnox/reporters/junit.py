@@ -24,7 +24,7 @@ def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
 
 
 def _add_suite(root: ET.Element, outcome: Outcome, convert: Callable[[str], str]) -> None:
-    """Add the suite of a task; steps that decide an item of a checklist are part of its case."""
+    """Add the suite of a task, with a case for each step or checklist item; an item's steps are in its case."""
     suite = ET.SubElement(root, "testsuite", name=outcome.plan.task, time=f"{outcome.seconds:.3f}")
     of_items = {key for item in outcome.checklist for key in item.steps}
     for item in outcome.checklist:

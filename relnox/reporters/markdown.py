@@ -28,7 +28,7 @@ def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
 
 
 def summary(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
-    """Format how a run ended: a table of its steps, and which files are public."""
+    """Format how a run ended: the result, a table of its steps, and which files are public."""
     lines = [f"### {escape(text.ending_line(outcome))}"]
     if outcome.results:
         lines += ["", "| step | status | |", "| --- | --- | --- |"]
@@ -41,7 +41,7 @@ def summary(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
 
 
 def table_lines(table: Table) -> Iterator[str]:
-    """Format a table of results, with its title."""
+    """Yield the lines of a table of results, with its title."""
     if table.title:
         yield f"#### {escape(table.title)}"
         yield ""
@@ -52,7 +52,7 @@ def table_lines(table: Table) -> Iterator[str]:
 
 
 def escape(cell: str) -> str:
-    """Escape text for Markdown, so that it contains no HTML, links, mentions or column separators."""
+    """Return a text without HTML, links, mentions and column separators for Markdown."""
     return escape_markdown(mask_secrets(cell))
 
 

@@ -66,7 +66,7 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Flush the stream."""
+        """Flush the stream; a closed pipe and, for progress, a full disk are ignored."""
         stream = self._stream
         if stream is not None:
             try:
@@ -83,7 +83,7 @@ class Stream:
 
     @property
     def encoding(self) -> str:
-        """The encoding of the stream."""
+        """The encoding of the stream in `sys`."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     @property

@@ -26,7 +26,7 @@ _UNLIMITED = 1_000_000
 
 
 class TerminalReporter(text.PlainReporter):
-    """A reporter that writes with rich, which honors NO_COLOR and FORCE_COLOR."""
+    """A reporter that writes styled lines with rich, which honors NO_COLOR and FORCE_COLOR."""
 
     def __init__(self, convert: Callable[[str], str] = str) -> None:
         super().__init__(convert)

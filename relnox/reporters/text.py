@@ -84,16 +84,16 @@ class PlainReporter:
             case RunStarted(plan):
                 self._reasons |= {key: item.why for item in plan.items for key in item.steps}
                 for note in (*plan.notes, *(plan.details if self.verbose else ())):
-                    self._show(labeled_lines("note:", "dim", note), indent)
+                    self._show_progress(labeled_lines("note:", "dim", note), indent)
             case StepStarted(step) if step.runs_task:
-                self._show([((step.title, "bold"),)], indent)
+                self._show_progress([((step.title, "bold"),)], indent)
             case OutputLine(step, line) if self.verbose:
                 key = f"{step.key} " if step.concurrent else ""
                 self._print(STDERR, (indent, (f"  {key}| {line.expandtabs()}", "dim")))
             case Problem():
-                self._show(problem_lines(event, event.level), indent)
+                self._show_progress(problem_lines(event, event.level), indent)
             case Waiting():
-                self._show([((waiting_line(event), "yellow"),)], indent)
+                self._show_progress([((waiting_line(event), "yellow"),)], indent)
             case StepFinished(status=Status.ABORTED):
                 self._aborted.append(event)
             case StepFinished(step, status) if self.verbose or not (
@@ -120,39 +120,39 @@ class PlainReporter:
     def show_next_command(self, command: str) -> None:
         """Show the command that comes next, after everything else."""
         if command and not self._quiet:
-            self._show(labeled_lines("next:", "bold", command))
+            self._show_progress(labeled_lines("next:", "bold", command))
 
     def annotate_problems(self, problems: Iterable[Problem]) -> None:
         """Annotate files with the problems of a plan, where that is possible; `show_error` shows all of them."""
 
     def show_error(self, error: Problem) -> None:
         """Show the error that ends the run."""
-        self._show(problem_lines(error, "error", fix_indent=""))
+        self._show_progress(problem_lines(error, "error", fix_indent=""))
 
     def _show_result(self, event: StepFinished, indent: str) -> None:
-        """Show the result of a step; if it failed and decides an item of a checklist, also why that matters."""
-        self._show(self._result_lines(event), indent)
+        """Show the result of a step; if it failed and decides a checklist item, also why the item matters."""
+        self._show_progress(self._result_lines(event), indent)
         if event.error is not None and event.step.key in self._reasons:
-            self._show(labeled_lines("why:", "bold", self._reasons[event.step.key], f"{indent}{_INDENT}"))
+            self._show_progress(labeled_lines("why:", "bold", self._reasons[event.step.key], f"{indent}{_INDENT}"))
 
     def _write_end_of_run(self, outcome: Outcome, *, nested: bool) -> None:
         """Show the aborted steps, as one line if there are many, and how the run ended."""
         indent = "  " if nested else ""
         if len(self._aborted) > MAX_ABORTED:
-            self._show(aborted_lines(self._aborted), indent)
+            self._show_progress(aborted_lines(self._aborted), indent)
         else:
             for event in self._aborted:
-                self._show(self._result_lines(event), indent)
+                self._show_progress(self._result_lines(event), indent)
         self._aborted.clear()
-        self._show([(line,) for line in published_lines(outcome)], indent)
+        self._show_progress([(line,) for line in published_lines(outcome)], indent)
         if not nested:
             style = "bold green" if outcome.exit_code is ExitCode.DONE else "bold red"
-            self._show([((ending_line(outcome), style),)])
+            self._show_progress([((ending_line(outcome), style),)])
 
     def _result_lines(self, event: StepFinished) -> Iterable[Line]:
         return result_lines(event)
 
-    def _show(self, lines: Iterable[Line], indent: str = "") -> None:
+    def _show_progress(self, lines: Iterable[Line], indent: str = "") -> None:
         """Show lines of progress."""
         for line in lines:
             self._print(STDERR, (indent, *convert_line(line, self._convert)))
@@ -163,7 +163,7 @@ class PlainReporter:
 
 
 def convert_line(line: Line, convert: Callable[[str], str]) -> Line:
-    """Apply a function to the text of each part of a line."""
+    """Return a line with a function applied to the text of each part."""
     return tuple(convert(part) if isinstance(part, str) else (convert(part[0]), part[1]) for part in line)
 
 
@@ -193,13 +193,13 @@ def problem_lines(problem: Problem, label: str, indent: str = "", fix_indent: st
 
 
 def message_of(problem: Problem) -> str:
-    """Return the message of a problem, after the name of its file, and with its code."""
+    """Return the message of a problem with the name of its file before it, and its code."""
     file = f"{problem.file}: " if problem.file else ""
     return _add_code(f"{file}{problem.message}", problem.code)
 
 
 def combine_problems(plan: Plan) -> Blocked:
-    """Return one error for the problems of a plan."""
+    """Combine the problems of a plan, at least one, in one error."""
     exit_code = ExitCode.worst([problem.exit_code for problem in plan.problems])
     if len(plan.problems) == 1:
         (problem,) = plan.problems
@@ -212,7 +212,7 @@ def combine_problems(plan: Plan) -> Blocked:
 
 
 def labeled_lines(label: str, style: str, message: str, indent: str = "") -> Iterator[Line]:
-    """Format a message of one or more lines after a label."""
+    """Yield the lines of a message, the first one after a label."""
     first, *rest = _indent_lines(message, indent)
     yield indent, (label, style), f" {first.removeprefix(indent)}"
     yield from ((line,) for line in rest)
@@ -278,7 +278,7 @@ def result_lines(event: StepFinished, *, detailed: bool = True) -> Iterator[Line
 
 
 def aborted_lines(results: Sequence[StepFinished]) -> Iterator[Line]:
-    """Format many aborted steps as their number and the first step, with the reason it was aborted."""
+    """Summarize aborted steps: how many, the first one, and why it was aborted."""
     count = f" {format_count(len(results), 'step')}, the first is: {results[0].step.title}"
     yield (MARKS[Status.ABORTED], _STYLES[Status.ABORTED]), count
     yield from ((line,) for line in _indent_lines(results[0].detail, _INDENT))
@@ -295,7 +295,7 @@ def aligned_lines(table: Table) -> Iterator[str]:
 
 
 def published_lines(outcome: Outcome) -> Iterator[str]:
-    """Yield which files are public, not verified or not uploaded; nothing if the run succeeded."""
+    """Yield lines on which files are public, not verified or not uploaded; none if the run succeeded."""
     if outcome.publication and outcome.exit_code is not ExitCode.DONE:
         yield from summary_lines(outcome.publication)
 

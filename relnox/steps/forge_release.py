@@ -17,7 +17,7 @@ from relnox.core.records import Record
 from relnox.core.release import release_page
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Conflict, ExitCode, Failed
-from relnox.forges.api import Forge, Rejected, ReleaseFile, ReleasePage
+from relnox.forges.api import Forge, ReleaseFile, ReleasePage, RequestRejected
 from relnox.steps.built_archives import changed_archive_error
 from relnox.steps.run import Run
 
@@ -259,7 +259,7 @@ class PublishRelease(ReleaseTextStep, key="publish release {self.tag}"):
                 return
             try:
                 forge.publish_release(page, prerelease=self.prerelease, latest=bool(self.latest))
-            except Rejected:
+            except RequestRejected:
                 other = choose_release(forge.releases(self.tag), self.tag)
                 if other is None or other.is_draft:
                     raise

@@ -84,7 +84,7 @@ class Pipeline:
         git(self.root, "remote", "set-url", "origin", self.forge.remote)
         facts = read_facts(open_project(self.root))
         text = gitlab.render(sets.workflows(facts), variable_name)
-        write(self.root, {gitlab.FILE: updates.stamp(text, version("relnox"))})
+        write(self.root, {gitlab.FILE: updates.add_stamp(text, version("relnox"))})
         commit_all(self.root, "Pipeline")
         git(self.root, "tag", "--annotate", "--message", "1.2.3", "v1.2.3")
         self.push("main", "v1.2.3")

@@ -106,7 +106,7 @@ class Repository:
         with (self.root / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write(self.index.settings(production=True))
         for workflow in sets.workflows(read_facts(running.open_project(self.root))):
-            text = updates.stamp(github.render(workflow), version("relnox"))
+            text = updates.add_stamp(github.render(workflow), version("relnox"))
             write(self.root, {github.workflow_path(workflow): text})
         repository(self.root)
 

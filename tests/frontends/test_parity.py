@@ -13,7 +13,7 @@ from projects import commit_all, copy_of, git, lockstep_workspace, repository, w
 from running import run, run_process
 
 from relnox import Workspace
-from relnox.arguments import parse
+from relnox.arguments import parse_options
 from relnox.commands import TASKS
 from relnox.core.settings.schema import fields_of
 
@@ -90,7 +90,7 @@ def test_every_front_end_plans_the_same(
 ) -> None:
     plan = check_plans(shared, tmp_path / "plan.json", task, flags, exit_code)
     assert json.loads(plan)["task"] == task
-    options: dict[str, Any] = dict(parse(task, flags.split(), "relnox"))
+    options: dict[str, Any] = dict(parse_options(task, flags.split(), "relnox"))
     with Workspace.open(shared).plan(task, **options) as of_api:
         assert of_api.to_json().encode() == plan
         assert (of_api.problems != ()) == (exit_code != 0)

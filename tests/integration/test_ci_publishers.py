@@ -10,7 +10,7 @@ from package_index import serving
 from projects import git, repository, single, write
 from running import open_project, run_in_process
 
-from relnox.ci.publishers import publisher_form
+from relnox.ci.publishers import publisher_form_url
 from relnox.commands import ci
 from relnox.indexes import targets
 
@@ -52,7 +52,7 @@ def test_the_publishers_of_an_index_are_listed_with_what_its_form_asks(
 )
 def test_the_form_of_a_project_is_filled_in(forge: str, query: dict[str, str]) -> None:
     identity = "acme", "tools", "release.yml"
-    address = urlsplit(publisher_form("https://index.example/simple/", "demo", forge, identity, "pypi"))
+    address = urlsplit(publisher_form_url("https://index.example/simple/", "demo", forge, identity, "pypi"))
     assert (address.netloc, address.path) == ("index.example", "/manage/project/demo/settings/publishing/")
     values = {name: value for name, (value,) in parse_qs(address.query).items()}
     assert values == {"provider": forge, "environment": "pypi", **query}

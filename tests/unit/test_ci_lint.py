@@ -11,7 +11,7 @@ import pytest
 from twine.utils import TEST_REPOSITORY
 
 from relnox.ci.compare import WORKFLOW_RULES
-from relnox.ci.lint import lint
+from relnox.ci.lint import release_problems
 from relnox.ci.workflows import parse_yaml, read_workflow
 from relnox.errors import Problem
 
@@ -140,7 +140,9 @@ NOTES = {"a token", "a token in a variable"}
 
 def found(*texts: str) -> list[Problem]:
     """The findings in workflows `0.yml`, `1.yml` and so on."""
-    return list(lint([read_workflow(f"{number}.yml", text.encode()) for number, text in enumerate(texts)]))
+    return list(
+        release_problems([read_workflow(f"{number}.yml", text.encode()) for number, text in enumerate(texts)])
+    )
 
 
 @pytest.mark.parametrize("name", SMELLS)
@@ -262,7 +264,7 @@ def test_no_value_of_another_type_breaks_a_check() -> None:
             workflow = read_workflow("0.yml", json.dumps(changed, indent=1).encode())  # JSON is YAML
             for one, two in ((workflow, expected), (expected, workflow)):
                 findings = (
-                    *lint([one]),
+                    *release_problems([one]),
                     *WORKFLOW_RULES.compare(one, two),
                     *WORKFLOW_RULES.find_dangers(one, two),
                 )

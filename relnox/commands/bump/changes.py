@@ -80,7 +80,7 @@ def read_contents(project: Project) -> FileContents:
         project.read_files(
             {
                 *editing.editable_files(workspace),
-                *(path for paths in project.changelog_files.values() for path in paths),
+                *(path for paths in project.changelog_candidates.values() for path in paths),
                 *project.poetry_and_pdm_locks,
             }
         )
@@ -100,7 +100,9 @@ def plan_file_contents(
     own = [bump for bump in bumps if bump.package.name not in generated]
     changelogs: Mapping[str, str] | None = None
     if config.changelog in ("auto", "keep-a-changelog"):
-        changelogs = changelog_updates.find_changelogs(workspace, project.changelog_files, files.before, config)
+        changelogs = changelog_updates.find_changelogs(
+            workspace, project.changelog_candidates, files.before, config
+        )
         tags = {bump.package.name: _new_and_previous_tag(bump, project) for bump in own}
         files.after |= dict(
             changelog_updates.updated_changelogs(own, changelogs, files.current, tags, config, project.today)
@@ -193,7 +195,14 @@ def _changelog_notes(
     removed = {file for file, content in files.after.items() if content is None}
     notes = list(changelog_updates.remaining_change_file_notes(bumps, change_files, removed))
     if not notes and changelogs is not None:
-        arguments = (own, changelogs, project.changelog_files, files.before, files.after.keys(), project.config)
+        arguments = (
+            own,
+            changelogs,
+            project.changelog_candidates,
+            files.before,
+            files.after.keys(),
+            project.config,
+        )
         notes += changelog_updates.unchanged_changelog_notes(*arguments)
     return notes
 
@@ -213,7 +222,9 @@ def _bumps_by_tool_run(
     for bump in filter(changelog_updates.is_listed_in_changelogs, bumps):
         directory = "." if is_lockstep else bump.package.directory
         if tools[directory] is None:
-            own = changelog_updates.choose_changelog(bump.package.directory, project.changelog_files, files.before)
+            own = changelog_updates.choose_changelog(
+                bump.package.directory, project.changelog_candidates, files.before
+            )
             directory = "." if own is None or tools["."] == "git-cliff" else directory
         if (tool := tools[directory]) is not None:
             # The root's git-cliff writes a changelog for each package, its towncrier one for all of them.
@@ -267,7 +278,7 @@ def _changelog_release(
         labels[label] = None
     tag_format = project.tag_formats[first.package.name]
     is_shared = len(groups) > 1 and directory == "." and directory != first.package.directory
-    own = changelog_updates.choose_changelog(first.package.directory, project.changelog_files, files.before)
+    own = changelog_updates.choose_changelog(first.package.directory, project.changelog_candidates, files.before)
     released_packages = {bump.package.name for bump in bumps}
     return ChangelogRelease(
         directory=directory,

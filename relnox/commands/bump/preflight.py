@@ -159,7 +159,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
             tracked_files = edited_files - {edit.file for edit in edits if edit.before is None}
             yield from checks.hidden_file_problems(tracked_files, project)
             depends_on |= tracked_files
-        changelogs = {path for paths in project.changelog_files.values() for path in paths}
+        changelogs = {path for paths in project.changelog_candidates.values() for path in paths}
         yield from checks.untracked_file_problems(depends_on, packages, project, changelogs=changelogs)
     dirty = [
         file
@@ -261,7 +261,7 @@ def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iter
     """Yield notes on what was not checked, is left out, or changes although the settings do not name it."""
     bumps, files, _, following, newer = planned
     state, remote = project.state, project.remote
-    if project.reads_remote and remote.refs is None and remote.error is not None:
+    if project.includes_remote_refs and remote.refs is None and remote.error is not None:
         yield f"{remote.error}: tags and commits of {project.config.remote} were not checked"
     edited_files = {edit.file for edit in (*files.edits, *following[1])}
     packages = [bump.package for bump in bumps]

@@ -200,7 +200,7 @@ def _pull_request_packages(
     """Yield the packages of the release, for the text of the pull request."""
     tags = changes.tags_by_package(project, bumps)
     contents = {edit.file: edit.after for edit in edits if edit.after is not None}
-    workspace, candidates = project.version_literals.workspace, project.changelog_files
+    workspace, candidates = project.version_literals.workspace, project.changelog_candidates
     changelogs = changelog_updates.find_changelogs(workspace, candidates, contents, project.config)
     diffs = {diff.package: diff for diff in _compare_archives(project, bumps, tags)}
     for bump in bumps:

@@ -125,7 +125,7 @@ def check_changelog(context: Context) -> Iterator[Finding]:
     project = context.project
     if project.config.changelog == "none":
         return
-    candidates = project.changelog_files
+    candidates = project.changelog_candidates
     contents = project.read_files(name for names in candidates.values() for name in names)
     by_package = changelog_updates.find_changelogs(project.workspace, candidates, contents, project.config)
     if names_without_changelog := [package.name for package in context.packages if package.name not in by_package]:

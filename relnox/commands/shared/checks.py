@@ -94,7 +94,7 @@ def head_contains_remote_branch(project: Project) -> bool | None:
     Return None if the remote was not read.
     """
     git, state = project.git, project.state
-    if git is None or state is None or not project.reads_remote or project.remote.refs is None:
+    if git is None or state is None or not project.includes_remote_refs or project.remote.refs is None:
         return None
     tip = project.remote.branches.get(state.branch or "")
     return tip in (None, state.head) or project.once(git.is_ancestor, tip)
