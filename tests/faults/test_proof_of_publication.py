@@ -87,7 +87,7 @@ def test_the_status_of_a_project_is_reported_after_the_uploads(
                 index.set_status("demo", status, "see demo-2")
             return said
 
-        monkeypatch.setattr(uploads, "upload_file", sent)
+        monkeypatch.setattr("relnox.steps.upload.upload_file", sent)
         ran = publish(tmp_path, index, code=code)
         assert ("quarantine" if status == "quarantined" else f"the project is {status} (see demo-2)") in ran.err
         assert clock.monotonic() < 60
@@ -304,7 +304,7 @@ def test_a_bug_before_the_first_upload_is_a_traceback(
         raise RuntimeError("boom")
 
     release(tmp_path, SIZES[2])
-    monkeypatch.setattr(uploads, "upload_file", broken)
+    monkeypatch.setattr("relnox.steps.upload.upload_file", broken)
     with (
         PackageIndex(clock=clock.time) as index,
         pytest.raises(RuntimeError, match="boom"),
