@@ -18,7 +18,7 @@ from relnox.core.bump import release_history
 from relnox.core.fixes import task_command
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
-from relnox.core.planning.step import NewTag, after
+from relnox.core.planning.step import NewTag, keys_of
 from relnox.core.settings import release_lines
 from relnox.core.tags import tags_with_name
 from relnox.errors import Blocked, Conflict, Problem
@@ -102,7 +102,7 @@ def plan(options: Options, project: Project) -> Plan:
     refs, remote_name = tuple(pushed.items()), project.config.remote
     for start in range(0, len(refs), MAX_TAGS):
         batch = refs[start : start + MAX_TAGS]
-        new.add(PushTags(remote_name=remote_name, tags=batch, created=tuple(tags), needs=after(*create)))
+        new.add(PushTags(remote_name=remote_name, tags=batch, created=tuple(tags), needs=keys_of(*create)))
     return new.build()
 
 

@@ -22,7 +22,7 @@ from relnox.commands.shared import consistency, policies, releases
 from relnox.core import fixes, graph
 from relnox.core.packages import Package
 from relnox.core.planning.plan import Plan, PlanBuilder
-from relnox.core.planning.step import after
+from relnox.core.planning.step import keys_of
 from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.release.publication import ATTESTATION_SUFFIX
@@ -112,7 +112,7 @@ def plan(options: Options, project: Project) -> Plan:
             for package in manifest.packages
         )
     )
-    new.add(WriteMergedManifest(output=options.output, manifest=manifest, needs=after(*copies)))
+    new.add(WriteMergedManifest(output=options.output, manifest=manifest, needs=keys_of(*copies)))
 
     new.notes += version_notes
     if not options.package and (others := sorted(project.workspace.by_name.keys() - set(names))):

@@ -23,7 +23,7 @@ from relnox.core import changelog, fixes
 from relnox.core.bump import changelog_updates, release_history
 from relnox.core.bump.release_history import Commit
 from relnox.core.planning.plan import Plan, PlanBuilder
-from relnox.core.planning.step import after
+from relnox.core.planning.step import keys_of
 from relnox.core.records import replace
 from relnox.core.release import release_page, restructured_text
 from relnox.core.release.manifest import MANIFEST_JSON, Manifest
@@ -199,7 +199,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
     needs = new.add(DraftRelease(**common, **text)) if forge.has_drafts else ()
     files = tuple(_files_to_attach(manifest, options.assets))
     attach_steps = new.add(
-        *(AttachFile(**common, file=file, directory=options.dist, needs=after(*needs)) for file in files)
+        *(AttachFile(**common, file=file, directory=options.dist, needs=keys_of(*needs)) for file in files)
     )
     if options.draft:
         if not is_public:
@@ -211,7 +211,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
             **text,
             latest=_is_latest(versions, project) if forge.has_drafts else None,
             files=tuple(replace(file, content=None) for file in files),
-            needs=after(*needs, *attach_steps),
+            needs=keys_of(*needs, *attach_steps),
         )
     )
 

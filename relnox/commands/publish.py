@@ -24,7 +24,7 @@ from relnox.core import fixes, requirements
 from relnox.core.packages import normalize_name
 from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan, PlanBuilder, ReleasedPackage, Table
-from relnox.core.planning.step import Step, after
+from relnox.core.planning.step import Step, keys_of
 from relnox.core.records import replace
 from relnox.core.release import public_index, publication
 from relnox.core.release.differences import budget_problems
@@ -152,7 +152,7 @@ def add_publication(
         "files": manifest.distributions,
     }
     skip = None if release.missing_files else f"all files are already on {index.name}"
-    before = new.add(*hooks.hook_steps("before-publish", needs=after(*needs), skip=skip, **hook_fields))
+    before = new.add(*hooks.hook_steps("before-publish", needs=keys_of(*needs), skip=skip, **hook_fields))
     needs = (*needs, *before)
     if publisher is not None:
         attest = Attest(
@@ -160,14 +160,16 @@ def add_publication(
             files=release.missing_files,
             directory=options.dist,
             publisher=publisher,
-            needs=after(*needs),
+            needs=keys_of(*needs),
         )
         needs = (*needs, *new.add(attest))
     if uses_oidc:
         packages = tuple(dict.fromkeys(file.package for file in release.missing_files))
-        needs = (*needs, *new.add(LogIn(index=index.name, packages=packages, needs=after(*needs))))
-    uploads = new.add(*upload_steps(manifest, index, options.dist, after(*needs), attested=publisher is not None))
-    new.add(*hooks.hook_steps("after-publish", needs=after(*uploads), **hook_fields))
+        needs = (*needs, *new.add(LogIn(index=index.name, packages=packages, needs=keys_of(*needs))))
+    uploads = new.add(
+        *upload_steps(manifest, index, options.dist, keys_of(*needs), attested=publisher is not None)
+    )
+    new.add(*hooks.hook_steps("after-publish", needs=keys_of(*uploads), **hook_fields))
     return public
 
 
@@ -193,11 +195,11 @@ def upload_steps(
                 file=file,
                 directory=dist,
                 attested=attested,
-                needs=(*needs, *after(*dependencies, *earlier)),
+                needs=(*needs, *keys_of(*dependencies, *earlier)),
             )
             uploads.append(upload)
             yield upload
-        yield replace(listing, needs=after(*uploads), page=index.release_page_url(package, listing.version))
+        yield replace(listing, needs=keys_of(*uploads), page=index.release_page_url(package, listing.version))
 
 
 # --- checks ------------------------------------------------------------------------------------------------------

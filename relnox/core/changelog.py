@@ -242,10 +242,7 @@ def _with_title_parts(headings: list[Heading]) -> list[Heading]:
 
 
 def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
-    """Return a date in the form of the first example with a date, and the regular expression of that form.
-
-    If no example has a date, that is ISO 8601.
-    """
+    """Return a date in the form of the first example with a date, else ISO 8601, and the pattern of that form."""
     for example in examples:
         for pattern, date_format in _DATES:
             if re.search(rf"(?<!\w){pattern}(?!\w)", example):

@@ -16,9 +16,9 @@ _WITH_GROUPS = (2, 3)
 
 
 def is_lock_current(name: str, lock: str, pyproject: str) -> bool | None:
-    """Return whether a lock file has the hash of a pyproject.toml, given the texts of both.
+    """Return whether a lock file has the hash of a pyproject.toml; None if it has no hash that relnox can compute.
 
-    `name` is `poetry.lock` or `pdm.lock`. Return None if there is no hash, or none that relnox can compute.
+    `name` is `poetry.lock` or `pdm.lock`; the other arguments are the texts of both files.
     """
     try:
         document, metadata = parse_toml(pyproject), table_at(parse_toml(lock), "metadata")
@@ -38,10 +38,7 @@ def is_lock_current(name: str, lock: str, pyproject: str) -> bool | None:
 
 
 def poetry_hash(document: Mapping[str, Any], *, with_groups: bool = True) -> str:
-    """Return the content hash of poetry.lock for a pyproject.toml (as of Poetry 2.5).
-
-    Older versions of Poetry do not hash dependency groups (`with_groups`).
-    """
+    """Return the content hash of poetry.lock for a pyproject.toml (Poetry 2.5; older ones hash no groups)."""
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     groups = table_at(document, "dependency-groups") if with_groups else {}
     standard = {key: project[key] for key in _PROJECT_KEYS if project.get(key) is not None}

@@ -36,7 +36,7 @@ _VERSION_VARIABLE = re.compile(
 _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
 
 
-def with_detected_tag_source(package: Package, document: Mapping[str, Any]) -> Package:
+def detect_tag_source(package: Package, document: Mapping[str, Any]) -> Package:
     """Return the package with a version source of kind `tags` if its build derives the version from tags."""
     if (plugin := _find_version_plugin(package, document)) is None:
         return package
@@ -188,10 +188,7 @@ class CommitTags(Record, kw_only=True):
 def classify_tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
 ) -> CommitTags:
-    """Divide the tags of a commit into those of the package and others.
-
-    `derives` and `remedy` are the fields `is_version_derived` and `remedy` of `CommitTags`.
-    """
+    """Divide the tags of a commit into those of the package and others; for the flags, see `CommitTags`."""
     here = sorted(tags)
     latest = formats[package].latest_tag(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])

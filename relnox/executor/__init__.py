@@ -84,7 +84,7 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
     """Execute all steps of a plan, concurrently where possible, or mark them as skipped if the plan is."""
     for step in plan.steps if plan.skipped is not None else ():
         progress.emit_start(step)
-        progress.end(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
+        progress.record_result(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))
     planned_steps = plan.steps if plan.skipped is None else ()
     for concurrent, steps in itertools.groupby(planned_steps, lambda step: step.concurrent):
         if concurrent:

@@ -62,7 +62,7 @@ class Progress:
         """Emit the event that a step starts."""
         self._emit(StepStarted(step))
 
-    def end(self, result: StepFinished) -> None:
+    def record_result(self, result: StepFinished) -> None:
         """Record and emit the result of a step."""
         if result.status in UNSUCCESSFUL:
             self._unsuccessful.add(result.step.key)
@@ -71,13 +71,15 @@ class Progress:
 
     def abort(self, step: Step, reason: str) -> None:
         """Record and emit that a step ended without being started, for a reason."""
-        self.end(StepFinished(step, Status.ABORTED, reason, 0.0))
+        self.record_result(StepFinished(step, Status.ABORTED, reason, 0.0))
 
     def interrupt(self, step: Step, interruption: Interruption, start: float) -> None:
         """Record and emit that a signal interrupted a step at `start`, which ends the run as well."""
         self.signal_exit_code = interruption.exit_code
         seconds = time.monotonic() - start
-        self.end(StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds))
+        self.record_result(
+            StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds)
+        )
 
     def abort_remaining(self, error: BaseException) -> None:
         """Record, without events, that all remaining steps end because of an unexpected exception or Ctrl-C."""
@@ -119,7 +121,7 @@ def execute_alone(step: Step, progress: Progress, run: Run, signals: SignalState
     except Interruption as interruption:
         progress.interrupt(step, interruption, start)
     else:
-        progress.end(result)
+        progress.record_result(result)
 
 
 def default_concurrency() -> int:
@@ -202,7 +204,7 @@ class ConcurrentSteps:
             result = future.result()
             step, _ = self._running.pop(future)
             self._used.subtract(name for name, _ in step.resources)
-            self._progress.end(result)
+            self._progress.record_result(result)
             self._mark_ended(step)
 
     def _mark_ended(self, step: Step) -> None:

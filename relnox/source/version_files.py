@@ -60,14 +60,14 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
     if plugin.get("enable") is True:  # then the version in pyproject.toml is a placeholder
         source = VersionSource(kind="dynamic", file=package.pyproject, text=tag_versions.POETRY_PLUGIN)
         package = replace(package, version=None, source=source)
-        return package if "from-file" in plugin else tag_versions.with_detected_tag_source(package, document)
+        return package if "from-file" in plugin else tag_versions.detect_tag_source(package, document)
     if package.source.kind == "toml":
         return replace(package, other_locations=_find_crate_locations(package, document, root))
     if (location := _find_backend_location(package, document)) is not None:
         return _read_from_location(package, location, root)
     if locations := _find_crate_locations(package, document, root):
         return _take_version_from(package, locations)
-    return tag_versions.with_detected_tag_source(package, document)
+    return tag_versions.detect_tag_source(package, document)
 
 
 def version_at_commit(commit: str, package: Package, git: Git) -> Version | None:

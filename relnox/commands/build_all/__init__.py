@@ -20,7 +20,7 @@ from relnox.core import fixes, tag_versions
 from relnox.core.packages import Package
 from relnox.core.planning.events import Outcome, Status
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
-from relnox.core.planning.step import after
+from relnox.core.planning.step import keys_of
 from relnox.core.release import wheels
 from relnox.core.requirements import requires_dist, unbounded_sibling_warnings
 from relnox.core.settings.build_settings import BuildSettings, Constraints
@@ -102,7 +102,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     export = Export(commit=commit) if commit is not None else None
     new.add(*([export] if export is not None else []))
     versions = {package.name: package.version for package in packages}
-    generators = new.add(*hooks.hook_steps("before-build", "build-all", versions, project, needs=after(export)))
+    generators = new.add(*hooks.hook_steps("before-build", "build-all", versions, project, needs=keys_of(export)))
     epoch = project.once(project.git.commit_time, head or "HEAD") if project.git is not None else None
     needs = {package.name: project.workspace.runtime_dependencies(package) for package in packages}
     new.add(*_environment_steps(packages, settings, project, epoch))
@@ -130,7 +130,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             fake_secrets=project.config.fake_secrets,
             ignored_imports=project.untracked_imports([package], ignored=True),
             siblings=tuple(siblings),
-            needs=after(export, *generators, *(builds[name] for name in siblings)),
+            needs=keys_of(export, *generators, *(builds[name] for name in siblings)),
         )
     work = new.add(*_build_and_test_steps(builds, needs, options, project))
     new.add(
@@ -141,7 +141,7 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
             policy=policies.publishing_policy(project, commit),
             dependencies=tuple((name, tuple(sorted(needs[name] & needs.keys()))) for name in names),
             # With --continue-on-error, successful builds are recorded although others failed.
-            needs=() if options.continue_on_error else after(*work),
+            needs=() if options.continue_on_error else keys_of(*work),
         )
     )
     new.outputs |= releases.outputs_of_build(packages, project)
@@ -229,7 +229,7 @@ def _build_and_test_steps(
     for package, build in builds.items():
         yield build
         if options.reproducible:
-            yield CheckReproducibility(build=build, needs=after(build))
+            yield CheckReproducibility(build=build, needs=keys_of(build))
         siblings = [builds[name] for name in sorted(needs[package] & builds.keys())]
         for python in (build.pythons or ("",)) if options.test else ():
             yield RunTests(
@@ -241,5 +241,5 @@ def _build_and_test_steps(
                 requires=test.requires,
                 environment=tuple(sorted(test.env.items())),
                 siblings=tuple(sibling.package for sibling in siblings),
-                needs=after(build, *siblings),
+                needs=keys_of(build, *siblings),
             )

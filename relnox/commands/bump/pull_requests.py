@@ -106,7 +106,7 @@ def add_pull_request(
             base,
             tasks=task_list(project.config.check.manual),
         ),
-        needs=step.after(commit_step),
+        needs=step.keys_of(commit_step),
     )
     new.add(commit_step, request_step)
 

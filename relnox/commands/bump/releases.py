@@ -226,10 +226,7 @@ def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Versi
 def _is_release_requested(
     release: ReleasedCommit, options: Options, project: Project, selected: Sequence[Package]
 ) -> bool:
-    """Return whether the options ask for a release: for its packages, and for the kind of its versions.
-
-    It is not if its versions were changed since.
-    """
+    """Return whether the options ask for a release, by its packages and versions, unless these changed since."""
     packages = project.version_literals.workspace.by_name
     if not release.is_followed and any(
         packages[name].version != version

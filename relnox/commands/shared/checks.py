@@ -89,10 +89,7 @@ def unfinished_operation_problems(project: Project) -> Iterator[Problem]:
 
 
 def head_contains_remote_branch(project: Project) -> bool | None:
-    """Return whether HEAD contains the remote's branch of the same name; also true if the remote has none.
-
-    Return None if the remote was not read.
-    """
+    """Return whether HEAD contains the remote's branch, or the remote has none; None if this is unknown."""
     git, state = project.git, project.state
     if git is None or state is None or not project.includes_remote_refs or project.remote.refs is None:
         return None

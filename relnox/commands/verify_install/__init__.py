@@ -23,7 +23,7 @@ from relnox.commands.verify_install import public
 from relnox.core import fixes, graph
 from relnox.core.planning.events import Outcome, Status, StepFinished
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
-from relnox.core.planning.step import after
+from relnox.core.planning.step import keys_of
 from relnox.core.records import replace as replace
 from relnox.core.release.manifest import Distribution, Manifest
 from relnox.errors import Blocked, Problem
@@ -124,7 +124,7 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
             package=package,
             files=manifest.files_of(package),
             deadline=public.retry_time(options),
-            needs=after(look_ups[package]),
+            needs=keys_of(look_ups[package]),
         )
         for package in manifest.packages
     ]
@@ -263,7 +263,7 @@ def install_checks(
                 checks=settings.install_checks(package, metadata_only=package in project.metadata_only_packages),
                 skip=settings.skip.get(package),
                 is_own=package in project.workspace.by_name,
-                needs=after(*(available[name] for name in (package, *siblings, *others))),
+                needs=keys_of(*(available[name] for name in (package, *siblings, *others))),
             )
 
 
@@ -297,7 +297,7 @@ def downloads(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
             package=release.package,
             files=release.files,
             deadline=release.deadline,
-            needs=after(release),
+            needs=keys_of(release),
         )
 
 

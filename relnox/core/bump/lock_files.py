@@ -98,10 +98,7 @@ def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
 def packages_locked_from_index(
     file: str, text: str, updates: DependencyUpdates, workspace: Workspace
 ) -> list[str]:
-    """Return the packages whose new requirements a uv.lock cannot have before they are published.
-
-    That file locks them from an index instead of their directories. The result is empty for other lock files.
-    """
+    """Return the packages that a uv.lock takes from an index, so that it cannot have their new versions yet."""
     if posixpath.basename(file) != "uv.lock":
         return []
     names = {name for _, name, _, _ in _specifier_changes(file, text, updates, workspace)}

@@ -51,7 +51,7 @@ class Step(Record, ABC, kw_only=True):
     has another form.
 
     Attributes:
-        needs: Keys of the steps that must succeed before this one; see `after`.
+        needs: Keys of the steps that must succeed before this one; see `keys_of`.
     """
 
     _key: ClassVar[str] = ""
@@ -141,9 +141,6 @@ class Step(Record, ABC, kw_only=True):
         return None
 
 
-def after(*steps: Step | None) -> tuple[str, ...]:
-    """Return the value of `needs` for a step that can only run after the given steps.
-
-    None stands for a step that is not planned, and is ignored.
-    """
+def keys_of(*steps: Step | None) -> tuple[str, ...]:
+    """Return the keys of steps, for the field `needs` of a step that can only run after them; None is ignored."""
     return tuple(step.key for step in steps if step is not None)
