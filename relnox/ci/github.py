@@ -210,7 +210,8 @@ def _install_steps(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
 def _command_step(job: model.Job, command: model.Command) -> Iterator[str]:
     words = [f'"{word}"' if word.startswith("$") else word for word in command.words]
     if command.tasks == ("cibuildwheel",):
-        text = f"python -m cibuildwheel {' '.join(words)} --output-dir {_WHEELS}"
+        wheel = f"python -m cibuildwheel {' '.join(words)} --output-dir {_WHEELS}"
+        text = f"for sdist in $SDIST; do {wheel}; done"
     else:
         text = job.shell_line(_BIN, words)
     yield f"- run: {text}"

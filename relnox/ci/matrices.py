@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from relnox.core.release import wheels
 from relnox.errors import Blocked
@@ -17,6 +17,7 @@ from relnox.errors import Blocked
 MAX_JOBS = 256
 """The jobs that GitHub runs for a matrix."""
 
+T = TypeVar("T")
 Kind = Literal["wheels", "packages", "verify"]
 
 
@@ -33,17 +34,10 @@ def matrix(
     Packages, in release order, share jobs if there are more than `limit`. `settings` are `[tool.relnox.wheels]`.
 
     Raises:
-        Blocked: Wheels need more jobs than the limit.
+        Blocked: Packages have so many different wheels that their jobs are more than the limit.
     """
     if kind == "wheels":
-        matrix_of_wheels = wheels.github_matrix(packages, settings)
-        if (count := len(matrix_of_wheels["include"])) > limit:
-            raise Blocked(
-                "setting-invalid",
-                f"[tool.relnox.wheels] needs {count} jobs (at most {limit} run for one matrix)",
-                fix="release fewer packages at once, or remove wheels from the setting",
-            )
-        return matrix_of_wheels
+        return {"include": _wheel_rows(packages, settings, limit)}
     if kind == "packages":
         rows = [_package_row(group) for group in _split_evenly(packages, limit)]
     else:
@@ -56,7 +50,7 @@ def matrix(
     return {"include": rows}
 
 
-def _split_evenly(items: Sequence[str], limit: int) -> list[Sequence[str]]:
+def _split_evenly(items: Sequence[T], limit: int) -> list[Sequence[T]]:
     """Split items into at most `limit` consecutive groups, whose sizes differ by at most one."""
     count = min(len(items), limit)
     return [items[number * len(items) // count : (number + 1) * len(items) // count] for number in range(count)]
@@ -64,6 +58,42 @@ def _split_evenly(items: Sequence[str], limit: int) -> list[Sequence[str]]:
 
 def _package_row(packages: Sequence[str]) -> dict[str, str]:
     """Return the row of a job for packages: `name`, for the job and its artifact, and the options `packages`."""
-    name = packages[0] if len(packages) == 1 else f"{packages[0]}-and-{len(packages) - 1}-more"
     options = shlex.join([word for package in packages for word in ("--package", package)])
-    return {"name": name, "packages": options}
+    return {"name": _job_name(packages), "packages": options}
+
+
+def _job_name(packages: Sequence[str]) -> str:
+    return packages[0] if len(packages) == 1 else f"{packages[0]}-and-{len(packages) - 1}-more"
+
+
+def _wheel_rows(
+    packages: Sequence[str], settings: Mapping[str, tuple[str, ...]], limit: int
+) -> list[dict[str, Any]]:
+    """Return the rows of jobs that build platform wheels, one for each package and platform.
+
+    If these are too many, packages with the same wheels share rows: `package` and `sdist` are then several, with
+    spaces between them.
+
+    Raises:
+        Blocked: They are too many even so.
+    """
+    rows: list[dict[str, Any]] = wheels.github_matrix(packages, settings)["include"]
+    if len(rows) <= limit:
+        return rows
+    shareable: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        platform = row["name"].removeprefix(f"{row['package']}-")
+        shareable.setdefault((platform, row["build"]), []).append(row)
+    if len(shareable) > limit:
+        raise Blocked(
+            "setting-invalid",
+            f"[tool.relnox.wheels] needs {len(shareable)} jobs, since packages have different wheels (at most "
+            f"{limit} jobs run for one matrix)",
+            fix="give packages the same list of wheels in [tool.relnox.wheels]",
+        )
+    shared = []
+    for (platform, _), own in shareable.items():
+        for group in _split_evenly(own, 1 + (limit - len(shareable)) * len(own) // len(rows)):
+            texts = {key: " ".join(row[key] for row in group) for key in ("package", "sdist")}
+            shared.append({**group[0], **texts, "name": f"{_job_name(texts['package'].split())}-{platform}"})
+    return shared

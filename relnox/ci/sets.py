@@ -167,7 +167,7 @@ def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
         name="Wheels",
         command=model.Command(
             tasks=("cibuildwheel",),
-            words=("dist/$SDIST",),
+            words=("dist/$sdist",),
             variables={
                 "SDIST": model.Cell("sdist"),
                 "CIBW_PLATFORM": model.Cell("platform"),

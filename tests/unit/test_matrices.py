@@ -36,10 +36,23 @@ def test_every_package_is_in_one_job_of_each_kind(count: int) -> None:
     assert max(sizes, default=0) - min(sizes, default=0) <= 1
 
 
-def test_each_wheel_has_a_job_of_its_own() -> None:
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 1000])
+def test_wheels_share_jobs_only_if_there_are_too_many(count: int) -> None:
     identifiers = ("cp{312,313}-manylinux_x86_64", "cp313-win_amd64", "cp313-macosx_arm64", "cp313-win32")
-    settings = {f"package-{number}": identifiers for number in range(64)}
-    made = rows("wheels", 64, settings=settings)
-    assert len({(row["package"], row["archs"], row["build"]) for row in made}) == MAX_JOBS
-    with pytest.raises(Blocked, match=f"needs {MAX_JOBS} jobs"):
-        rows("wheels", 64, settings=settings, limit=MAX_JOBS - 1)
+    settings = {f"package-{number}": identifiers for number in range(count)}
+    made = rows("wheels", count, settings=settings)
+    wheels = [(package, row["archs"], row["build"]) for row in made for package in row["package"].split()]
+    assert len(wheels) == len(set(wheels)) == 4 * count
+    assert all(len(row["sdist"].split()) == len(row["package"].split()) for row in made)
+    if 4 * count <= MAX_JOBS:
+        assert {len(row["package"].split()) for row in made} <= {1}
+    else:
+        assert MAX_JOBS - 4 < len(made) <= MAX_JOBS
+
+
+def test_wheels_of_different_pythons_are_never_in_one_job() -> None:
+    settings = {f"package-{number}": (f"cp3{9 + number % 5}-win_amd64",) for number in range(20)}
+    made = rows("wheels", 20, settings=settings, limit=5)
+    assert sorted(len(row["package"].split()) for row in made) == [4] * 5
+    with pytest.raises(Blocked, match="needs 5 jobs"):
+        rows("wheels", 20, settings=settings, limit=4)
