@@ -149,7 +149,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
     if options.commit and links:
         yield Blocked(
             "file-is-link",
-            f"symbolic links: {join_names(links)} (the release commit cannot change a file through a link)",
+            f"{join_names(links)}: the release commit cannot change a file through a symbolic link",
             "replace the link with the file; or name the file that it points to in [tool.relnox] (changelog-file, "
             "packages, version-files)",
         )
