@@ -79,7 +79,7 @@ class _RaisingParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if not message.startswith("unrecognized arguments: "):
-            raise Blocked("option-invalid", f"{self.prog}: {message}", f"{self.prog} --help")
+            raise Blocked("option-invalid", f"{self.prog}: {message}", f"to see the options: {self.prog} --help")
         word = message.removeprefix("unrecognized arguments: ").split()[0]
         flags = [flag for action in self._actions for flag in action.option_strings]
         fix = suggest_name(word, flags)
@@ -161,8 +161,9 @@ def check_registration(
         for word, value in values.items():
             task = find_task(word, TASKS)
             if task not in by_task:
-                message = f"{name} names {task.name}, which this call does not add"
-                raise Blocked("task-unknown", message, f"remove it from {name}, or add it")
+                message = f"{name} has a value for {task.name}, which is not among the tasks of this call"
+                fix = f'add "{task.name}" to the tasks, or remove its key from {name}'
+                raise Blocked("task-unknown", message, fix)
             by_task[task][name] = _check_defaults(task.name, value) if name == "defaults" else value
     return by_task
 
@@ -172,7 +173,8 @@ def _check_defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
     for name in _NO_DEFAULTS:
         if name in options:
             message = f"defaults set {name} for {task}, but it can only be set on the command line"
-            raise Blocked("command-line-only", message, f"remove {name} from defaults")
+            fix = f'remove "{name}" from defaults, and pass it on the command line'
+            raise Blocked("command-line-only", message, fix)
     try:
         return check_values(task, options)
     except Blocked as error:

@@ -139,7 +139,7 @@ _NO_TEMPORARY_DIRECTORY = "No usable temporary directory"
 _FIXES = {
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS),
-        "grant read and write permission, or work in a copy of the project",
+        "grant read and write permission for it (chmod u+rw), or work in a copy of the project",
     ),
     **dict.fromkeys(
         (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EBUSY),

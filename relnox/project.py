@@ -207,7 +207,7 @@ class Project(Record):
                 raise Blocked(
                     "project-not-found",
                     f"there is no pyproject.toml in commit {commit[:10]} ({revision})",
-                    fix="name a commit that has the project",
+                    fix="choose a commit that has pyproject.toml: git log --oneline -- pyproject.toml",
                 )
             project = replace(
                 self, root=files.root, git=files, config=_read_config(files.root, self.options_by_table)

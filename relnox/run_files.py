@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -77,7 +78,9 @@ def write_document(path: str, text: str, what: str) -> None:
 
 def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
     return Blocked(
-        "file-not-writable", f"the {what} cannot be written to {path}: {why}", fix="choose another path"
+        "file-not-writable",
+        f"the {what} cannot be written to {path}: {why}",
+        fix=f"choose a path in a writable directory: --{what} FILE",
     )
 
 
@@ -127,8 +130,8 @@ def check_expected_plan(expected: str, plan: Plan) -> None:
     raise Blocked(
         "plan-differs",
         "\n".join([f"the plan of {plan.task} is not the expected one", *lines[:_MAX_LINES], *more]),
-        fix="look at the plan with --dry-run, and approve it again; to finish an interrupted run, rerun the "
-        "command without --expect-plan",
+        fix="look at the plan with --dry-run --plan FILE, then pass --expect-plan FILE; to finish an interrupted "
+        "run: remove --expect-plan",
     )
 
 
@@ -149,7 +152,9 @@ def _read_plan(file: str) -> dict[str, Any]:
 
 def _plan_file_error(file: str, why: str) -> Blocked:
     return Blocked(
-        "plan-file-invalid", f"{file} is not a plan: {why}", fix="write it: relnox TASK --dry-run --plan FILE"
+        "plan-file-invalid",
+        f"{file} is not a plan ({why})",
+        fix=f"write it again: relnox TASK --dry-run --plan {shlex.quote(file)}",
     )
 
 

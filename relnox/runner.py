@@ -383,7 +383,7 @@ def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
     """Ask on the terminal; raise `Blocked` if there is none, or if the user declines."""
     if not (interactive and STDIN.isatty() and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {question}"
-        raise Blocked("confirmation-needed", message, "pass --yes to confirm")
+        raise Blocked("confirmation-needed", message, "pass --yes")
     STDERR.write_line(f"{question} [y/N] ", end="")
     try:
         answer = sys.stdin.readline().strip().lower()
@@ -413,7 +413,7 @@ def _report_visible_credentials(project: Project, reporter: reporters.PlainRepor
             "credentials-exposed",
             f"{join_names(sorted(names))}: set while this task runs code of the project (which does not get "
             "upload credentials, but may find them)",
-            "set them only for the job or step that publishes, and build and verify in another one",
+            f"unset {' '.join(sorted(names))}; in CI, set them only in the step that publishes",
         )
         if project.config.on_visible_credentials == "refuse":
             raise problem

@@ -174,7 +174,7 @@ def _register(task: Task, settings: _Settings) -> Any:
             return registered
         if registered.relnox_settings != _Settings():
             message = f"the session {name} is added twice with different settings"
-            raise Blocked("session-name-twice", message, "add it once")
+            raise Blocked("session-name-twice", message, f'remove one of them: sessions.add("{task.name}", ...)')
         del nox.registry._REGISTRY[name]  # noqa: SLF001 - nox has no way to replace a session
 
     def session_function(session: nox.Session) -> None:

@@ -524,7 +524,7 @@ def no_remote(world: World) -> str:
     released(world)
     world.git("remote", "remove", "origin")
     world.git("remote", "add", "elsewhere", str(remote_of(world.root)))
-    world.fills["URL"] = str(remote_of(world.root))
+    world.fills |= {"URL": str(remote_of(world.root)), "NAME": "elsewhere"}
     return f"{RELEASE} --push"
 
 

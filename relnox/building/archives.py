@@ -32,6 +32,8 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 
 COPY_FILE_FIX = "copy the file into the package, in place of the link"
+EXCLUDE_SETTINGS = "[tool.hatch.build] exclude (hatchling), MANIFEST.in (setuptools)"
+"""Where the build configuration of a project excludes files, for fixes."""
 REBUILD_FIX = f"build it again: {fixes.task_command('build-all')}"
 READ_ERRORS = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError),
@@ -391,7 +393,7 @@ def _invalid_archive_error(message: str, fix: str = REBUILD_FIX, *, file: str = 
 
 
 def _archive_too_large_error(message: str) -> Failed:
-    return Failed("archive-too-large", message, "leave large data out of the archive (in the build configuration)")
+    return Failed("archive-too-large", message, f"exclude large data: {EXCLUDE_SETTINGS}")
 
 
 def _too_many_entries_error() -> Failed:

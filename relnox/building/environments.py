@@ -58,7 +58,7 @@ def find_interpreter(version: str) -> Interpreter:
         raise Blocked(
             "value-invalid",
             f"{version!r} is not a Python version",
-            fix="use the major and minor version, such as 3.12",
+            fix="write the major and minor version, such as 3.12",
         )
     options = ("--system", "--no-project", "--no-python-downloads")
     # uv looks on PATH, where pyenv has shims, which fail for versions that are not active.
@@ -238,4 +238,8 @@ def find_uv() -> Path:
 
         return Path(uv.find_uv_bin())
     except (ImportError, FileNotFoundError) as error:
-        raise Blocked("program-failed", "uv is not installed", fix=fixes.install_command("uv")) from error
+        raise Blocked(
+            "program-failed",
+            "uv is not installed (it installs packages)",
+            fix=fixes.install_command("uv"),
+        ) from error

@@ -180,6 +180,6 @@ class _OutputFile:
 def _server_died_error() -> Failed:
     return Failed(
         "build-failed",
-        "the process that runs the build backend died unexpectedly",
+        "the process that runs the build backend died (killed or crashed)",
         fix=f"rerun the command; to see its whole output: {fixes.task_command('build-all', '--verbose')}",
     )

@@ -128,8 +128,9 @@ def run_build_command(  # noqa: PLR0913 - the parameters of a build
     if not paths:
         raise Failed(
             "build-failed",
-            f"{name}: the build command wrote no archives",
-            fix="change the build command so that it writes the sdist and the wheels to {output}",
+            f"{name}: the build command wrote no archives to {{output}} ({shlex.join(command)})",
+            fix="have it write the sdist and the wheels to {output}, like [tool.relnox.build] "
+            f'commands = {{ {name} = ["uv", "build", "--out-dir", "{{output}}"] }}',
         )
     return paths
 
@@ -186,7 +187,7 @@ def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, outp
     for line in reversed(output):
         if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]
-            return f"install {program}, or add it to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
+            return f"install {program}, or add its directory to PATH (the build of {name} runs it); {_SHOW_OUTPUT}"
         if "surrogates not allowed" in line:
             files = (path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file())
             if names := join_names(file for file in files if _NOT_UTF_8.search(file)):

@@ -80,7 +80,7 @@ def parse_mapping(content: bytes, name: str) -> Table:
 
 
 def _file_problem(name: str, line: int, message: str) -> Blocked:
-    return Blocked("project-file-invalid", message, fix=f"correct {name}", file=f"{name}:{line}")
+    return Blocked("project-file-invalid", message, fix=f"correct line {line} of {name}", file=f"{name}:{line}")
 
 
 def _empty_table(line: int) -> Table:

@@ -36,6 +36,6 @@ def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> F
         raise Blocked(
             "forge-token-missing",
             f"{variable} is not a token (it contains spaces, line breaks or other invalid characters)",
-            fix=f"set {variable} to the token only",
+            fix=f"set {variable} to the token alone, without quotes, spaces or line breaks",
         )
     return GitLab(location, token) if location.kind == "gitlab" else GitHub(location, token)

@@ -434,7 +434,8 @@ class Forge(ABC):
         return Failed(
             "forge-rejected",
             f"{failure}: unexpected response from {self.name} ({self.location.api})",
-            fix="check the URL of the API and the proxy, and the status page of the forge; then rerun the command",
+            fix=f"check that {self.location.api} is the API of {self.name}, and that no proxy changes responses; "
+            "then rerun the command",
         )
 
     def _missing_token_error(self, message: str) -> Blocked:

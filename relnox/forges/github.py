@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from packaging.version import Version
 
+from relnox.core import fixes
 from relnox.errors import Conflict
 from relnox.forges.api import CheckRun, Environment, Forge, PullRequest, ReleaseFile, ReleasePage, RequestRejected
 from relnox.system import retries
@@ -213,7 +214,7 @@ class GitHub(Forge):
             raise Conflict(
                 "forge-release-immutable",
                 f"{error.message}; the tag was used by an immutable release, and cannot be used again",
-                "release a higher version",
+                f"release a higher version: {fixes.task_command('bump', '--part', 'patch')}",
             ) from error
 
     def _parse_file(self, document: Any) -> ReleaseFile:

@@ -65,7 +65,7 @@ def sign_files(
         raise Failed(
             "identity-missing",
             f"the identity token of this job cannot be used for signing: {mask_to_one_line(str(error))}",
-            fix="check that the clock of this machine is correct, then rerun the command",
+            fix="check the clock of this machine (date -u), then rerun the command",
         ) from error
     except Exception as error:  # sigstore raises private classes, and those of requests and pydantic
         response = _response_of_error(error)
@@ -80,7 +80,7 @@ def sign_files(
         raise Failed(
             "signing-unavailable",
             f"the signing service rejected the request: {reason}",
-            fix="check that the CI provider is supported, and that the clock of this machine is correct; or "
+            fix="sign in a job of GitHub Actions or GitLab CI/CD, on a machine whose clock is correct; or "
             + WITHOUT_ATTESTATIONS,
         ) from error
 

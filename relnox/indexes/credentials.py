@@ -156,7 +156,7 @@ def _find_in_pypirc(target: Target, environment: Mapping[str, str]) -> Credentia
             "credentials-for-other-index",
             f"the password in [{target.name}] of {path} is for {name_or_host(repository)}, "
             f"but index {target.name} is {target.host}",
-            fix=f"correct `repository` in [{target.name}], or configure that index under another name: "
+            fix=f"correct `repository` in [{target.name}]; or configure that index under another name: "
             "[tool.relnox.indexes.NAME] and --index NAME",
         )
     return Credentials(section.get("username") or TOKEN_USER, Secret(password), path)
@@ -170,12 +170,11 @@ def _read_pypirc(environment: Mapping[str, str]) -> tuple[str, configparser.RawC
         with suppress(RuntimeError):  # no home directory
             parser.read(Path(path).expanduser(), encoding="utf-8")
     except (ValueError, configparser.Error) as error:  # whose text quotes the line, which may hold a password
-        why = "it is not in UTF-8" if isinstance(error, ValueError) else "it is not a file of sections and keys"
-        raise Blocked(
-            "pypirc-invalid",
-            f"{path} cannot be read ({why})",
-            fix="correct it; the format is documented at packaging.python.org",
-        ) from None
+        why, fix = "it is not in UTF-8", "save it in UTF-8"
+        if not isinstance(error, ValueError):
+            why = f"line {error.lineno} is not valid" if hasattr(error, "lineno") else "it is not an INI file"
+            fix = "write a section for each index, such as [pypi], with username and password each in a line"
+        raise Blocked("pypirc-invalid", f"{path} cannot be read ({why})", fix) from None
     return path, parser
 
 
@@ -264,7 +263,7 @@ def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
             raise Blocked(
                 "credentials-missing",
                 f"{path} cannot be parsed ({why})",
-                fix="correct the file; the format of an entry is: machine HOST login USER password PASSWORD",
+                fix="write each entry like: machine HOST login USER password PASSWORD",
             ) from None
         except (OSError, RuntimeError):  # no file, or no home directory
             continue

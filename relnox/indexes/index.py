@@ -18,7 +18,7 @@ from relnox.indexes.credentials import Credentials
 from relnox.indexes.listings import IndexFile, Listing, parse_html_listing, parse_json_listing
 from relnox.indexes.targets import EMBEDDED, Target, name_or_host
 from relnox.system import http, retries
-from relnox.system.addresses import host_of
+from relnox.system.addresses import host_of, quote_url
 from relnox.system.retries import Deadline
 from relnox.system.run_scope import call_concurrently
 
@@ -227,7 +227,7 @@ def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -
     if response.status_code in _NOT_FOUND or response.is_redirect:
         return Listing()
     base = response.url or page  # links are relative to the URL after redirects
-    fix = "check the URL of the index, and that you may read it (a login belongs in ~/.netrc)"
+    fix = f"correct `simple` in [tool.relnox.indexes] ({quote_url(page)} is read); or add a login to ~/.netrc"
     if response.status_code == _LOGIN_NEEDED:
         raise Blocked(
             "credentials-rejected",

@@ -123,17 +123,17 @@ def check_index_settings(config: Config) -> None:
         Blocked: A URL is not valid, or contains a password.
     """
     for name, settings in config.indexes.items():
-        _check_index_url(settings.upload, f"indexes.{name}.upload")
-        _check_index_url(settings.simple, f"indexes.{name}.simple")
+        _check_index_url(settings.upload, f"[tool.relnox.indexes.{name}] upload")
+        _check_index_url(settings.simple, f"[tool.relnox.indexes.{name}] simple")
     if config.trusted_index is not None:
-        _check_index_url(config.trusted_index, "trusted-index")
+        _check_index_url(config.trusted_index, "[tool.relnox] trusted-index")
     names = [PRODUCTION, TEST, *config.indexes, EMBEDDED]
     for rule, name in config.targets.items():
         if rule not in _IS_OF_KIND and re.fullmatch(r"[a-zA-Z_-]+", rule):  # the tag of no version
-            kinds = suggest_name(rule, _IS_OF_KIND)
-            raise Blocked("setting-invalid", f"{rule} in targets is neither a kind of versions nor a tag", kinds)
+            message = f"{rule} in [tool.relnox.targets] is neither a kind of versions nor a tag"
+            raise Blocked("setting-invalid", message, suggest_name(rule, _IS_OF_KIND))
         if name not in names:
-            raise _unknown_index(f"unknown index {name} in targets.{rule}", name, names)
+            raise _unknown_index(f"unknown index {name} in [tool.relnox.targets] {rule}", name, names)
 
 
 def select_index_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
@@ -158,10 +158,11 @@ def select_index_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] 
         tag, version = tag_and_version
         index = next(_matching_indexes(config.targets, tag, version), None)
         if index is None:
+            rule = 'prerelease = "testpypi"' if version.is_prerelease else 'final = "pypi"'
             raise Blocked(
                 "setting-invalid",
                 f"no rule of [tool.relnox.targets] matches {tag}",
-                fix='add one, such as prerelease = "testpypi", or pass --index NAME',
+                fix=f"add a rule: [tool.relnox.targets] {rule}; or pass --index NAME",
             )
         selected_indexes.setdefault(index, f"{tag} to {index}")
     if len(selected_indexes) > 1:
@@ -221,12 +222,13 @@ def _check_index_url(url: str, key: str) -> None:
         raise Blocked(
             "credentials-for-other-index",
             f"{key} contains a user name or a password for {host_and_port(url)}",
-            fix="remove it from the URL, and store it in an environment variable, in .pypirc or in the keyring",
+            fix="remove it from the URL; uploads read it from TWINE_PASSWORD, ~/.pypirc or the keyring, downloads "
+            "from ~/.netrc",
         )
     if problem or not url.isprintable():
         raise Blocked(
             "value-invalid",
-            f"{key} is not a valid index URL",
+            f"{key} is not a valid index URL ({problem or 'contains invisible characters'})",
             fix='set it to a URL such as "https://packages.example.org/"',
         )
 

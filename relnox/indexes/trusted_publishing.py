@@ -269,7 +269,7 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
             "identity-missing",
             f"{target.name} ({target.host}) requests an identity token for {mask_to_one_line(audience)}, which is "
             "another service",
-            fix="report it to the index operator, or publish with a token",
+            fix="report it to the index operator; or publish with a token in RELNOX_INDEX_TOKEN",
         )
     identity = request_identity(audience, environment)
     if isinstance(identity, str):

@@ -134,7 +134,7 @@ _RULES = (
         Blocked,
         "credentials-rejected",
         "{index} rejected the credentials for {filename}: {text}",
-        "check that the token or password is valid for this index and this project",
+        "set a token or password that {index} accepts for project {project}",
     ),
     ProblemRule(
         (507,),

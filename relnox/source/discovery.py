@@ -150,7 +150,7 @@ def _packages_missing_error(root: Path, document: Mapping[str, Any]) -> Blocked:
         return Blocked(
             "package-unknown",
             f"no package found in {root} ({_find_no_package_setting(document)} in pyproject.toml)",
-            fix="to release the project, remove that line, and add [build-system] if there is none",
+            fix="to release the project, remove that line, and add [build-system] if it is missing",
         )
     if name := _other_metadata_file(root, "."):
         return Blocked(
@@ -180,8 +180,7 @@ def _check_same_repository(root: Path, packages: Sequence[Package]) -> None:
                 raise Blocked(
                     "package-unknown",
                     f"{package.name} is in another git repository or a submodule ({directory})",
-                    fix="release it from that repository, or exclude it: set exclude = "
-                    f'["{directory}"] in [tool.relnox]',
+                    fix=f'release it from that repository, and set [tool.relnox] exclude = ["{directory}"]',
                 )
             checked_directories.add(directory)
 
@@ -270,7 +269,7 @@ def _read_packages(
             raise Blocked(
                 "project-file-invalid",
                 f"two packages are named {package.name}: {other.pyproject} and {package.pyproject}",
-                fix=f'rename one of them, or set exclude = ["{package.directory}"] in [tool.relnox]',
+                fix=f'rename one of them, or set [tool.relnox] exclude = ["{package.directory}"]',
             )
         packages[package.name] = package
     return list(packages.values())

@@ -89,7 +89,7 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
     if not isinstance(backend, str):
         raise Blocked(
             "project-file-invalid",
-            f"{file}: build-backend is not a string",
+            f"{file}: [build-system] build-backend is not a string",
             fix='write it like build-backend = "hatchling.build"',
         )
     source = _find_version_source(document, file)

@@ -58,7 +58,9 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
         program = shutil.which(command[0], path=search_path(os.environ))
         if program is None:
             raise Blocked(
-                "tool-not-found", f"{command[0]} is not on PATH", fix=f"install {command[0]}; {alternative}"
+                "tool-not-found",
+                f"{command[0]} is not on PATH",
+                fix=f"install {command[0]}, or add its directory to PATH; {alternative}",
             )
         variables = clean_environment(os.environ, passed=pass_env)
         completed = process.run([program, *command[1:]], cwd=clone.root / directory, env=variables)

@@ -156,13 +156,13 @@ def _read_version_file(file: VersionFileConfig, root: Path) -> VersionSource:
         raise Blocked(
             "setting-invalid",
             f"{file.file} of [[tool.relnox.version-files]] cannot be read ({error.strerror})",
-            fix="correct its key `file`",
+            fix=f'correct file = "{file.file}" in that table',
         ) from error
     except ValueError as error:
         raise Blocked(
             "setting-invalid",
             f"{file.file} of [[tool.relnox.version-files]]: {error}",
-            fix="correct its key `pattern` or `count`",
+            fix="correct `pattern` or `count` in that table",
         ) from error
 
 

@@ -285,7 +285,7 @@ def select_archive(downloads: Iterable[Archive], package: str, python: str) -> A
     if name is None:
         raise Failed(
             "archive-invalid",
-            f"{package}: no file can be installed on this machine: {', '.join(by_name)}",
+            f"{package}: none of its files can be installed on this machine: {', '.join(by_name)}",
             fix="verify on a machine that one of the wheels supports, or publish an sdist too",
         )
     return by_name[name]

@@ -173,7 +173,7 @@ class AttachFile(
                 raise Conflict(
                     "forge-release-immutable",
                     f"the release of {self.tag} is public and immutable, and lacks {self.file.name} ({page.url})",
-                    "release a higher version to have the file attached",
+                    f"release a higher version: {fixes.task_command('bump', '--part', 'patch')}",
                 )
             forge.upload(page, self.package, self.version, self._path_to_send(run))
 

@@ -106,7 +106,7 @@ def _check_commit(git: Git, tree: str, files: Collection[str], message: str | No
         raise Failed(
             "hook-changed-files",
             f"a commit hook {' and '.join(filter(None, actions))}",
-            fix="configure the hook to leave the release commit alone; if a release needs its changes: "
+            fix="have the hook skip the release commit; if a release needs its changes, make them in "
             "[[tool.relnox.hooks.edit-bump]]",
         )
 

@@ -8,7 +8,7 @@ import shutil
 from typing import Literal
 
 from relnox.building.environments import INDEX_FIX, choose_installer_fix, find_uv
-from relnox.core import lock_hashes
+from relnox.core import fixes, lock_hashes
 from relnox.core.planning.step import Step
 from relnox.core.text import format_count
 from relnox.errors import Blocked, Failed
@@ -59,7 +59,9 @@ class LockFile(Step, key="lock {self.file}"):
     def _run_tool(self, run: Run, *options: str) -> process.CompletedProgram:
         program = str(find_uv()) if self.tool == "uv" else shutil.which(self.tool)
         if program is None:
-            raise Failed("tool-not-found", f"{self.tool} is not installed", f"install {self.tool}")
+            message = f"{self.file} cannot be locked ({self.tool} is not on PATH)"
+            fix = f"{fixes.install_command(self.tool)}; or add its directory to PATH"
+            raise Failed("tool-not-found", message, fix)
         variables = run.service(BuildingServices).installer_variables()
         directory = run.root / posixpath.dirname(self.file)
         return process.run([program, "lock", *options], cwd=directory, env=variables, timeout=_LOCK_TIMEOUT)

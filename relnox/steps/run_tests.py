@@ -128,7 +128,8 @@ def _run_tests(
         raise Failed(
             "program-failed",
             f"{package}: {command[0]}, which runs the tests, is not installed",
-            fix=f"add the distribution that has {command[0]} to [tool.relnox.test] requires",
+            fix=f"add the distribution that has {command[0]} to [tool.relnox.test] requires, "
+            f'like requires = ["{command[0]}"]',
         )
     completed = process.run(command, cwd=directory, env=variables, timeout=_TEST_TIMEOUT, on_line=on_line)
     fix = f"fix the failing tests of {package}"

@@ -21,7 +21,7 @@ def check_url(url: str) -> None:
         raise Failed(
             "url-invalid",
             f"the URL {quote_url(url)} {problem}",
-            fix="correct it in the settings; if it comes from the index, report it to the index operator",
+            fix="correct it in [tool.relnox.indexes]; if it is in a listing, report it to the index operator",
         )
 
 

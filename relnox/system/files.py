@@ -76,7 +76,8 @@ def read_file(path: Path | str, limit: int = _MAX_SIZE) -> bytes:
 
 
 def _unusable_file_error(path: Path | str, reason: str) -> Blocked:
-    return Blocked("file-changed", f"{path} cannot be used: {reason}", fix=f"replace {path} with a regular file")
+    fix = f"replace {path} with a regular file of at most {_MAX_SIZE >> 20} MiB"
+    return Blocked("file-changed", f"{path} cannot be used: {reason}", fix)
 
 
 def replace_file(  # noqa: PLR0913 - a value for each condition

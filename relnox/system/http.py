@@ -329,12 +329,11 @@ def _prepare_request(
             str(value).encode("latin-1")  # as http.client does once it is connected
     except ValueError as error:  # its text may quote a header that holds a secret
         is_header = isinstance(error, requests.exceptions.InvalidHeader | UnicodeEncodeError)
-        wrong = "token or password" if is_header else "URL"
-        raise Failed(
-            "url-invalid",
-            f"cannot send a request to {host_of(url)}: the {wrong} is not valid",
-            fix=f"correct the {wrong}",
-        ) from None
+        why, fix = "the URL is not valid", "correct the URL in [tool.relnox.indexes]"
+        if is_header:
+            why = "the token or password has a line break, or characters outside Latin-1"
+            fix = "set the token or password again, in one line and without quotes"
+        raise Failed("url-invalid", f"cannot send a request to {host_of(url)} ({why})", fix) from None
     return request
 
 
@@ -445,7 +444,7 @@ def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *,
             raise Failed(
                 "redirect-refused",
                 f"{host_of(url)} redirects to {quote_url(location)} (not a valid URL)",
-                fix="check the URL of the index, or report it to the index operator",
+                fix="correct the URL in [tool.relnox.indexes], or report it to the index operator",
             ) from error
         if not have_same_origin(url, target):
             if not leave_origin:
@@ -460,7 +459,7 @@ def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *,
     raise Failed(
         "redirect-refused",
         f"{host_of(url)} redirects in a loop (more than {_MAX_REDIRECTS} redirects)",
-        fix="check the URL of the index",
+        fix="correct the URL in [tool.relnox.indexes], or report it to the index operator",
     )
 
 
@@ -523,13 +522,13 @@ def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed
         return Failed(
             "certificate-not-trusted",
             f"the certificate of {host} is not trusted{_describe_proxy(proxy)} ({cause.verify_message})",
-            fix="check the URL; for a private certificate authority, set REQUESTS_CA_BUNDLE=FILE.pem",
+            fix="correct the URL; for a private certificate authority, set REQUESTS_CA_BUNDLE=FILE.pem",
         )
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
         return Failed(
             "server-unreachable",
             f"cannot connect to {host}{_describe_proxy(proxy)} (the server does not use TLS at this port)",
-            fix="check the host and the port of the URL",
+            fix="correct the host or the port in the URL, such as that in [tool.relnox.indexes]",
         )
     reason = _describe_error(cause)
     if proxy is not None and (rejection := _TUNNEL_REJECTED.match(str(cause))):

@@ -183,7 +183,7 @@ def start(  # noqa: PLR0913 - the options of a process
         raise Failed(
             "program-failed",
             f"{words[0]} cannot be run: {error.strerror}",
-            fix=f"install {words[0]}, or correct its path",
+            fix=f"install {words[0]}, or add its directory to PATH",
         ) from error
     _running[child] = current_scope()
     return child

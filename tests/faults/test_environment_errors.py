@@ -43,7 +43,10 @@ ONE_TEMPORARY_DIRECTORY = (
     "import os, tempfile\ntempfile._candidate_tempdir_list = lambda: [os.environ['TMPDIR']]\n"
 )
 TOO_LONG = "x" * 300
-DENIED = "fix: grant read and write permission, or work in a copy of the project, then rerun the command"
+DENIED = (
+    "fix: grant read and write permission for it (chmod u+rw), or work in a copy of the project, "
+    "then rerun the command"
+)
 
 
 @pytest.fixture

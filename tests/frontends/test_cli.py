@@ -118,7 +118,7 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
         (
             "bump minor --report  ",
             "relnox bump: argument --report: expected one argument [option-invalid]",
-            "relnox bump --help",
+            "to see the options: relnox bump --help",
         ),
         (
             "bump --parts minor",
@@ -128,7 +128,7 @@ def test_version_is_the_distributions(tmp_path: Path) -> None:
         (
             "bump --part",
             "relnox bump: argument --part: expected one argument [option-invalid]",
-            "relnox bump --help",
+            "to see the options: relnox bump --help",
         ),
         ("bump --pre alpa", "--pre = 'alpa' is not one of alpha, beta, rc [value-invalid]", "did you mean alpha?"),
         (

@@ -136,7 +136,7 @@ def test_a_file_that_is_no_plan_is_refused(root: Path, file: Path, change: Any, 
 
     ran = approved(root, file, code=1)
 
-    assert f"error: {file} is not a plan: {reason}" in ran.err
+    assert f"error: {file} is not a plan ({reason}" in ran.err
     assert "[plan-file-invalid]\nfix: " in ran.err
     assert everything(root) == before
 

@@ -154,8 +154,8 @@ def test_a_collection_has_settings(workspace: Path) -> None:
         (
             '"bump", pre={"publish": [before]}',
             (
-                "error: pre names publish, which this call does not add [task-unknown]\n"
-                "fix: remove it from pre, or add it\n"
+                "error: pre has a value for publish, which is not among the tasks of this call [task-unknown]\n"
+                'fix: add "publish" to the tasks, or remove its key from pre\n'
             ),
         ),
     ],

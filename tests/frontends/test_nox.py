@@ -127,18 +127,18 @@ def test_a_name_that_is_no_session_is_an_import_error(project: Path) -> None:
         ),
         (
             'add("bump", tags={"publish": ["x"]})',
-            "tags names publish, which this call does not add [task-unknown]",
-            "remove it from tags, or add it",
+            "tags has a value for publish, which is not among the tasks of this call [task-unknown]",
+            'add "publish" to the tasks, or remove its key from tags',
         ),
         (
             'add("publish", defaults={"publish": {"yes": True}})',
             "defaults set yes for publish, but it can only be set on the command line [command-line-only]",
-            "remove yes from defaults",
+            'remove "yes" from defaults, and pass it on the command line',
         ),
         (
             'add("bump", defaults={"bump": {"project": "other"}})',
             "defaults set project for bump, but it can only be set on the command line [command-line-only]",
-            "remove project from defaults",
+            'remove "project" from defaults, and pass it on the command line',
         ),
         (
             'add("bump", defaults={"version_bump": {"prt": "minor"}})',
@@ -161,7 +161,7 @@ def test_a_name_that_is_no_session_is_an_import_error(project: Path) -> None:
         (
             'add("publish", tags={"publish": ["x"]}); sessions.add("publish", tags={"publish": ["y"]})',
             "the session publish is added twice with different settings [session-name-twice]",
-            "add it once",
+            'remove one of them: sessions.add("publish", ...)',
         ),
     ],
 )

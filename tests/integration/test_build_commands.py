@@ -154,7 +154,9 @@ def test_a_missing_program_is_reported(tmp_path: Path) -> None:
     text = (root / "pyproject.toml").read_text()
     (root / "pyproject.toml").write_text(text.replace(sys.executable, "no-such-program"))
     refused(
-        build_all(root, code=2), "no-such-program cannot be run", "install no-such-program, or correct its path"
+        build_all(root, code=2),
+        "no-such-program cannot be run",
+        "install no-such-program, or add its directory to PATH",
     )
 
 

@@ -86,4 +86,4 @@ def test_the_fix_names_a_file_missing_from_the_sdist(tmp_path: Path) -> None:
 
 def test_the_fix_names_a_missing_program(tmp_path: Path) -> None:
     in_tree(tmp_path, hook="""sys.exit("error: command 'x86_64-gcc' failed: No such file or directory")""")
-    assert "install x86_64-gcc, or add it to PATH (the build of home runs it)" in built(tmp_path)
+    assert "install x86_64-gcc, or add its directory to PATH (the build of home runs it)" in built(tmp_path)

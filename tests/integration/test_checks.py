@@ -158,7 +158,7 @@ def test_a_license_file_that_only_pyproject_names_is_an_error(names: str, tmp_pa
     settings = f"[project]\nlicense-files = [{names}]\n"
     files = {"pyproject.toml": settings, "LICENSE": "MIT\n", "src/demo_app.py": ""}
     missing = names.split('"')[-2]
-    assert f"error: {missing} is missing (project.license-files names it)" in found(sdist(tmp_path, files))
+    assert f"error: {missing} is missing (listed in [project] license-files)" in found(sdist(tmp_path, files))
 
 
 def test_license_files_of_older_setuptools_are_accepted(tmp_path: Path) -> None:

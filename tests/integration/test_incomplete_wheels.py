@@ -168,10 +168,8 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
     ran = run(root, "relnox", "build-all", "--report", "../report.json", "--reporter", "plain", code=0)
 
     warned = "warning: home-1.0.tar.gz: contains files that git does not track: extra.py [archive-content]"
-    assert (
-        f"        {warned}\n          fix: exclude them in the build configuration, or add them to git\n"
-        in ran.err
-    )
+    fix = "exclude them: [tool.hatch.build] exclude (hatchling), MANIFEST.in (setuptools); or add them to git"
+    assert f"        {warned}\n          fix: {fix}\n" in ran.err
     assert "verified, 3 warnings (" in ran.err
     assert ran.out.split() == [
         *("package", "version", "build", "files", "warnings"),
@@ -197,7 +195,7 @@ def test_warnings_are_shown_counted_and_reported(tmp_path: Path) -> None:
             "code": "archive-content",
             "file": "home-1.0.tar.gz",
             "message": "contains files that git does not track: extra.py",
-            "fix": "exclude them in the build configuration, or add them to git",
+            "fix": fix,
         },
     ]
     ran = run(root, "relnox", "build-all", "--reporter", "github")

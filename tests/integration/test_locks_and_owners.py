@@ -202,7 +202,10 @@ def test_a_failing_or_missing_tool_is_reported_and_nothing_is_bumped(
     )
     directory = "libs/poem" if name == "poetry" else "libs/pedal"
     expected = (
-        [f"{name} is not on PATH", f"install {name}; without --lock the lock file is not updated"]
+        [
+            f"{name} is not on PATH",
+            f"install {name}, or add its directory to PATH; without --lock the lock file is not updated",
+        ]
         if is_missing
         else [
             f"{name} failed with status 3",

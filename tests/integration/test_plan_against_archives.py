@@ -144,7 +144,7 @@ def test_requirements_added_by_a_metadata_hook(tmp_path: Path, surrounded: None)
     assert "home-1.2.tar.gz: requirement added>=1 is in the metadata, but not in pyproject.toml" in ran.err
     # hatchling asks its hooks no more where it builds of an sdist.
     assert "home-1.2-py3-none-any.whl: requirement added>=1 is in the metadata of its sdist only" in ran.err
-    assert 'if a build hook adds it, set dynamic = ["dependencies"] in [project]' in ran.err
+    assert 'if a build hook adds it, set [project] dynamic = ["dependencies"]' in ran.err
     assert list((tmp_path / "dist").iterdir()) == []
     dynamic = pyproject("home", "hatchling", f'dynamic = ["dependencies"]\n{hook}')
     ran = build_all(write(tmp_path, {"pyproject.toml": dynamic}), code=0)

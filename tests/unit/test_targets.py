@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -98,9 +99,9 @@ def test_a_misspelled_index_is_an_error_with_a_suggestion() -> None:
         targets.find_target("pipy", Config())
     assert refused.value.fix == "choose one of embedded, pypi, testpypi"
     for rule in ("fianl", "Final", "pre-release"):
-        with pytest.raises(Blocked, match=f"{rule} in targets is neither a kind of versions nor a tag"):
+        with pytest.raises(Blocked, match=rf"{rule} in \[tool.relnox.targets\] is neither a kind of versions"):
             targets.check_index_settings(Config(targets={rule: "pypi"}))
-    with pytest.raises(Blocked, match=r"unknown index pipy in targets\.final"):
+    with pytest.raises(Blocked, match=r"unknown index pipy in \[tool\.relnox\.targets\] final"):
         targets.check_index_settings(Config(targets={"final": "pipy"}))
 
 
@@ -166,7 +167,10 @@ def test_a_variable_that_means_another_index_is_ignored_with_a_warning(
     )
 
 
-@pytest.mark.parametrize("key", ["indexes.house.upload", "indexes.house.simple", "trusted-index"])
+@pytest.mark.parametrize(
+    "key",
+    ["[tool.relnox.indexes.house] upload", "[tool.relnox.indexes.house] simple", "[tool.relnox] trusted-index"],
+)
 @pytest.mark.parametrize(
     "url",
     [
@@ -182,6 +186,6 @@ def test_an_address_that_is_invalid_or_has_a_password_is_refused(key: str, url: 
         trusted_index=stated["index"],
     )
     problem = "contains a user name or a password for a.invalid" if "@" in url else "is not a valid index URL"
-    with pytest.raises(Blocked, match=f"^{key} {problem}") as refused:
+    with pytest.raises(Blocked, match=f"^{re.escape(key)} {problem}") as refused:
         targets.check_index_settings(config)
     assert CANARY not in f"{refused.value.message} {refused.value.fix}"

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from relnox.building.archives import COPY_FILE_FIX, Archive, iter_files, member_path, read_file
+from relnox.building.archives import COPY_FILE_FIX, EXCLUDE_SETTINGS, Archive, iter_files, member_path, read_file
 from relnox.building.checks.expected import ExpectedArchive, format_names, index_rejection, warning
 from relnox.core.documents import parse_toml, table_at
 from relnox.core.release import public_index
 from relnox.errors import Problem
 
-_RENAME_FIX = "exclude it from the build, or rename it"
-_INCLUDE_FIX = "include it in the build configuration"
+_RENAME_FIX = f"rename it, or exclude it: {EXCLUDE_SETTINGS}"
+_INCLUDE_FIX = "include it: [tool.hatch.build.targets.sdist] include (hatchling), MANIFEST.in (setuptools)"
 _CONTROL_CHARACTERS = "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffd-\uffff]"
 """Control characters, direction overrides, and code points that are not characters."""
 _UNSAFE_NAMES = {
@@ -139,7 +139,7 @@ def _link_problems(archive: Archive) -> Iterator[Problem]:
         target = posixpath.normpath(posixpath.join(start, entry.link_target))
         if entry.kind == "special":
             message = f"contains a device, a pipe or a sparse file: {entry.name!r}"
-            yield Problem("archive-invalid", message, "exclude it in the build configuration")
+            yield Problem("archive-invalid", message, f"exclude it: {EXCLUDE_SETTINGS}")
         elif entry.kind not in ("symlink", "hardlink"):
             continue
         elif archive.kind == "wheel":
@@ -165,7 +165,7 @@ def _layout_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Pr
     if "pyproject.toml" not in files:
         if "setup.py" in files and "pyproject.toml" not in (expected.tracked_files or ()):
             message = "pyproject.toml is missing (builds from setup.py alone are deprecated)"
-            yield warning("archive-content", message, f"add one, and {_INCLUDE_FIX}")
+            yield warning("archive-content", message, f"create it, and {_INCLUDE_FIX}")
         else:
             message = "pyproject.toml is missing (the sdist cannot be built as the project is)"
             yield Problem("archive-content", message, _INCLUDE_FIX)
@@ -176,8 +176,8 @@ def _layout_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Pr
         if path.as_posix() not in files:  # some backends ignore that
             yield Problem(
                 "license-file-missing",
-                f"{name} is missing (project.license-files names it)",
-                f"{_INCLUDE_FIX}, or remove it from project.license-files",
+                f"{name} is missing (listed in [project] license-files)",
+                f"{_INCLUDE_FIX}; or remove it from [project] license-files",
             )
 
 
@@ -191,7 +191,7 @@ def _tracked_file_problems(archive: Archive, expected: ExpectedArchive) -> Itera
         yield warning(
             "archive-content",
             f"contains files that git does not track: {format_names(untracked)}",
-            "exclude them in the build configuration, or add them to git",
+            f"exclude them: {EXCLUDE_SETTINGS}; or add them to git",
         )
     packages = {str(member_path(name).parent) for name in files if name.endswith("/__init__.py")}
     missing = {

@@ -26,7 +26,7 @@ try:
 except ImportError:
     trove_classifiers = None  # type: ignore[assignment]
 
-_UPDATE_BACKEND_FIX = "update the build backend to a version that copies the metadata from pyproject.toml"
+UPDATE_BACKEND_FIX = 'require a current build backend in [build-system] requires, such as "hatchling>=1.26"'
 _CONTENT_TYPE_FIX = 'write readme = { file = "README.md", content-type = "text/markdown" }'
 _FIXES_BY_FIELD = {
     "description-content-type": _CONTENT_TYPE_FIX,
@@ -78,12 +78,12 @@ def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> I
         yield Problem(
             "metadata-invalid",
             f"version is {archive.version}, but {expected.version} was planned",
-            f"set {expected.version} in the file that the build backend reads, without tag_build in [egg_info] of "
-            "setup.cfg",
+            f'set version = "{expected.version}" in the file that the build backend reads (such as '
+            "setup.cfg, without tag_build in its [egg_info])",
         )
     if canonicalize_name(name := archive.fields.get("name", "")) != archive.name:
         message = f"Name is {name!r} in the metadata, but {archive.name} in the file name"
-        yield Problem("metadata-invalid", message, _UPDATE_BACKEND_FIX)
+        yield Problem("metadata-invalid", message, UPDATE_BACKEND_FIX)
     version = archive.fields.get("version", "")
     try:
         is_same = Version(version) == archive.version
@@ -91,7 +91,7 @@ def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> I
         is_same = False
     if not is_same:
         message = f"Version is {version!r} in the metadata, but {archive.version} in the file name"
-        yield Problem("metadata-invalid", message, _UPDATE_BACKEND_FIX)
+        yield Problem("metadata-invalid", message, UPDATE_BACKEND_FIX)
     name = archive.name.replace("-", "_")  # PEP 427, PEP 625
     rest = "-".join(archive.path.name.split("-")[1:]) if archive.kind == "wheel" else f"{archive.version}.tar.gz"
     if archive.path.name != f"{name}-{rest}":
@@ -108,12 +108,12 @@ def _requirement_problems(archive: Archive, expected: ExpectedArchive) -> Iterat
     missing, added = differing_requirements(planned, archive.requires, name=archive.name)
     for requirement in missing:
         message = f"requirement {requirement} is in pyproject.toml, but not in the metadata"
-        yield Problem("metadata-invalid", message, _UPDATE_BACKEND_FIX)
+        yield Problem("metadata-invalid", message, UPDATE_BACKEND_FIX)
     for requirement in added:
         yield Problem(
             "metadata-invalid",
             f"requirement {requirement} is in the metadata, but not in pyproject.toml",
-            'if a build hook adds it, set dynamic = ["dependencies"] in [project]',
+            'add it to [project] dependencies; if a build hook adds it, set [project] dynamic = ["dependencies"]',
         )
     rewritten, _ = differing_requirements(planned, archive.requires, name=archive.name, with_markers=True)
     if rewritten and not missing and not added:

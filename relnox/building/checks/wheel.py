@@ -23,7 +23,7 @@ from relnox.building.archive_contents import RECORD_FILES, are_only_test_modules
 from relnox.building.archives import Archive, find_dist_info_file, iter_files, member_path, read_file
 from relnox.building.checks.expected import ExpectedArchive, format_names, index_rejection, warning
 from relnox.building.checks.files import is_generated_file, read_pyproject
-from relnox.building.checks.metadata import differing_requirements
+from relnox.building.checks.metadata import UPDATE_BACKEND_FIX, differing_requirements
 from relnox.core import fixes
 from relnox.core.documents import table_at
 from relnox.core.release import public_index
@@ -36,7 +36,8 @@ _FIXES_BY_PLATFORM = {
     "pyodide_": "build it with cibuildwheel 4 or newer, which tags it as pyemscripten (PEP 783)",
     "": "publish this wheel to a private index only; elsewhere installers build from the sdist",
 }
-_REBUILD_FIX = "build it again, and change wheels only with tools that update RECORD (wheel, auditwheel)"
+_BUILD_AGAIN = f"build it again with {fixes.task_command('build-all')}"
+_REBUILD_FIX = f"{_BUILD_AGAIN}, and change wheels only with tools that update RECORD (wheel, auditwheel)"
 _ENTRY_POINT_FIX = 'write it like demo = "demo.cli:main" in [project.scripts]'
 _INCLUDE_MODULES_FIX = (
     "include the modules in the build configuration: "
@@ -66,7 +67,7 @@ _STATIC_FIELDS_SINCE = Version("2.2")
 """The first metadata version in which an sdist's fields apply to its wheels, unless `Dynamic` (PEP 643)."""
 _INSTALLER_FIELDS = {"requires_python": "Requires-Python", "provides_extra": "Provides-Extra"}
 """The fields that installers use, besides `Requires-Dist`."""
-_DECLARE_DYNAMIC_FIX = "if the build computes the field, add it to dynamic in [project]"
+_DECLARE_DYNAMIC_FIX = 'if the build computes the field, set it, like [project] dynamic = ["dependencies"]'
 
 
 def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
@@ -182,13 +183,13 @@ def _dist_info_problems(archive: Archive) -> Iterator[Problem]:
         yield Problem(
             "archive-invalid",
             f"Wheel-Version is {version} in the WHEEL file (installers support 1.x)",
-            "build with a current version of the build backend",
+            UPDATE_BACKEND_FIX,
         )
     if text is not None and _parse_tags(file.get_all("Tag", [])) != archive.tags:
         yield Problem(
             "archive-invalid",
             "the tags in the WHEEL file differ from those in the file name",
-            "build it again, or change the tags with `wheel tags` instead of renaming the file",
+            f"{_BUILD_AGAIN}, or change the tags with `wheel tags` instead of renaming the file",
         )
     tops = {member.partition("/")[0] for member in archive.member_names}
     directories = {top for top in tops if top.endswith(".dist-info")}
@@ -290,7 +291,7 @@ def sdist_difference_problems(wheel: Archive, sdist: Archive) -> Iterator[Proble
         yield Problem(
             "archive-content",
             f"is {wheel.name} {wheel.version}, but its sdist is {sdist.name} {sdist.version}",
-            "configure the build backend to take the version from the sdist, which has no git history",
+            "have the build take the version from PKG-INFO, as setuptools-scm and hatch-vcs do",
         )
         return
     yield from _static_metadata_problems(wheel, sdist)
@@ -322,7 +323,7 @@ def sdist_difference_problems(wheel: Archive, sdist: Archive) -> Iterator[Proble
         yield warning(
             "archive-content",
             f"has files that are not in its sdist: {format_names(added)}",
-            "include them in the sdist, in the build configuration",
+            "include them: [tool.hatch.build.targets.sdist] include (hatchling), MANIFEST.in (setuptools)",
         )
 
 

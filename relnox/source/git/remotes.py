@@ -50,7 +50,7 @@ class Remote:
                 raise Blocked(
                     "remote-missing",
                     f"git remote {self.name} does not exist ({needed_by} needs it)",
-                    fix=f"git remote add {self.name} URL, or set [tool.relnox] remote",
+                    fix=f'git remote add {self.name} URL; or set [tool.relnox] remote = "NAME"',
                 )
             self._refs, self.error = read_refs(self._git, self.name), None
         return self._refs
