@@ -295,7 +295,7 @@ def module_beside_the_package(world: World) -> str:
 
 
 @state("credentials-missing", lambda world: world.patch.setenv("RELNOX_OWN_TOKEN", "pypi-canary-0815"))
-def no_token(world: World) -> str:
+def checked_without_token(world: World) -> str:
     command = listed(world, "credentials")
     world.patch.delenv("RELNOX_OWN_TOKEN")
     return command

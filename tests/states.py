@@ -132,8 +132,9 @@ def state(code: str, by_hand: Callable[[World], object] | None = None, **more: A
     """Declare the state of a problem."""
 
     def declare(make: Make) -> Make:
-        name = make.__name__.replace("_", "-")
-        STATES[f"{code}: {name}"] = State(code, make, by_hand, **more)
+        name = f"{code}: {make.__name__.replace('_', '-')}"
+        assert name not in STATES, name
+        STATES[name] = State(code, make, by_hand, **more)
         return make
 
     return declare
