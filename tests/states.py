@@ -1135,7 +1135,7 @@ OWN_WORKFLOW = ".github/workflows/own.yml"
 def with_workflows(world: World) -> World:
     """A project with the workflow of a release; requirements are locked, since that needs an index with relnox."""
     project(world, '[tool.relnox.ci]\nworkflows = ["release"]\n')
-    for step in ci._requirement_locks(open_project(world.root)):
+    for step in ci._requirement_lock_steps(open_project(world.root)):
         world.write({step.file: step._header})
     run(world, "ci")
     world.commit()

@@ -34,7 +34,7 @@ class TaskModule(Protocol):
     """
 
     def plan(self, options: Any, project: Project) -> Plan:
-        """Return the plan: a function of the project, which reads each thing once."""
+        """Return what the task would do, without doing any of it."""
 
 
 SYNONYMS = {"build": "build-all", "verify": "verify-install"}
@@ -45,9 +45,10 @@ COMMAND_LINE = FrontEnd({name: TaskCommand(f"relnox {name}") for name in COMMAND
 
 
 def find_task(word: str, choices: Iterable[str] = COMMANDS) -> Task:
-    """Return the one of the tasks with this name (`build-all`) or import name (`build_all`).
+    """Return the task with this name (`build-all`) or import name (`build_all`), one of those in `choices`.
 
-    If there is none, it is `Blocked` with a fix that suggests no task that pushes or uploads something.
+    Raises:
+        Blocked: There is none; the fix suggests no task that pushes or uploads something.
     """
     spellings = {spelling: task for task in COMMANDS.values() for spelling in task.import_names}
     task = spellings.get(str(word).replace("-", "_"))
@@ -61,7 +62,7 @@ def find_task(word: str, choices: Iterable[str] = COMMANDS) -> Task:
 
 
 def import_task_module(name: str) -> TaskModule:
-    """Import the module of a task by the name of the task, such as `build-all`, and return it."""
+    """Import the module of the task with this name, such as `build-all`, and return it."""
     return cast("TaskModule", import_module(f"relnox.commands.{COMMANDS[name].import_name}"))
 
 
@@ -89,7 +90,7 @@ def read_help(name: str) -> tuple[str, str]:
 def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Field, ...]]:
     """Return the options of tasks, by the table in `[tool.relnox]` that contains their defaults.
 
-    If `tables` is given, only these are included.
+    If `tables` is given, other tables are left out.
     """
     from relnox.core.settings.schema import fields_of
 

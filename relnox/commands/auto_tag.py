@@ -7,7 +7,7 @@ time, since GitHub starts no workflows for more. The commit must be on the remot
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from packaging.version import Version
 
@@ -34,7 +34,7 @@ _INDEX_TIMEOUT = 60.0
 """The time limit for the listing of a package, in seconds."""
 
 
-class Decision(NamedTuple):
+class TagDecision(NamedTuple):
     """Whether a package gets a tag, and the reason, as a phrase.
 
     `tag` is that of its version, empty if no file has one; `commit` has it or gets it, or is empty. `fix` is the
@@ -65,11 +65,11 @@ def plan(options: Options, project: Project) -> Plan:
     new.notes += project.workspace.warnings
     if project.remote.refs is None and project.remote.error is not None:
         new.notes.append(f"{project.remote.error}: its tags were not checked")
-    by_tag: dict[tuple[str, str], list[Decision]] = {}
+    by_tag: dict[tuple[str, str], list[TagDecision]] = {}
     for decision in untagged:
         by_tag.setdefault((decision.tag, decision.reason), []).append(decision)
     for (_, reason), (first, *others) in by_tag.items():
-        statement = _statement([first.package, *(other.package for other in others)], reason)
+        statement = _format_statement([first.package, *(other.package for other in others)], reason)
         get, them = ("get", "them") if others else ("gets", "it")
         new.notes.append(f"{statement}, and {get} no tag\n  to tag {them}: {first.fix}")
     unclear = project.tag_format_problems(decision.package for decision in untagged)
@@ -79,7 +79,7 @@ def plan(options: Options, project: Project) -> Plan:
         new.problems += _branch_problems(options, project)
     if tagged:
         new.problems += _new_tag_problems(tagged, project)
-        new.problems += _file_problems([decision.package for decision in tagged], project)
+        new.problems += _version_file_problems([decision.package for decision in tagged], project)
         if options.push:
             new.problems += checks.missing_module_problems((decision.package for decision in tagged), project)
     rows = (
@@ -109,24 +109,24 @@ def plan(options: Options, project: Project) -> Plan:
 # --- the rules by which packages are tagged: the first one that applies decides
 
 
-def _decide_tag(package: Package, options: Options, project: Project) -> Decision:
+def _decide_tag(package: Package, options: Options, project: Project) -> TagDecision:
     """Decide whether a package gets a tag."""
     git, _, head = project.require_commit()
     version, name = package.version, package.name
     if version is None:
-        return Decision(package, f"version comes from {package.source.text or 'its backend'}")
+        return TagDecision(package, f"version comes from {package.source.text or 'its backend'}")
     tag_format = project.tag_formats[name]
     tag = tag_format.render(version)
     tags = [*tag_format.matching_tags(project.tags), *tags_with_name(package, project.tags)]
     if existing := [existing for existing, tagged in tags if tagged == version]:
-        return _decide_tagged(package, tag if tag in existing else existing[0], options, project)
+        return _decide_existing_tag(package, tag if tag in existing else existing[0], options, project)
     tags = [pair for pair in tags if release_lines.allows_version(project.release_lines, pair[1])] or tags
     last_tag, last = max(tags, key=lambda pair: pair[1]) if tags else ("", None)
     released = release_history.read_trailers(project.once(git.commit_messages, "-1")[0].message)
     if last is None and not options.package and released.get(name) != version:
         if package.is_private:
-            return Decision(package, "private, and never tagged", tag)
-        return Decision(package, "never tagged", tag, fix=task_command("auto-tag", "--package", name))
+            return TagDecision(package, "private, and never tagged", tag)
+        return TagDecision(package, "never tagged", tag, fix=task_command("auto-tag", "--package", name))
     bump = project.bump_command(name, "--to", "VERSION")
     is_development = version.is_devrelease and (last is None or not last.is_devrelease)
     if not is_development and not release_lines.allows_version(project.release_lines, version):
@@ -134,27 +134,27 @@ def _decide_tag(package: Package, options: Options, project: Project) -> Decisio
         others = [line.branch for line in project.config.branch if line.contains(version)]
         problem = Blocked(
             "version-outside-bounds",
-            f"{_statement(_packages_with_same_tag(package, project), reason)} ([tool.relnox] branch)",
+            f"{_format_statement(_packages_with_same_tag(package, project), reason)} ([tool.relnox] branch)",
             fix=f"{f'merge the commit into {others[0]}; or ' if others else ''}set another version: {bump}",
         )
-        return Decision(package, reason, tag, problem=problem)
+        return TagDecision(package, reason, tag, problem=problem)
     if last is not None and version < last:
         reason = f"lower than the last tag, {last_tag}"
         problem = Blocked(
-            "version-not-higher", _statement(_packages_with_same_tag(package, project), reason), fix=bump
+            "version-not-higher", _format_statement(_packages_with_same_tag(package, project), reason), fix=bump
         )
-        return Decision(package, reason, tag, problem=problem)
+        return TagDecision(package, reason, tag, problem=problem)
     if is_development:
-        return Decision(package, "development version", tag)
-    if options.check_index and (index := _index_that_has(package, version, tag, project)):
+        return TagDecision(package, "development version", tag)
+    if options.check_index and (index := _index_with_version(package, version, tag, project)):
         fix = task_command("auto-tag", "--package", name, "--no-check-index")
-        return Decision(package, f"already on {index}", tag, fix=fix)
+        return TagDecision(package, f"already on {index}", tag, fix=fix)
     reason = f"new, after {last_tag}" if last_tag else "new"
-    return Decision(package, reason, tag, head, is_new=True, is_pushed=options.push)
+    return TagDecision(package, reason, tag, head, is_new=True, is_pushed=options.push)
 
 
-def _decide_tagged(package: Package, tag: str, options: Options, project: Project) -> Decision:
-    """Decide for a package whose current version has a tag: it is either correct or a conflict."""
+def _decide_existing_tag(package: Package, tag: str, options: Options, project: Project) -> TagDecision:
+    """Decide for a package whose current version has a tag, which is either correct or a conflict."""
     git, state, head = project.require_commit()
     name, remote = package.name, project.config.remote
     here, there = state.tags.get(tag), project.remote.tags.get(tag)
@@ -163,24 +163,24 @@ def _decide_tagged(package: Package, tag: str, options: Options, project: Projec
         reason = f"tag {tag} is on {here[:10]} here, but on {there[:10]} on {remote}"
         compare = f"git show {tag}; git fetch {remote} refs/tags/{tag} && git show FETCH_HEAD"
         problem = Conflict("tag-exists", reason, fix=f"{higher}; to compare them: {compare}")
-        return Decision(package, reason, tag, problem=problem)
+        return TagDecision(package, reason, tag, problem=problem)
     commit = there or here or ""
     is_pushed = options.push and there is None
     if commit == head:
         reason = "tagged at HEAD" + (f", not on {remote}" if is_pushed else "")
-        return Decision(package, reason, tag, commit, is_pushed=is_pushed)
-    is_related = project.once(_is_related, git, commit, tag, remote, state.is_shallow)
+        return TagDecision(package, reason, tag, commit, is_pushed=is_pushed)
+    is_related = project.once(_is_related_to_head, git, commit, tag, remote, state.is_shallow)
     version = project.once(version_at_commit, commit, package, git) if is_related is not None else None
     if is_related is False or version not in (None, package.version):
         why = f"has {name} {version}" if version not in (None, package.version) else "is on another branch"
         reason = f"tag {tag} is on {commit[:10]}, which {why}; HEAD ({head[:10]}) has {name} {package.version}"
         problem = Conflict("tag-exists", reason, fix=f"{higher}; to see the tag: git show {commit}")
-        return Decision(package, reason, tag, problem=problem)
+        return TagDecision(package, reason, tag, problem=problem)
     reason = f"tagged at {commit[:10]}" + (" (not in this shallow clone)" if is_related is None else "")
-    return Decision(package, reason, tag, commit, is_pushed=is_pushed)
+    return TagDecision(package, reason, tag, commit, is_pushed=is_pushed)
 
 
-def _is_related(git: Git, commit: str, tag: str, remote: str, is_shallow: bool) -> bool | None:  # noqa: FBT001 - memo
+def _is_related_to_head(git: Git, commit: str, tag: str, remote: str, is_shallow: bool) -> bool | None:  # noqa: FBT001 - memo
     """Return whether a tagged commit is an ancestor or a descendant of HEAD; None if this clone lacks the history.
 
     A commit that a complete clone lacks is fetched.
@@ -192,8 +192,8 @@ def _is_related(git: Git, commit: str, tag: str, remote: str, is_shallow: bool) 
     return None if is_shallow or git.resolve_commit(commit) is None else False
 
 
-def _index_that_has(package: Package, version: Version, tag: str, project: Project) -> str | None:
-    """Return the name of the package's production index if that has the version already."""
+def _index_with_version(package: Package, version: Version, tag: str, project: Project) -> str | None:
+    """Return the name of the package's production index if that has the version already, else None."""
     index = targets.select_index_by_tags(project.config, {package.name: (tag, version)})
     if package.is_private or not project.indexes[index].production:
         return None
@@ -208,8 +208,8 @@ def _packages_with_same_tag(package: Package, project: Project) -> list[Package]
     return [other for other in project.select(()) if (formats[other.name], other.version) == key]
 
 
-def _statement(packages: Sequence[Package], state: str) -> str:
-    """Return a statement on packages with one version: `core 1.2.0 is new`."""
+def _format_statement(packages: Sequence[Package], state: str) -> str:
+    """Format a statement on packages that have one version: `core 1.2.0 is new`."""
     names = text.join_names(package.name for package in packages)
     return f"{names} {packages[0].version} {'is' if len(packages) == 1 else 'are'} {state}"
 
@@ -237,14 +237,14 @@ def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
             fix=f'name a branch that {remote} has: [tool.relnox] branch = "BRANCH"',
         )
     elif tip != head:
-        has_head, is_behind_head = project.once(_compare_with_head, git, remote, name, tip)
-        if not has_head and is_behind_head:
+        relation = project.once(_relation_of_tip_to_head, git, remote, name, tip)
+        if relation == "behind":
             yield Blocked(
                 "branch-behind",
                 f"HEAD ({head[:10]}) is not on branch {name} of {remote} yet",
                 fix=f"git push {remote} HEAD:refs/heads/{name}",
             )
-        elif not has_head:
+        elif relation == "diverged":
             yield Blocked(
                 "branch-behind",
                 f"HEAD ({head[:10]}) is not on the release branch ({name} of {remote})",
@@ -252,15 +252,22 @@ def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
             )
 
 
-def _compare_with_head(git: Git, remote: str, branch: str, tip: str) -> tuple[bool, bool]:
-    """Return whether the tip of a remote's branch, which is fetched if needed, contains HEAD, and the converse."""
+def _relation_of_tip_to_head(
+    git: Git, remote: str, branch: str, tip: str
+) -> Literal["ahead", "behind", "diverged"]:
+    """Return how the tip of a remote's branch, which is another commit than HEAD, relates to HEAD.
+
+    A tip that this clone lacks is fetched.
+    """
     if git.resolve_commit(tip) is None:
         remotes.try_to_fetch_objects(git, remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
-    return git.is_ancestor("HEAD", tip), git.is_ancestor(tip)
+    if git.is_ancestor("HEAD", tip):
+        return "ahead"
+    return "behind" if git.is_ancestor(tip) else "diverged"
 
 
-def _new_tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[Problem]:
-    """Yield problems if a new tag would be unclear, shared by different versions, or without a tagger."""
+def _new_tag_problems(tagged: Sequence[TagDecision], project: Project) -> Iterator[Problem]:
+    """Yield problems if a new tag would be ambiguous, shared by different versions, or without a tagger."""
     formats = project.tag_formats
     yield from project.tag_format_problems(decision.package for decision in tagged)
     new_tags = {(formats[decision.package.name], decision.tag): decision.package.name for decision in tagged}
@@ -284,8 +291,8 @@ def _new_tag_problems(tagged: Sequence[Decision], project: Project) -> Iterator[
     yield from checks.committer_problems(project, commits=False)
 
 
-def _file_problems(packages: Sequence[Package], project: Project) -> Iterator[Problem]:
-    """Yield problems if files with versions are not as in the commit, or do not agree."""
+def _version_file_problems(packages: Sequence[Package], project: Project) -> Iterator[Problem]:
+    """Yield problems if files that contain versions differ from the commit, or from one another."""
     _, state, _ = project.require_commit()
     files = [location.file for package in packages for location in package.locations]
     yield from checks.uncommitted_change_problems(state.changed_files, files, ())

@@ -62,13 +62,13 @@ def plan(options: Options, project: Project) -> Plan:
     elif options.matrix is not None:
         new.outputs["matrix"] = document(options, project).strip()
     else:
-        _plan_files(new, options, project)
+        _plan_workflow_files(new, options, project)
     return new.build()
 
 
-def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
+def _plan_workflow_files(new: PlanBuilder, options: Options, project: Project) -> None:
     """Plan to write the workflow files and requirements of jobs; with `--check`, list what differs."""
-    facts = read_facts(project)
+    facts = read_project_facts(project)
     new.problems += project.tag_format_problems(project.workspace.packages)
     if project.git is not None and (prefix := project.git.prefix.rstrip("/")):
         new.problems.append(
@@ -96,14 +96,18 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
             )
         )
     texts = _render_workflow_files(facts, project)
-    locks = tuple(_requirement_locks(project))
+    locks = tuple(_requirement_lock_steps(project))
     contents = project.read_files([*texts, *(lock.file for lock in locks)])
     files = [_generated_file(name, text, contents.get(name), project) for name, text in texts.items()]
     if options.check:
-        _add_findings(new, (problem for file in files for problem in project.once(_check_generated_file, file)))
-        _add_findings(new, (missing_file_problem(lock.file) for lock in locks if lock.file not in contents))
+        _add_problems_and_notes(
+            new, (problem for file in files for problem in project.once(_generated_file_problems, file))
+        )
+        _add_problems_and_notes(
+            new, (missing_file_problem(lock.file) for lock in locks if lock.file not in contents)
+        )
         return
-    new.problems += _renamed_publishing_workflows(files, project)
+    new.problems += _renamed_workflow_problems(files, project)
     edits = []
     for file in files:
         try:
@@ -120,7 +124,7 @@ def _plan_files(new: PlanBuilder, options: Options, project: Project) -> None:
 
 
 def document(options: Options, project: Project) -> str:
-    """Return the matrix of `--matrix` as JSON on one line, for the packages that the release or the change has."""
+    """Return the matrix of `--matrix` as JSON on one line, for the packages that are released or have changed."""
     tagged_packages = releases.packages_tagged_here(project)
     histories = project.history
     changed_packages = {name for name, own in histories.items() if own.tag is None or changes_since_release(own)}
@@ -138,8 +142,8 @@ def document(options: Options, project: Project) -> str:
     return f"{json.dumps(rows, separators=(',', ':'))}\n"
 
 
-def _requirement_locks(project: Project) -> Iterator[LockRequirements]:
-    """Yield the steps that lock what jobs install: those with credentials only what relnox itself imports there.
+def _requirement_lock_steps(project: Project) -> Iterator[LockRequirements]:
+    """Yield steps that lock what jobs install; for jobs with credentials, only what relnox imports there.
 
     The project of relnox itself runs the code that it releases, and installs only what that requires.
     """
@@ -168,7 +172,7 @@ def _requirement_locks(project: Project) -> Iterator[LockRequirements]:
 
 
 def _render_workflow_files(facts: ProjectFacts, project: Project) -> dict[str, str]:
-    """Return the files for the CI of the forge that the project is on, or else for GitHub Actions, by path."""
+    """Return the workflow files by path, for GitLab if the project is there, else for GitHub Actions."""
     workflows = sets.workflows(facts)
     if _is_on_gitlab(project):
         if facts.has_platform_wheels:
@@ -199,12 +203,12 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
     return replace(file, history=project.once(file_contents_in_history, project.git, name))
 
 
-def _check_generated_file(file: GeneratedFile) -> tuple[Problem, ...]:
+def _generated_file_problems(file: GeneratedFile) -> tuple[Problem, ...]:
     return tuple(generated_file_problems(file, PIPELINE_RULES if file.file == gitlab.FILE else WORKFLOW_RULES))
 
 
-def _add_findings(new: PlanBuilder, findings: Iterable[Problem]) -> None:
-    """Add findings to the problems of the plan, or to its notes if that is their level."""
+def _add_problems_and_notes(new: PlanBuilder, findings: Iterable[Problem]) -> None:
+    """Add problems to those of the plan; those whose level is `note` to its notes."""
     for problem in findings:
         if problem.level != "note":
             new.problems.append(problem)
@@ -214,18 +218,18 @@ def _add_findings(new: PlanBuilder, findings: Iterable[Problem]) -> None:
 
 
 def _lint_workflows(new: PlanBuilder, project: Project) -> None:
-    """Check all workflow files of the repository, those of relnox and others."""
+    """Add the problems of all workflow files in the repository, also of those that relnox did not write."""
     contents = project.once(_read_workflow_files, project)
     workflows = [read_workflow(name, content) for name, content in contents.items()]
     findings = list(release_problems(workflows))
-    _add_findings(new, findings)
+    _add_problems_and_notes(new, findings)
     new.notes.append(
         f"{format_count(len(workflows), 'workflow file')} checked: {format_count(len(findings), 'finding')}"
     )
 
 
 def _read_workflow_files(project: Project) -> dict[str, bytes]:
-    """Return the workflow files of the repository, which may have the project in a subdirectory, by path in it."""
+    """Return the content of the workflow files at the top of the repository, by path relative to that."""
     depth = 0 if project.git is None else len(Path(project.git.prefix).parts)
     top = project.root.joinpath(*[".."] * depth)
     files = sorted(file for file in top.glob(f"{github.DIRECTORY}/*.y*ml") if file.suffix in (".yml", ".yaml"))
@@ -233,8 +237,8 @@ def _read_workflow_files(project: Project) -> dict[str, bytes]:
     return {names[name]: content for name, content in project.read_files(names).items()}
 
 
-def _renamed_publishing_workflows(files: Iterable[GeneratedFile], project: Project) -> Iterator[Problem]:
-    """Yield a problem if a workflow that publishes would be written beside its older version of another name."""
+def _renamed_workflow_problems(files: Iterable[GeneratedFile], project: Project) -> Iterator[Problem]:
+    """Yield a problem if a workflow that publishes would be written beside an older one with another name."""
     new_files = [file.file for file in files if file.present is None and IDENTITY in file.output]
     names = {file.file for file in files}
     for name, content in project.once(_read_workflow_files, project).items():
@@ -249,11 +253,11 @@ def _renamed_publishing_workflows(files: Iterable[GeneratedFile], project: Proje
 
 
 def _list_publishers(new: PlanBuilder, project: Project) -> None:
-    """List what to register with each index, so that it trusts the job that publishes."""
+    """Add a table of what to register with each index, so that it trusts the job that publishes."""
     git, _, _ = project.require_commit()
     location = repository_location(project.once(remotes.read_remote_url, git, project.config.remote), os.environ)
     owner, _, repository = location.path.rpartition("/")
-    facts = read_facts(project)
+    facts = read_project_facts(project)
     names = tuple(package.name for package in project.workspace.packages if not package.is_private)
     trusting_indexes = [index for index in facts.indexes if index not in facts.tokens]
     rows = []
@@ -284,8 +288,8 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
     new.tables.append(Table(title="Publishers", columns=columns, rows=tuple(rows)))
 
 
-def read_facts(project: Project) -> ProjectFacts:
-    """Return what the workflows of a project depend on."""
+def read_project_facts(project: Project) -> ProjectFacts:
+    """Return what decides the content of a project's workflows."""
     config = project.config
     for name in config.ci.tokens:
         targets.find_target(name, config)  # raises an error if there is no such index

@@ -42,7 +42,7 @@ _COMMAND = fixes.task_command("collect", "--from", "DIR")
 _DOWNLOAD = "download the job's output again"
 
 
-class Job(NamedTuple):
+class JobOutput(NamedTuple):
     """The output of one build job.
 
     Attributes:
@@ -50,7 +50,7 @@ class Job(NamedTuple):
         manifest: The manifest of the job; or one made from its wheels, as if built from the current commit.
         has_manifest: Whether the manifest is from the job.
         files: Maps each file in the manifest that exists to its SHA-256.
-        attestations: Maps each of these files with an attestation beside it (PEP 740) to the SHA-256 of that.
+        attestations: Maps each file with an attestation beside it (PEP 740) to the SHA-256 of the attestation.
         unlisted: The archives in the directory that the manifest does not list, and their attestations.
     """
 
@@ -62,7 +62,7 @@ class Job(NamedTuple):
     unlisted: tuple[str, ...]
 
     def is_intact(self, file: Distribution) -> bool:
-        """Return whether a file in the manifest is the built one."""
+        """Return whether a file of the manifest exists with its hash there."""
         return self.files.get(file.filename) == file.sha256
 
 
@@ -72,7 +72,7 @@ def plan(options: Options, project: Project) -> Plan:
     request = releases.read_request(options, options.package, project)
     directories = project.once(_find_job_directories, project.root, options.from_)
     jobs = tuple(
-        project.once(_read_job, project.root, directory, request.names, project.commit)
+        project.once(_read_job_output, project.root, directory, request.names, project.commit)
         for directory in directories
     )
     packages = request.packages(project)
@@ -169,18 +169,18 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_output_of_job(directory: Path) -> bool:
-    """Return whether a directory has a manifest, or else wheels and no sdist, which always has a manifest."""
+    """Return whether a directory has a manifest or, like the jobs of cibuildwheel, wheels and no sdist."""
     names = _archive_names(directory)
     return (directory / MANIFEST_JSON).is_file() or (bool(names) and all(name.endswith(".whl") for name in names))
 
 
 def _archive_names(directory: Path, *suffixes: str) -> tuple[str, ...]:
-    """Return the sorted names of the archives in a directory, and of the files that end with one of `suffixes`."""
+    """Return the sorted names of the files in a directory that are archives, or end with one of `suffixes`."""
     paths = directory.iterdir() if directory.is_dir() else ()
     return tuple(sorted(path.name for path in paths if path.name.endswith((".whl", ".tar.gz", *suffixes))))
 
 
-def _read_job(root: Path, directory: str, selected: frozenset[str], head: str | None) -> Job:
+def _read_job_output(root: Path, directory: str, selected: frozenset[str], head: str | None) -> JobOutput:
     """Read the manifest in a job's directory, hash its files, and find attestations and unlisted archives.
 
     If packages are selected, the files of others are left out.
@@ -195,7 +195,7 @@ def _read_job(root: Path, directory: str, selected: frozenset[str], head: str | 
     manifest = manifest.restricted_to(selected) if selected else manifest
     names = [file.filename for file in manifest.distributions]
     hashes = {name: archives.hash_of_file_inside(path, path / name) for name in names}
-    return Job(
+    return JobOutput(
         directory,
         manifest,
         has_manifest,
@@ -210,7 +210,7 @@ def _read_job(root: Path, directory: str, selected: frozenset[str], head: str | 
 
 
 def _manifest_of_wheels(root: Path, directory: str, head: str | None) -> Manifest:
-    """Return a manifest of the wheels in a directory without one, as if built from the current commit."""
+    """Return a manifest of the wheels in a directory that has none, as if built from `head`."""
     path = root / directory
     names = [name for name in _archive_names(path) if is_file_inside(path, path / name)]
     wheels = [releases.describe_wheel(root, directory, name) for name in names]
@@ -220,7 +220,7 @@ def _manifest_of_wheels(root: Path, directory: str, head: str | None) -> Manifes
 
 
 def _hash_attestations(directory: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each archive that has an attestation beside it, and the SHA-256 of that."""
+    """Yield the name of each archive with an attestation beside it, and the SHA-256 of the attestation."""
     for name in names:
         path = directory / f"{name}{ATTESTATION_SUFFIX}"
         if is_file_inside(directory, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
@@ -228,9 +228,9 @@ def _hash_attestations(directory: Path, names: Sequence[str]) -> Iterator[tuple[
 
 
 def _merge_manifests(
-    jobs: Sequence[Job], files: Sequence[Distribution], incomplete: Sequence[str], project: Project
+    jobs: Sequence[JobOutput], files: Sequence[Distribution], incomplete: Sequence[str], project: Project
 ) -> Manifest:
-    """Return a manifest of the files of all jobs; the order of the jobs does not affect it.
+    """Return one manifest of the files of all jobs; the order of the jobs does not affect it.
 
     The manifest of a job has only needs between packages of this job. Those on packages of other jobs are in the
     source files and in the wheels.
@@ -269,7 +269,7 @@ def _merge_manifests(
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
-def _compare_with_expected_files(package: Package, jobs: Sequence[Job], project: Project) -> FileComparison:
+def _compare_with_expected_files(package: Package, jobs: Sequence[JobOutput], project: Project) -> FileComparison:
     """Compare the names of a package's files with the expected ones; a private package may have none."""
     names = {file.filename for job in jobs for file in job.manifest.files_of(package.name)}
     if package.is_private and not names:
@@ -278,9 +278,12 @@ def _compare_with_expected_files(package: Package, jobs: Sequence[Job], project:
 
 
 def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
-    jobs: Sequence[Job], packages: Sequence[Package], comparisons: Mapping[str, FileComparison], project: Project
+    jobs: Sequence[JobOutput],
+    packages: Sequence[Package],
+    comparisons: Mapping[str, FileComparison],
+    project: Project,
 ) -> Iterator[Problem]:
-    """Yield why the files cannot be collected: first the problems of jobs, then those of packages."""
+    """Yield problems that prevent the merge of the jobs' files: first those of jobs, then those of packages."""
     if not any(job.manifest.distributions for job in jobs):
         yield Blocked(
             "archive-missing",
@@ -360,8 +363,8 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
             )
 
 
-def _job_problems(job: Job, project: Project) -> Iterator[Problem]:
-    """Yield the problems of one job: of its files, and of packages of other projects."""
+def _job_problems(job: JobOutput, project: Project) -> Iterator[Problem]:
+    """Yield problems for the files of one job, and for files of packages that this project does not have."""
     for file in job.manifest.distributions:
         if not job.is_intact(file):
             sha256 = job.files.get(file.filename)
@@ -391,8 +394,8 @@ def _job_problems(job: Job, project: Project) -> Iterator[Problem]:
         )
 
 
-def _archive_problems(jobs: Sequence[Job], project: Project) -> Iterator[Problem]:
-    """Yield the errors in intact archives, and the wheels of other tools whose modules differ from the sdist."""
+def _archive_problems(jobs: Sequence[JobOutput], project: Project) -> Iterator[Problem]:
+    """Yield problems for errors in intact archives, and for wheels of other tools that differ from the sdist."""
     paths: dict[str, dict[tuple[str, str], Path]] = {}  # by package; the same file of two jobs is checked once
     for job in jobs:
         for file in filter(job.is_intact, job.manifest.distributions):
@@ -410,7 +413,11 @@ def _archive_problems(jobs: Sequence[Job], project: Project) -> Iterator[Problem
         for path in archive_paths:
             job = directories[path.parent]
             is_foreign = path.suffix == ".whl" and not job.has_manifest
-            if sdist and is_foreign and (changed_modules := project.once(_modules_unlike_sdist, path, sdist)):
+            if (
+                sdist
+                and is_foreign
+                and (changed_modules := project.once(_modules_differing_from_sdist, path, sdist))
+            ):
                 yield Blocked(
                     "archive-content",
                     f"{job.directory}/{path.name} was built from other sources than {sdist.name}: "
@@ -420,8 +427,8 @@ def _archive_problems(jobs: Sequence[Job], project: Project) -> Iterator[Problem
                 )
 
 
-def _modules_unlike_sdist(wheel: Path, sdist: Path) -> tuple[str, ...]:
-    """Return the modules of a wheel that its sdist has with other content only.
+def _modules_differing_from_sdist(wheel: Path, sdist: Path) -> tuple[str, ...]:
+    """Return the modules of a wheel whose content differs from that in the sdist; others are left out.
 
     Each `__init__.py` is left out if the wheel has a `DELVEWHEEL` file: delvewheel changes them.
     """

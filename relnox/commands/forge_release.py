@@ -70,9 +70,9 @@ def plan(options: Options, project: Project) -> Plan:
                 + (setting if index.name in project.config.indexes else ""),
             )
         )
-    new.problems += _unpublished_files(release)
+    new.problems += _unpublished_file_problems(release)
     if options.assets == "all":
-        new.problems += _changed_archives(release, project)
+        new.problems += _changed_archive_problems(release, project)
     tags = _packages_by_tag(release, project)
     tagged_names = {name for names in tags.values() for name in names}
     if untagged_names := [name for name in manifest.packages if name not in tagged_names]:
@@ -84,7 +84,7 @@ def plan(options: Options, project: Project) -> Plan:
                 fixes.task_command("auto-tag"),
             )
         )
-    new.problems += _tags_of_other_packages(tags, release, project)
+    new.problems += _shared_tag_problems(tags, release, project)
     if not tags or commit is None:
         return new.build()
     new.problems += forge_release_problems(
@@ -93,11 +93,11 @@ def plan(options: Options, project: Project) -> Plan:
     if new.problems:
         return new.build()
     for tag, names in tags.items():
-        _add_release(new, tag, release.manifest.restricted_to(frozenset(names)), release, options, project)
+        _plan_release_page(new, tag, release.manifest.restricted_to(frozenset(names)), release, options, project)
     return new.build()
 
 
-def _unpublished_files(release: Release) -> Iterator[Problem]:
+def _unpublished_file_problems(release: Release) -> Iterator[Problem]:
     """Yield a problem if the index lacks files of the release, or has them with other content."""
     index = release.index
     if missing_files := [file.filename for file in release.missing_files]:
@@ -112,7 +112,7 @@ def _unpublished_files(release: Release) -> Iterator[Problem]:
     )
 
 
-def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
+def _changed_archive_problems(release: Release, project: Project) -> Iterator[Problem]:
     """Yield a problem for each archive to attach that is not on disk as it was built."""
     dist = release.build.directory
     for file in release.manifest.distributions:
@@ -124,10 +124,10 @@ def _changed_archives(release: Release, project: Project) -> Iterator[Problem]:
             )
 
 
-def _tags_of_other_packages(
+def _shared_tag_problems(
     tags: Mapping[str, Sequence[str]], release: Release, project: Project
 ) -> Iterator[Problem]:
-    """Yield a problem for each tag that is also of packages that `--package` leaves out."""
+    """Yield a problem for each tag that packages left out by `--package` have as well."""
     siblings = release.siblings
     for tag in tags:
         others = [
@@ -144,7 +144,7 @@ def _tags_of_other_packages(
 
 
 def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]:
-    """Map each release tag at the built commit to its packages; packages without one are left out."""
+    """Map each release tag at the built commit to the names of its packages; packages without one are left out."""
     manifest, request = release.manifest, release.build.request
     by_tag: dict[str, list[str]] = {}
     for name in manifest.packages:
@@ -162,10 +162,10 @@ def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]
     return by_tag
 
 
-def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
+def _plan_release_page(  # noqa: PLR0913, PLR0917 - what a release page is made of
     new: PlanBuilder, tag: str, manifest: Manifest, release: Release, options: Options, project: Project
 ) -> None:
-    """Plan the release page of a tag; `manifest` has the part of the release that has this tag."""
+    """Plan the release page of a tag; `manifest` is the part of the release that has this tag."""
     forge, index = forge_of(project), release.index
     pages = project.once(forge.releases, tag)
     page = choose_release(pages, tag)
@@ -209,7 +209,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
         PublishRelease(
             **common,
             **text,
-            latest=_is_latest(versions, project) if forge.has_drafts else None,
+            latest=_becomes_latest_release(versions, project) if forge.has_drafts else None,
             files=tuple(replace(file, content=None) for file in files),
             needs=keys_of(*needs, *attach_steps),
         )
@@ -217,7 +217,7 @@ def _add_release(  # noqa: PLR0913, PLR0917 - what a release page is made of
 
 
 def _files_to_attach(manifest: Manifest, assets: str) -> Iterator[AttachedFile]:
-    """Yield the files of a release page: those that `--assets` selects."""
+    """Yield the files that `--assets` selects for a release page."""
     archives = {file.filename: file.sha256 for file in manifest.distributions}
     if assets == "all":
         yield from (AttachedFile(name=name, sha256=sha256) for name, sha256 in archives.items())
@@ -227,8 +227,8 @@ def _files_to_attach(manifest: Manifest, assets: str) -> Iterator[AttachedFile]:
         yield AttachedFile(name=name, sha256=sha256, content=content)
 
 
-def _is_latest(versions: Mapping[str, Version], project: Project) -> bool:
-    """Return whether a release becomes the latest one of the repository.
+def _becomes_latest_release(versions: Mapping[str, Version], project: Project) -> bool:
+    """Return whether a release of these versions, by package, becomes the latest one of the repository.
 
     It is the highest final version of the package that the settings name, or of all packages that are published if
     they share one tag.
@@ -242,7 +242,10 @@ def _is_latest(versions: Mapping[str, Version], project: Project) -> bool:
 
 
 def _previous_tag(name: str, version: Version, commit: str, project: Project) -> str | None:
-    """Return the tag of the package's last release before a version: of the same release line, if it has one."""
+    """Return the tag of the package's last release before a version, in the same release line if possible.
+
+    Return None for a first release.
+    """
     git, state, _ = project.require_commit()
     tags = project.package_tags[name]
     merged_tags = project.once(git.merged_tags, commit) if not state.is_shallow else state.tags.keys()
@@ -262,7 +265,7 @@ def _previous_tag(name: str, version: Version, commit: str, project: Project) ->
 def _release_notes(  # noqa: PLR0913, PLR0917 - as above
     new: PlanBuilder, tag: str, manifest: Manifest, previous: str | None, options: Options, project: Project
 ) -> tuple[str, str]:
-    """Return the notes of the release of a tag, and a link to all changes since the previous one."""
+    """Return the notes of the release of a tag, and a link to all changes, or to the changelog."""
     forge, commit = forge_of(project), manifest.commit or ""
     versions = {name: manifest.version_of(name) for name in manifest.packages}
     link, text = "", "First release."
@@ -282,7 +285,7 @@ def _release_notes(  # noqa: PLR0913, PLR0917 - as above
         text = project.once(forge.generated_notes, tag, previous, version)
         link = link if forge.compare_url(previous, tag) not in text else ""
     elif previous is not None:
-        commits = project.once(_read_commits, project, tuple(versions), previous, commit)
+        commits = project.once(_read_commits_between, project, tuple(versions), previous, commit)
         text = release_page.format_commit_notes((change.subject, change.id) for change in commits)
     return text, link
 
@@ -290,7 +293,7 @@ def _release_notes(  # noqa: PLR0913, PLR0917 - as above
 def _read_changelog_sections(
     versions: Mapping[str, Version], commit: str, project: Project
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the changelogs that have a section of the release, and the text of that section for each package."""
+    """Return the changelogs that have a section of the release, and the text of the section by package name."""
     changelogs = project.once(_read_changelogs, project, commit)
     files: list[str] = []
     texts: dict[str, str] = {}
@@ -306,7 +309,7 @@ def _read_changelog_sections(
 
 
 def _read_changelogs(project: Project, commit: str) -> dict[str, tuple[str, str]]:
-    """Return the path and the text of each package's changelog at a commit."""
+    """Return the path and the text of each package's changelog at a commit, by package name."""
     with project.at_commit(commit) as at:
         candidates = at.changelog_candidates
         contents = at.read_files(file for files in candidates.values() for file in files)
@@ -314,8 +317,8 @@ def _read_changelogs(project: Project, commit: str) -> dict[str, tuple[str, str]
     return {name: (file, contents[file].decode("utf-8", "replace")) for name, file in changelogs.items()}
 
 
-def _read_commits(project: Project, names: Sequence[str], previous: str, commit: str) -> list[Commit]:
-    """Return the commits between a tag and a commit that change any of the packages, the newest first."""
+def _read_commits_between(project: Project, names: Sequence[str], previous: str, commit: str) -> list[Commit]:
+    """Return the commits after a tag, up to a commit, that change any of the packages, the newest first."""
     git, _, _ = project.require_commit()
     tags, paths = {previous: project.tags[previous]}, project.config.paths
     histories = history.read_release_histories(

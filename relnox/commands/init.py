@@ -51,12 +51,12 @@ def plan(options: Options, project: Project) -> Plan:
     new = PlanBuilder("init")
     settings = _propose_settings(project)
     files = project.read_files((_PYPROJECT, "noxfile.py", "tasks.py", TASKS_PACKAGE, ".gitignore"))
-    edits = tuple(_edits(files, settings, options))
+    edits = tuple(_file_edits(files, settings, options))
     contents = next((edit.after for edit in edits if edit.file == _PYPROJECT), b"")
     after = project.once(_project_with_settings, contents, project) if contents else project
     new.notes += project.workspace.warnings
     new.notes += setting_proposals.version_group_notes(project.detected_tag_formats, project.tags)
-    new.notes += _notes(files, settings, options, after)
+    new.notes += _init_notes(files, settings, options, after)
     if edits:
         new.add(EditFiles(edits=edits))
     else:
@@ -65,7 +65,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _propose_settings(project: Project) -> dict[str, Any]:
-    """Return the proposed settings that are missing: versions, package directories, tag formats and branch."""
+    """Return settings that the project lacks: versions, package directories, tag formats and branch."""
     config, workspace = project.config, project.workspace
     settings = setting_proposals.propose_settings(project.detected_tag_formats, project.tags)
     if "versions" not in settings and config.versions is None and len(project.version_groups) > 1:
@@ -84,7 +84,11 @@ def _propose_settings(project: Project) -> dict[str, Any]:
 
 
 def _project_with_settings(contents: bytes, project: Project) -> Project:
-    """Return the project with the settings in a new pyproject.toml, if its packages and tags stay the same."""
+    """Return the project with the settings of a new pyproject.toml.
+
+    Raises:
+        Blocked: The settings would change the packages or their tags.
+    """
     settings = load_toml(contents.decode("utf-8-sig"))["tool"]["relnox"]
     after = records.replace(project, config=Config.parse(settings, options_by_table(settings)))
     vars(after).update(state=project.state, remote=project.remote, index_states=project.index_states)
@@ -103,15 +107,15 @@ def _project_with_settings(contents: bytes, project: Project) -> Project:
     return after
 
 
-def _edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options) -> Iterator[Edit]:
+def _file_edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options) -> Iterator[Edit]:
     """Yield the edits of the files that are missing or incomplete."""
     if options.nox and "noxfile.py" not in files:
         yield Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
     if options.invoke and "tasks.py" not in files and TASKS_PACKAGE not in files:
         yield Edit(file="tasks.py", before=None, after=TASKS_FILE.encode())
-    if (after := _with_settings(files, settings, update=options.update)) is not None:
+    if (after := _pyproject_with_settings(files, settings, update=options.update)) is not None:
         yield Edit(file=_PYPROJECT, before=files.get(_PYPROJECT), after=after)
-    if (after := _with_gitignore_lines(files.get(".gitignore", b""))) is not None:
+    if (after := _gitignore_with_missing_lines(files.get(".gitignore", b""))) is not None:
         yield Edit(file=".gitignore", before=files.get(".gitignore"), after=after)
 
 
@@ -120,8 +124,10 @@ def _pyproject_text(files: Mapping[str, bytes]) -> str:
     return files.get(_PYPROJECT, b"").decode("utf-8-sig")
 
 
-def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, update: bool) -> bytes | None:
-    """Return pyproject.toml with [tool.relnox] or missing settings added, or None if nothing changes."""
+def _pyproject_with_settings(
+    files: Mapping[str, bytes], settings: Mapping[str, Any], *, update: bool
+) -> bytes | None:
+    """Return pyproject.toml with a new [tool.relnox], or more settings in it; None if nothing changes."""
     text = _pyproject_text(files)
     existing = table_at(load_toml(text), "tool").get("relnox")
     if existing is not None and not (update and settings):
@@ -149,7 +155,7 @@ def _with_settings(files: Mapping[str, bytes], settings: Mapping[str, Any], *, u
 
 
 def _add_settings(text: str, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the text of a pyproject.toml with settings added to [tool.relnox], and the content of that table."""
+    """Return a pyproject.toml with settings added to its [tool.relnox], and the new content of that table."""
     document = tomlkit.parse(text)
     table: Any = document["tool"]["relnox"]
     expected = load_toml(text)["tool"]["relnox"]
@@ -164,7 +170,7 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> tuple[str, dict[str
     return tomlkit.dumps(document), expected
 
 
-def _with_gitignore_lines(before: bytes) -> bytes | None:  # bytes, because git requires no encoding
+def _gitignore_with_missing_lines(before: bytes) -> bytes | None:  # bytes, because git requires no encoding
     """Return .gitignore with the missing lines added, or None if no line is missing."""
     existing_lines = {line.strip().strip(b"/") for line in before.splitlines()}
     missing = [line for line in _GITIGNORE_LINES if line.strip(b"/") not in existing_lines]
@@ -175,7 +181,7 @@ def _with_gitignore_lines(before: bytes) -> bytes | None:  # bytes, because git 
     return start + b"".join(line + newline for line in missing)
 
 
-def _notes(
+def _init_notes(
     files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options, project: Project
 ) -> Iterator[str]:
     """Yield the messages shown after init: what was left unchanged, and the next commands."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from relnox.core.settings.options import RemoteTags
 
 
-def _package(what: str) -> Any:
-    """Declare the option that selects packages."""
+def _package_option(what: str) -> Any:
+    """Return the option `--package`; `what` begins its help."""
     return option((), f"{what} (distribution or directory name; repeatable).", metavar="NAME")
 
 
@@ -74,7 +74,7 @@ class PublishingOptions(ReleaseOptions):
 
     remote_tags = "if-none"
 
-    package: tuple[str, ...] = _package("Publish this package only")
+    package: tuple[str, ...] = _package_option("Publish this package only")
     dist: str = _DIST
     attestations: str = option(
         "auto",
@@ -90,7 +90,7 @@ class StatusOptions(CommonOptions):
 
     remote_tags = "if-none"
 
-    package: tuple[str, ...] = _package("Show this package only")
+    package: tuple[str, ...] = _package_option("Show this package only")
     index: tuple[str, ...] = option((), "Show the versions on this index as well (repeatable).", metavar="NAME")
     json: bool = option(False, "Write JSON to standard output instead of a table.")
 
@@ -112,7 +112,7 @@ class CheckOptions(CommonOptions):
     )
     skip: tuple[str, ...] = option((), "Skip this item (repeatable).", kind=ListOf(ITEM), metavar="ITEM")
     fix: bool = option(False, "Do what is mechanical: --dry-run shows the edits.")
-    package: tuple[str, ...] = _package("Check the release of this package only")
+    package: tuple[str, ...] = _package_option("Check the release of this package only")
     index: str | None = option(
         None,
         "The index of the release; by default the one of [tool.relnox.targets] for its tag, or pypi.",
@@ -144,7 +144,7 @@ class BumpOptions(OutputOptions):
         kind=Number(10**17),
         metavar="N",
     )
-    package: tuple[str, ...] = _package("Bump this package")
+    package: tuple[str, ...] = _package_option("Bump this package")
     all: bool = option(False, "Bump every package.")
     always_increment: bool = option(False, "Bump the part even if the current prerelease already leads to it.")
     allow_lower: bool = option(False, "Allow --to to name a lower version.")
@@ -165,7 +165,7 @@ class BumpOptions(OutputOptions):
 
     @property
     def remote_tags(self) -> RemoteTags:  # type: ignore[override]  # it depends on other options
-        """When the tags of the remote are read."""
+        """When to read the tags of the remote."""
         if self.commit or self.tag or self.push or self.pull_request:
             return "always"
         return "if-none" if self.part == "auto" else "never"
@@ -176,7 +176,7 @@ class AutoTagOptions(OutputOptions):
 
     remote_tags = "always"
 
-    package: tuple[str, ...] = _package("Tag this package only, even if it was never tagged")
+    package: tuple[str, ...] = _package_option("Tag this package only, even if it was never tagged")
     push: bool = option(True, "Push the tags.", anywhere=True)
     check_index: bool = option(
         True, "Check that versions to tag are not on the production index yet.", anywhere=True
@@ -186,7 +186,7 @@ class AutoTagOptions(OutputOptions):
 class BuildOptions(ReleaseOptions):
     """Options of `build-all`."""
 
-    package: tuple[str, ...] = _package("Build this package only")
+    package: tuple[str, ...] = _package_option("Build this package only")
     output: str = option(DEFAULT_OUTPUT, "The directory for the archives and the manifest.", **_OUTPUT)
     commit: str | None = option(
         None,
@@ -237,7 +237,7 @@ class CollectOptions(ReleaseOptions):
         kind=PATHS,
         metavar="DIR",
     )
-    package: tuple[str, ...] = _package("Collect this package only")
+    package: tuple[str, ...] = _package_option("Collect this package only")
     output: str = option(DEFAULT_OUTPUT, "The directory for the archives and the manifest.", **_OUTPUT)
     partial: bool = option(False, "Collect what exists although files are missing.")
     allow_dirty: bool = option(False, "Accept files that were all built with uncommitted changes.")
@@ -292,7 +292,7 @@ class VerifyOptions(CommonOptions):
         "Verify what is public now, without a manifest: the newest final release of each package, or of --package "
         "NAME, which may be that of any project; NAME==VERSION for that version.",
     )
-    package: tuple[str, ...] = _package("Verify this package only")
+    package: tuple[str, ...] = _package_option("Verify this package only")
     python: tuple[str, ...] = _PYTHON
     dist: str = _DIST
     find_links: tuple[str, ...] = _FIND_LINKS
@@ -316,7 +316,7 @@ class ForgeReleaseOptions(ReleaseOptions):
 
     remote_tags = "always"
 
-    package: tuple[str, ...] = _package("Make the release of this package only")
+    package: tuple[str, ...] = _package_option("Make the release of this package only")
     dist: str = _DIST
     index: str | None = option(
         None,
@@ -357,7 +357,7 @@ class ReleaseChainOptions(OutputOptions):
     part: str | None = BumpOptions.part
     pre: str | None = BumpOptions.pre
     to: str | None = BumpOptions.to
-    package: tuple[str, ...] = _package("Release this package only")
+    package: tuple[str, ...] = _package_option("Release this package only")
     until: str | None = option(None, "Stop after this stage.", choices=RELEASE_STAGES, metavar="STAGE")
     index: str | None = PublishOptions.index
     test_index: str | None = option(
@@ -383,7 +383,7 @@ class RehearseOptions(CommonOptions):
     part: str | None = BumpOptions.part
     pre: str | None = BumpOptions.pre
     to: str | None = BumpOptions.to
-    package: tuple[str, ...] = _package("Rehearse the release of this package only")
+    package: tuple[str, ...] = _package_option("Rehearse the release of this package only")
     find_links: tuple[str, ...] = _FIND_LINKS
     python: tuple[str, ...] = _PYTHON
 
@@ -412,7 +412,7 @@ class CiOptions(OutputOptions):
 
     @property
     def json(self) -> bool:
-        """Whether standard output gets the document of the task."""
+        """Whether standard output gets JSON only: the matrix."""
         return self.matrix is not None
 
 

@@ -19,7 +19,7 @@ from relnox.commands.options import PublishingOptions
 from relnox.commands.options import PublishOptions as Options
 from relnox.commands.shared import consistency, hooks, policies, release_diffs, releases
 from relnox.commands.shared.releases import Release
-from relnox.commands.verify_install import await_listings
+from relnox.commands.verify_install import listing_steps
 from relnox.core import fixes, requirements
 from relnox.core.packages import normalize_name
 from relnox.core.planning.events import Outcome, Status
@@ -60,7 +60,7 @@ def plan(options: Options, project: Project) -> Plan:
     release = releases.find_release(build, index, project)
     public = add_publication(new, release, options, project)
     new.releases += _released_packages(release.manifest, project)
-    _add_differences(new, release, options, project)
+    _add_release_diffs(new, release, options, project)
     consent = None
     if release.missing_files and index.production and not options.yes:
         names = ", ".join(f"{name} {release.manifest.version_of(name)}" for name in release.manifest.packages)
@@ -78,17 +78,17 @@ def _released_packages(manifest: Manifest, project: Project) -> Iterator[Release
         yield ReleasedPackage(package=name, version=str(version), tag=tag)
 
 
-def _add_differences(new: PlanBuilder, release: Release, options: Options, project: Project) -> None:
+def _add_release_diffs(new: PlanBuilder, release: Release, options: Options, project: Project) -> None:
     """Show what the packages to upload change for users since their last releases."""
     diffs = release_diffs.compare_with_last_releases(
-        _packages_to_upload(release), release.build.directory, release.index, project
+        _manifest_to_upload(release), release.build.directory, release.index, project
     )
     new.tables += release_diffs.diff_tables(diffs, full=options.verbose)
     new.notes += release_diffs.incomplete_diff_notes(diffs)
 
 
-def _packages_to_upload(release: Release) -> Manifest:
-    """Return the packages that have files to upload."""
+def _manifest_to_upload(release: Release) -> Manifest:
+    """Return the part of the manifest whose packages have files to upload."""
     return release.manifest.restricted_to(frozenset(file.package for file in release.missing_files))
 
 
@@ -121,9 +121,9 @@ def add_publication(
     )
     public, uses_oidc, publisher = release.public_filenames, False, None
     try:
-        new.add_problems((*mismatches, *_contradictions(release, project)), options)
+        new.add_problems((*mismatches, *_contradiction_problems(release, project)), options)
         public = () if new.problems and not release.missing_files else public
-        new.add_problems(_upload_obstacles(release, project), options)
+        new.add_problems(_upload_problems(release, project), options)
         if release.missing_files:
             credentials = index.credentials
             uses_oidc = credentials.uses_oidc
@@ -137,7 +137,7 @@ def add_publication(
                 new.notes.append(note)
     except Problem as error:  # a check that cannot be made
         new.problems.append(error)
-    new.notes += (*version_notes, *index.ignored_variable_warnings(), *_plan_notes(release, project))
+    new.notes += (*version_notes, *index.ignored_variable_warnings(), *_publication_notes(release, project))
     if release.public_filenames:
         count = format_count(len(manifest.distributions), "file")
         new.details.append(f"skipping {len(release.public_filenames)} of {count}: already on {index.name}")
@@ -181,7 +181,7 @@ def upload_steps(
     A package is uploaded after its dependencies have been verified on the index.
     """
     deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
-    listings = {step.package: step for step in await_listings(manifest, index.name, deadline)}
+    listings = {step.package: step for step in listing_steps(manifest, index.name, deadline)}
     needed_packages = dict(manifest.needs)
     for package, listing in listings.items():
         dependencies = [listings[name] for name in needed_packages.get(package, ()) if name in listings]
@@ -205,8 +205,8 @@ def upload_steps(
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
-def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
-    """Yield what contradicts the release: the checkout, its tags, and what is public of the same build."""
+def _contradiction_problems(release: Release, project: Project) -> Iterator[Problem]:
+    """Yield problems if the checkout, its tags, or public files of the same build contradict the release."""
     build, manifest, index = release.build, release.manifest, release.index
     yield from consistency.manifest_problems(
         manifest,
@@ -227,8 +227,8 @@ def _contradictions(release: Release, project: Project) -> Iterator[Problem]:
         yield different_files_error(index, files).but(allow="allow_mismatch")
 
 
-def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
-    """Yield what else blocks the uploads: files, archives, the index, and the rules for production indexes."""
+def _upload_problems(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
+    """Yield problems that block the uploads: of files, archives, the index, and rules of production indexes."""
     target, manifest, missing_files = release.index, release.manifest, release.missing_files
     index, production, dist = target.name, target.production, release.build.directory
     directory = project.root / dist
@@ -267,12 +267,12 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
             file = min(manifest.files_of(package), key=lambda file: file.kind == "sdist")
             is_readable = file.filename in unchanged_paths and file.filename not in invalid
             if is_readable and not any(file.filename in release.hashes for file in manifest.files_of(package)):
-                yield from _unavailable_siblings(package, unchanged_paths[file.filename], release, project)
+                yield from _unavailable_sibling_problems(package, unchanged_paths[file.filename], release, project)
     if not release.clears:
-        yield from _listing_obstacles(release, project)
+        yield from _listing_problems(release, project)
     if not (production and missing_files):
         return
-    diffs = release_diffs.compare_with_last_releases(_packages_to_upload(release), dist, target, project)
+    diffs = release_diffs.compare_with_last_releases(_manifest_to_upload(release), dist, target, project)
     yield from budget_problems(diffs, project.config.diff)
     # production indexes: only commits of a release, and no development versions
     tag = release.build.request.tag
@@ -300,8 +300,8 @@ def _upload_obstacles(release: Release, project: Project) -> Iterator[Problem]: 
         )
 
 
-def _listing_obstacles(release: Release, project: Project) -> Iterator[Problem]:
-    """Yield why the index will reject files, according to the listing of their project."""
+def _listing_problems(release: Release, project: Project) -> Iterator[Problem]:
+    """Yield problems for files that the index will reject, according to its listing of their project."""
     target, missing_files = release.index, release.missing_files
     index = target.name
     for package, file in {file.package: file for file in missing_files}.items():
@@ -336,7 +336,7 @@ def _listing_obstacles(release: Release, project: Project) -> Iterator[Problem]:
 
 
 def _describe_development_versions(release: Release) -> str:
-    """Return a clause on the packages to upload that have development versions; empty if there are none."""
+    """Return a clause on the packages to upload that have development versions, or an empty string."""
     names = dict.fromkeys(
         f"{file.package} {file.version}" for file in release.missing_files if file.version.is_devrelease
     )
@@ -344,8 +344,10 @@ def _describe_development_versions(release: Release) -> str:
     return f"{join_names(names)} {are}" if names else ""
 
 
-def _unavailable_siblings(package: str, path: Path, release: Release, project: Project) -> Iterator[Problem]:
-    """Yield a problem for each requirement on a sibling that neither this run nor the index satisfies.
+def _unavailable_sibling_problems(
+    package: str, path: Path, release: Release, project: Project
+) -> Iterator[Problem]:
+    """Yield a problem for each requirement on another workspace package that neither this run nor the index has.
 
     Requirements of extras are not checked.
     """
@@ -384,7 +386,7 @@ def _unavailable_siblings(package: str, path: Path, release: Release, project: P
 
 
 def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Version]:
-    """Return the versions of a sibling that the index lists and that are not yanked.
+    """Return the versions of a workspace package that the index lists and that are not yanked.
 
     Packages on a test index may need siblings of the trusted index. Names are not disclosed to it otherwise, since
     a project of that name there may belong to another owner.
@@ -397,7 +399,7 @@ def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Ver
 
 
 def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
-    """Return who signs the files that are uploaded by Trusted Publishing, or None, and a note on that."""
+    """Return the publisher that signs uploads, or None without attestations, and a note on that."""
     if not attestations.is_attest_installed():
         return (
             None,
@@ -415,7 +417,7 @@ def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
 # --- notes -------------------------------------------------------------------------------------------------------
 
 
-def _plan_notes(release: Release, project: Project) -> Iterator[str]:
+def _publication_notes(release: Release, project: Project) -> Iterator[str]:
     """Yield notes on what the index has, and on packages of the build that are not published."""
     index, manifest, build = release.index.name, release.manifest, release.build
     for package in manifest.packages:
@@ -441,7 +443,7 @@ def _plan_notes(release: Release, project: Project) -> Iterator[str]:
 
 
 def _listing_notes(package: str, release: Release, project: Project) -> Iterator[str]:
-    """Yield notes on files that are yanked or of other builds, and on a project that is closed or maybe not yours.
+    """Yield notes on files that are yanked or of other builds, and on a closed project, or maybe not yours.
 
     Indexes do not say who may upload. A project is assumed to belong to the user if the index has one of the built
     files, or if one of its versions on the index is tagged in this repository.

@@ -44,17 +44,17 @@ def plan(options: Options, project: Project) -> Plan:
         )
     target.is_chosen = True
     build = releases.read_build(options.dist, releases.read_request(options, options.package, project), project)
-    clears = options.clear and not project.once(_index_has_only, project.indexes, build.manifest)
+    clears = options.clear and not project.once(_embedded_index_has_only, project.indexes, build.manifest)
     release = releases.find_release(build, target, project, clears=clears, insists=options.clear)
     manifest = release.manifest
     clear = (ClearIndex(index=index, files=manifest.distributions),) if options.clear else ()
     public = publish.add_publication(new, release, options, project, *new.add(*clear))
     if options.verify:
         listings = [step for step in new.steps if isinstance(step, AwaitIndex)]
-        own_files = verify_install.downloads(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings)
-        earlier = verify_install.earlier_downloads(manifest, release.earlier, target)
+        own_files = verify_install.download_steps(replace(step, deadline=_VERIFY_TIMEOUT) for step in listings)
+        earlier = verify_install.earlier_download_steps(manifest, release.earlier, target)
         downloads = new.add(*own_files, *earlier)
-        new.add(*verify_install.install_checks(manifest, project, (), downloads))
+        new.add(*verify_install.installation_steps(manifest, project, (), downloads))
     words = releases.directory_option(options.dist, project)
     next_words = ("publish",) if options.verify else ("verify-install", "--index", index)
     new.next_command = fixes.task_command(*next_words, *words)
@@ -66,6 +66,6 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
     return (*publish.summarize(outcome, directory), *verify_install.summarize(outcome, directory))
 
 
-def _index_has_only(indexes: Indexes, manifest: Manifest) -> bool:
+def _embedded_index_has_only(indexes: Indexes, manifest: Manifest) -> bool:
     """Return whether the embedded index has no other files than those of a manifest."""
     return indexes.embedded_index.store.holds_only({file.filename: file.sha256 for file in manifest.distributions})

@@ -44,8 +44,8 @@ def plan(options: Options, project: Project) -> Plan:
     )
 
     selected = tuple(package.name for package in project.workspace.select(options.package))
-    automatic = _automatic_bumps(project, selected)
-    request = _requested_bump(options, project, selected, is_automatic=bool(automatic))
+    automatic = _packages_bumped_by_commits(project, selected)
+    request = _choose_bump_options(options, project, selected, is_automatic=bool(automatic))
     if request.get("part") == "auto" and not selected:  # those that were released before are not released again
         tags = project.package_tags
         untagged = (package.name for package in project.workspace.packages if not tags.get(package.name))
@@ -57,7 +57,7 @@ def plan(options: Options, project: Project) -> Plan:
     verify = {"find_links": wheels, "python": options.python}
     if not request:
         new.notes.append(f"versions are managed by {project.config.managed_by}: HEAD is released as it is")
-    chain = release.Chain(
+    chain = release.ReleaseChain(
         releases=tuple(ReleasedPackage(package=name, version="") for name in released),
         is_part=is_part,
         dist=_DIST,  # explicit, since settings and variables may name directories outside the clone
@@ -65,7 +65,7 @@ def plan(options: Options, project: Project) -> Plan:
         test_index=EMBEDDED,
         verify={name: values for name, values in verify.items() if values},
     )
-    new.add(*release.stages(chain))
+    new.add(*release.release_stages(chain))
     if state.changed_files:
         files = text.format_count(len(state.changed_files), "file")
         new.notes.append(f"left out: uncommitted changes in {files} (the last commit is rehearsed)")
@@ -77,12 +77,12 @@ def plan(options: Options, project: Project) -> Plan:
     return new.build()
 
 
-def _requested_bump(
+def _choose_bump_options(
     options: Options, project: Project, selected: tuple[str, ...], *, is_automatic: bool
 ) -> dict[str, Any]:
-    """Return the options of the bump; none if another tool manages the versions, unless a version is given.
+    """Return the options of the bump; empty if another tool sets versions, unless a version is given.
 
-    Without a version, the commits decide if they ask for a bump (`is_automatic`); else it is the patch version.
+    Without a version, it is `--part auto` if the commits ask for a bump (`is_automatic`), else the patch version.
     """
     version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
     if project.config.managed_by is not None and not version:
@@ -94,8 +94,8 @@ def _requested_bump(
     return {**version, **which, "commit": True, "tag": True, "push": True}
 
 
-def _automatic_bumps(project: Project, selected: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the packages that `--part auto` bumps."""
+def _packages_bumped_by_commits(project: Project, selected: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the packages that `--part auto` bumps; none if it is blocked."""
     automatic = BumpOptions(part="auto", package=selected, commit=True, tag=True)
     try:
         packages = versions.select_packages(automatic, project)
@@ -106,7 +106,7 @@ def _automatic_bumps(project: Project, selected: tuple[str, ...]) -> tuple[str, 
 
 
 def _wheel_directory(directory: str, root: Path) -> str:
-    """Return the absolute path of a directory with wheels of another repository."""
+    """Return the absolute path of a directory with wheels; raise `Blocked` if it has none."""
     path = (root / directory).resolve()
     if not any(path.glob("*.whl")):
         raise Blocked(
@@ -118,7 +118,7 @@ def _wheel_directory(directory: str, root: Path) -> str:
 
 
 def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str]:
-    """Return the selected packages, and those that they need in the same fixed version group."""
+    """Return the names of the selected packages, and of those that they need in the same fixed version group."""
     needed = set(selected)
     for group in project.version_groups:
         if group.kind == "fixed":

@@ -32,11 +32,11 @@ from relnox.steps.stages import BuildStage, Gate, SendingStage, Stage
 NO_INDEX = "none"
 
 
-class Chain(Record, kw_only=True):
-    """What a release consists of, decided before its first stage.
+class ReleaseChain(Record, kw_only=True):
+    """What is decided about a release before its first stage.
 
     Attributes:
-        is_part: Whether they are a part of the workspace, so that each stage has to name them.
+        is_part: Whether the packages are a part of the workspace, so that each stage has to name them.
         dist: The directory of archives, relative to the root.
         is_checked: Whether the checklist comes first; not with files in which a bump was interrupted.
         bump: The options of the bump; empty if the commit is released as it is.
@@ -71,12 +71,12 @@ class Chain(Record, kw_only=True):
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The tags of the release that are known."""
+        """The tags of the release that are known before its first stage."""
         return tuple(dict.fromkeys(release.tag for release in self.releases if release.tag))
 
 
-def stages(chain: Chain) -> Iterator[Step]:
-    """Yield the stages of a release, in order. Each runs if all before it succeeded, and is a task of its own."""
+def release_stages(chain: ReleaseChain) -> Iterator[Step]:
+    """Yield the stages of a release in order. Each is a task of its own, and runs if all before it succeeded."""
     dist, packages = chain.dist, {"package": tuple(sorted(chain.names))} if chain.is_part else {}
 
     # What can be decided now is decided before anything is changed.
@@ -168,8 +168,8 @@ def stages(chain: Chain) -> Iterator[Step]:
         )
 
 
-def _push_stage(chain: Chain) -> Stage:
-    """Return the stage that pushes the commit and its tags, and tags first what has no tag yet."""
+def _push_stage(chain: ReleaseChain) -> Stage:
+    """Return the stage that pushes the commit and its tags, after it has tagged packages without a tag."""
     tags, remote = join_names(chain.tags) or "the commit", chain.remote
     if chain.bump and remote is not None:
         options = {**{name: value for name, value in chain.bump.items() if name != "then_dev"}, "push": True}
@@ -186,7 +186,7 @@ def _option_pairs(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan the stages of a release; what blocks the bump blocks it."""
+    """Plan the stages of a release; problems of its bump block it."""
     new = PlanBuilder("release")
     project.require_commit()
     request = _bump_options(options, project)
@@ -204,7 +204,7 @@ def plan(options: Options, project: Project) -> Plan:
         new.notes += note
         new.problems += problems
         chain = replace(chain, has_forge_release=not note)
-    steps = list(stages(chain))
+    steps = list(release_stages(chain))
     names = [step.key for step in steps]
     if options.until is not None and options.until not in names:
         raise Blocked(
@@ -241,7 +241,7 @@ def _bump_options(options: Options, project: Project) -> dict[str, Any]:
 
 
 def _current_releases(options: Options, project: Project) -> Iterator[ReleasedPackage]:
-    """Yield the selected packages with their current versions, and the tags that these have or get."""
+    """Yield the selected packages with their current versions, and with the tags that these have or get."""
     for package in project.select(options.package):
         version = package.version
         tag = project.tag_formats[package.name].render(version) if version is not None else ""
@@ -250,7 +250,7 @@ def _current_releases(options: Options, project: Project) -> Iterator[ReleasedPa
 
 def _decide_chain(
     options: Options, project: Project, request: Mapping[str, Any], releases: tuple[ReleasedPackage, ...]
-) -> Chain:
+) -> ReleaseChain:
     """Decide the indexes and the remote of a release; `request` has the options of its bump."""
     config, (git, state, _) = project.config, project.require_commit()
     index, test_index = options.index, options.test_index
@@ -265,7 +265,7 @@ def _decide_chain(
     if test_index is None:  # only what becomes public anyway goes to a public test index
         defaults = {targets.PRODUCTION: targets.TEST, targets.EMBEDDED: targets.EMBEDDED}
         test_index = defaults.get(index, NO_INDEX)
-    return Chain(
+    return ReleaseChain(
         releases=releases,
         is_part=len(releases) < len(project.workspace.packages),
         dist=options.dist,
@@ -280,8 +280,8 @@ def _decide_chain(
     )
 
 
-def _check_forge_release(chain: Chain, project: Project) -> tuple[list[str], list[Problem]]:
-    """Return a note on why no release is made on the forge, or the problems that block it."""
+def _check_forge_release(chain: ReleaseChain, project: Project) -> tuple[list[str], list[Problem]]:
+    """Return notes on why no release is made on the forge, and problems that block it; one of them is empty."""
     if not chain.is_production:
         return [f"no release on the forge ({chain.index} is not a production index)"], []
     if chain.remote is None or not chain.tags:

@@ -31,7 +31,7 @@ _INDEX_TIMEOUT = 10.0
 """The time limit for all queries of one index, including retries, in seconds."""
 
 
-class Row(NamedTuple):
+class StatusRow(NamedTuple):
     """What `status` shows about a package.
 
     `tag` is its last one, and `commit_count` the number of its commits since; both are None if there is no tag.
@@ -65,7 +65,7 @@ def plan(options: Options, project: Project) -> Plan:
             )
         )
     columns = ("package", "version", "last tag", "changed since", "next", "why", *options.index)
-    cells = tuple(_table_cells(row, project.release_lines) for row in _rows(options, project))
+    cells = tuple(_table_cells(row, project.release_lines) for row in _status_rows(options, project))
     if not options.json:
         new.tables.append(Table(title="", columns=columns, rows=cells))
     return new.build()
@@ -84,15 +84,15 @@ def document(options: Options, project: Project) -> str:
             "next": {"version": str(row.bump.after), "reason": row.bump.reason} if row.bump is not None else None,
             "indexes": {index: list(map(str, sorted(versions))) for index, versions in row.versions.items()},
         }
-        for row in _rows(options, project)
+        for row in _status_rows(options, project)
     ]
     lines = [{"branch": line.branch, "bounds": line.bounds or None} for line in project.release_lines]
     notes = plan(options, project).notes
     return documents.to_json({"schema": SCHEMA, "lines": lines, "packages": packages, "notes": notes})
 
 
-def _rows(options: Options, project: Project) -> list[Row]:
-    """Return the row of each selected package."""
+def _status_rows(options: Options, project: Project) -> list[StatusRow]:
+    """Return a row for each selected package."""
     packages = project.workspace.select(options.package) or project.workspace.packages
     names = tuple(package.name for package in packages)
     listed_versions = {
@@ -108,11 +108,11 @@ def _rows(options: Options, project: Project) -> list[Row]:
         tag = history.tag if history is not None else None
         commit_count = len(history.commits) if history is not None and tag is not None else None
         own = {index: by_package[package.name] for index, by_package in listed_versions.items()}
-        rows.append(Row(package, version, tag, commit_count, bumps.get(package.name), own))
+        rows.append(StatusRow(package, version, tag, commit_count, bumps.get(package.name), own))
     return rows
 
 
-def _table_cells(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
+def _table_cells(row: StatusRow, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
     package, count, bump = row.package, row.commit_count, row.bump
     return (
         package.name + (" (private)" if package.is_private else ""),
@@ -120,12 +120,12 @@ def _table_cells(row: Row, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
         row.tag or "-",
         "-" if count is None else text.format_count(count, "commit") if count else "no",
         *((str(bump.after), bump.reason) if bump is not None else ("-", "-")),
-        *(_describe_latest(package.version, versions, lines) for versions in row.versions.values()),
+        *(_describe_latest_version(package.version, versions, lines) for versions in row.versions.values()),
     )
 
 
 def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
-    """Return what `bump --part auto` would do for each package, and notes on why it would do nothing."""
+    """Return what `bump --part auto` would do, by package name, and notes on why it would do nothing."""
     if project.state is None or project.state.head is None or (project.tags and not project.state.tags):
         return {}, ()  # there is no history, or _tag_notes says that the tags are missing
     options = BumpOptions(part="auto", commit=True, tag=True)
@@ -161,7 +161,9 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
         return
 
 
-def _describe_latest(version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]) -> str:
+def _describe_latest_version(
+    version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]
+) -> str:
     """Describe the latest version on an index in these release lines, compared with the current version."""
     latest = max((other for other in versions if release_lines.allows_version(lines, other)), default=None)
     if latest is None:

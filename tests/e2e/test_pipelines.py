@@ -21,7 +21,7 @@ from projects import commit_all, git, remote_of, repository, write
 from running import open_project
 
 from relnox.ci import github, gitlab, sets, updates
-from relnox.commands.ci import read_facts
+from relnox.commands.ci import read_project_facts
 from relnox.commands.init import NOXFILE
 from relnox.reporters.outputs import variable_name
 
@@ -82,7 +82,7 @@ class Pipeline:
         repository(self.root)
         git(self.root, "config", f"url.{self.forge.repository.path}.insteadOf", self.forge.remote)
         git(self.root, "remote", "set-url", "origin", self.forge.remote)
-        facts = read_facts(open_project(self.root))
+        facts = read_project_facts(open_project(self.root))
         text = gitlab.render(sets.workflows(facts), variable_name)
         write(self.root, {gitlab.FILE: updates.add_stamp(text, version("relnox"))})
         commit_all(self.root, "Pipeline")

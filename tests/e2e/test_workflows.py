@@ -19,7 +19,7 @@ from projects import commit_all, git, remote_of, repository, write
 from trusting import REQUEST_TOKEN, Trusting
 
 from relnox.ci import github, sets, updates
-from relnox.commands.ci import read_facts
+from relnox.commands.ci import read_project_facts
 from relnox.commands.init import NOXFILE
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Repository:
         write(self.root, self.runner.requirements())
         with (self.root / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write(self.index.settings(production=True))
-        for workflow in sets.workflows(read_facts(running.open_project(self.root))):
+        for workflow in sets.workflows(read_project_facts(running.open_project(self.root))):
             text = updates.add_stamp(github.render(workflow), version("relnox"))
             write(self.root, {github.workflow_path(workflow): text})
         repository(self.root)

@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
     """A project whose remote is on GitHub."""
     root = repository(single(tmp_path / "demo"))
     git(root, "remote", "set-url", "origin", "git@github.com:acme/tools.git")
-    for step in ci._requirement_locks(open_project(root)):  # locking needs an index that has relnox
+    for step in ci._requirement_lock_steps(open_project(root)):  # locking needs an index that has relnox
         write(root, {step.file: step._header})
     return root
 

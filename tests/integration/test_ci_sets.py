@@ -21,7 +21,7 @@ from running import open_project, run_in_process
 
 from relnox.ci import github, sets
 from relnox.ci.workflows import read_workflow
-from relnox.commands.ci import read_facts
+from relnox.commands.ci import read_project_facts
 from relnox.commands.shared import releases
 
 GOLDEN = Path(__file__).parents[1] / "workflows"
@@ -73,7 +73,7 @@ MAX_LINES = {"monorepo": 150, "extension": 150}
 
 
 def rendered(root: Path) -> dict[str, str]:
-    workflows = sets.workflows(read_facts(open_project(root)))
+    workflows = sets.workflows(read_project_facts(open_project(root)))
     return {github.workflow_path(workflow): github.render(workflow) for workflow in workflows}
 
 
@@ -129,7 +129,7 @@ def test_linters_find_nothing(name: str, tmp_path: Path, request: pytest.Fixture
 
 @pytest.mark.parametrize("name", PROJECTS)
 def test_a_job_with_credentials_runs_nothing_of_the_project(name: str, tmp_path: Path) -> None:
-    facts = read_facts(open_project(write(tmp_path, PROJECTS[name])))
+    facts = read_project_facts(open_project(write(tmp_path, PROJECTS[name])))
     for workflow in sets.workflows(facts):
         text = github.render(workflow)
         assert "pull_request_target" not in text

@@ -33,7 +33,7 @@ class Release:
         self.root = root
         self.path = root / file
         self.add_setting('[tool.relnox.ci]\nworkflows = ["release"]')
-        for step in ci._requirement_locks(open_project(root)):  # locking needs an index that has relnox
+        for step in ci._requirement_lock_steps(open_project(root)):  # locking needs an index that has relnox
             write(root, {step.file: step._header})
         self.ci(code=0)
         self.commit()

@@ -37,11 +37,11 @@ from relnox.steps.run_tests import RunTests
 def plan(options: Options, project: Project) -> Plan:
     """Plan to build every package of the current commit, or of another one, and to write the manifest."""
     if options.commit is not None:
-        return project.once(_plan_commit, options, project)
-    return _plan(options, project, project)
+        return project.once(_plan_build_of_commit, options, project)
+    return _plan_build(options, project, project)
 
 
-def _plan_commit(options: Options, checkout: Project) -> Plan:
+def _plan_build_of_commit(options: Options, checkout: Project) -> Plan:
     """Plan the build of `--commit`, in a temporary checkout of it."""
     if options.from_tree:
         raise Blocked(
@@ -50,11 +50,11 @@ def _plan_commit(options: Options, checkout: Project) -> Plan:
             fix="remove --commit or --from-tree",
         )
     with checkout.at_commit(str(options.commit)) as project:
-        return _plan(options, project, checkout)
+        return _plan_build(options, project, checkout)
 
 
-def _plan(options: Options, project: Project, checkout: Project) -> Plan:
-    """Plan to build the packages of `project`, which has the files of another commit if it is not the checkout."""
+def _plan_build(options: Options, project: Project, checkout: Project) -> Plan:
+    """Plan to build the packages of `project`: those of `checkout`, or of another commit."""
     new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
     request = releases.read_request(options, options.package, project, tagged=options.tagged)
     packages = request.packages(project)
@@ -76,15 +76,15 @@ def _plan(options: Options, project: Project, checkout: Project) -> Plan:
     version_problems, version_notes = consistency.compare_versions(request, project, names)
     tag_problems, tag_notes = consistency.compare_commit_with_tags(packages, project, commit, request.tag)
     settings, settings_notes = preconditions.read_build_settings(packages, project)
-    submodule_problems, submodule_notes = preconditions.check_submodules(packages, checkout, commit)
+    submodule_problems, submodule_notes = preconditions.submodule_problems_and_notes(packages, checkout, commit)
     changed_files = preconditions.uncommitted_files(project, options.output)
 
     new.problems += checks.missing_python_problems(options.python, project)
-    new.problems += preconditions.check_sources(packages, project, commit, options.expect_commit)
+    new.problems += preconditions.source_problems(packages, project, commit, options.expect_commit)
     new.problems += output.clean_problems() if options.clean else ()
     new.problems += submodule_problems
     new.add_problems((*version_problems, *tag_problems), options)
-    new.problems += preconditions.uncommitted_versions(packages, project, commit)
+    new.problems += preconditions.uncommitted_version_problems(packages, project, commit)
     new.notes += project.workspace.warnings
     new.notes += [
         f"{name} has no tag on this commit: its build backend derives a development version, which is not for "
@@ -179,7 +179,7 @@ def _untagged_packages(packages: tuple[Package, ...], project: Project, tags: Co
 
 
 def _commit_tags(packages: tuple[Package, ...], project: Project, tags: list[str]) -> dict[str, CommitTags]:
-    """Map each package whose version is computed by its build backend to the tags on the current commit."""
+    """Map each package whose backend computes its version to the tags on the current commit."""
     formats = project.tag_formats
     by_package = {}
     for package in packages:
@@ -205,7 +205,7 @@ def _wheel_use(package: Package, options: Options, project: Project) -> Literal[
 def _environment_steps(
     packages: tuple[Package, ...], settings: Mapping[str, BuildSettings], project: Project, epoch: int | None
 ) -> Iterator[PrepareBuildEnvironment]:
-    """Yield a step for each build environment, which packages with the same build requirements share."""
+    """Yield a step for each build environment; packages with the same build requirements share one."""
     names = {package.name for package in packages}
     backends: dict[tuple[tuple[str, ...], Constraints], str] = {}
     for package in packages:
@@ -224,7 +224,7 @@ def _environment_steps(
 def _build_and_test_steps(
     builds: Mapping[str, Build], needs: Mapping[str, frozenset[str]], options: Options, project: Project
 ) -> Iterator[Build | CheckReproducibility | RunTests]:
-    """Yield the builds, each followed by the steps that check its reproducibility and run tests, if requested."""
+    """Yield the builds, each followed by the requested steps that repeat it and test it."""
     test = project.config.test
     for package, build in builds.items():
         yield build

@@ -35,14 +35,14 @@ _IGNORED_VARIABLES = {
 _ADDRESS = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
 
 
-def _list_names(directory: Path) -> list[str]:
+def _list_directory(directory: Path) -> list[str]:
     """Return the sorted names in a directory that may not exist; those of directories end with a slash."""
     paths = sorted(directory.iterdir()) if directory.is_dir() else []
     return [f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name for path in paths]
 
 
 class OutputDirectory:
-    """The output directory before the build.
+    """The output directory as it is before the build.
 
     Attributes:
         manifest_files: The names of an earlier build's manifest, which is removed before the first build.
@@ -53,7 +53,7 @@ class OutputDirectory:
     def __init__(self, directory: Path, project: Project) -> None:
         self._directory = directory
         self._project = project
-        self._names = project.once(_list_names, directory)
+        self._names = project.once(_list_directory, directory)
         self._manifest = project.once(read_manifest_if_valid, directory)
         self.manifest_files = tuple(name for name in _MANIFEST_FILES if name in self._names)
         self.removable_files = (*self.manifest_files, *filter(self._is_removable, self._names))
@@ -69,7 +69,7 @@ class OutputDirectory:
         return name in listed_names or (is_archive and normalize_name(project) in self._project.workspace.by_name)
 
     def clean_problems(self) -> Iterator[Problem]:
-        """Yield a problem if `--clean` would remove files outside the checkout that no build has listed."""
+        """Yield a problem if `--clean` would remove files outside of the checkout that no manifest lists."""
         top = self._project.once(top_directory, self._project.git) or self._project.root
         output = self._project.once(Path.resolve, self._directory)
         is_outside = not output.is_relative_to(self._project.once(Path.resolve, top))
@@ -82,18 +82,18 @@ class OutputDirectory:
             )
 
     def foreign_file_notes(self, directory: str) -> Iterator[str]:
-        """Yield a note on files that no build of this project wrote: they are neither removed nor published."""
+        """Yield a note on files that are no archives of this project; they are neither removed nor published."""
         foreign = [name for name in self._names if name not in self.removable_files and not name.startswith(".")]
         if foreign:
             yield f"left out: {directory} has files that are not archives of this project: {', '.join(foreign)}"
 
 
-def check_sources(
+def source_problems(
     packages: tuple[Package, ...], project: Project, commit: str | None, expected: str
 ) -> Iterator[Problem]:
-    """Yield problems if the commit is not the expected one, its versions differ, or its modules are incomplete.
+    """Yield problems if `commit` is not `expected` (empty: any), or versions in it differ.
 
-    They are incomplete if they import modules that git does not track. Without an expected commit, any is built.
+    Imports of modules that git does not track are problems as well; `commit` is None for the working tree.
     """
     if expected.strip() and expected.strip().lower() != project.commit:
         yield Blocked(
@@ -106,10 +106,10 @@ def check_sources(
         yield from checks.untracked_import_problems(packages, project)
 
 
-def check_submodules(
+def submodule_problems_and_notes(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> tuple[list[Problem], list[str]]:
-    """Return problems for submodules in the packages that are not initialized, and notes on the others."""
+    """Return a problem for uninitialized submodules in the directories of packages, and a note on the others."""
     if commit is None or project.git is None:
         return [], []
     prefix = project.git.prefix  # of the project in the checkout
@@ -133,8 +133,10 @@ def check_submodules(
     return problems, [f"not initialized, and empty in the build: submodules {names}"] if names else []
 
 
-def uncommitted_versions(packages: tuple[Package, ...], project: Project, commit: str | None) -> Iterator[Problem]:
-    """Yield a problem if the commit lacks a pyproject.toml or a version file, or has other content of it."""
+def uncommitted_version_problems(
+    packages: tuple[Package, ...], project: Project, commit: str | None
+) -> Iterator[Problem]:
+    """Yield a problem if a pyproject.toml or a version file differs from the commit, or is not in it."""
     if commit is None or project.git is None or project.state is None:
         return
     object_ids = project.once(project.git.object_ids, commit, tuple(package.pyproject for package in packages))
@@ -157,7 +159,7 @@ def uncommitted_files(project: Project, output: str) -> list[str]:
 
 
 def uncommitted_notes(files: Sequence[str], commit: str | None) -> Iterator[str]:
-    """Yield a note on uncommitted files: a build of a commit leaves them out, one of the working tree has them."""
+    """Yield a note on uncommitted files; only a build of the working tree (`commit` is None) has them."""
     if files and commit is None:
         yield "archives include uncommitted changes, and the manifest records that"
     elif files:
@@ -174,7 +176,7 @@ def read_build_settings(
 ) -> tuple[dict[str, BuildSettings], list[str]]:
     """Read the settings of builds from uv's settings in the project and from environment variables.
 
-    Return the settings of each package, and notes on those that are honored or not.
+    Return the settings by package name, and notes on those that relnox applies or ignores.
     """
     files = os.environ.get("UV_BUILD_CONSTRAINT", "").split()
     files = [file if "://" in file else str(Path.cwd() / file) for file in files]

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.commands.check.context import CheckContext, Finding, NotCheckable
 from relnox.commands.options import CheckOptions as Options
 from relnox.core.planning.checklist import CheckedItem, CheckStatus, problems_of_checklist
 from relnox.core.planning.events import Outcome
@@ -27,9 +27,9 @@ from relnox.steps.edit_files import EditFiles
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan the items that run something, and decide all others."""
+    """Plan the checklist items that run something, and decide all others."""
     new = PlanBuilder("check", continue_on_error=True)
-    context = Context(options, project)
+    context = CheckContext(options, project)
     new.notes += project.workspace.warnings
     items = []
     edits: dict[str, Edit] = {}
@@ -49,38 +49,38 @@ def plan(options: Options, project: Project) -> Plan:
     new.problems += [problem for problem in problems_of_checklist(items) if problem.level == "error"]
     items += map(_manual_item, project.config.check.manual)
     if not new.steps:  # otherwise it is shown when they have ended
-        new.tables.append(_item_table(items))
+        new.tables.append(_checklist_table(items))
     return new.build(items=tuple(items))
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return the table of all items."""
+    """Return the table of all checklist items."""
     del directory
-    return (_item_table(outcome.checklist),)
+    return (_checklist_table(outcome.checklist),)
 
 
-def _item_table(items: Sequence[CheckedItem]) -> Table:
+def _checklist_table(items: Sequence[CheckedItem]) -> Table:
     rows = tuple((item.name, item.status, _describe_item(item)) for item in items)
     return Table(title="Checklist", columns=("item", "result", ""), rows=rows)
 
 
 def _manual_item(item: ManualItem) -> CheckedItem:
-    """Return an item that a person checks, in the form of the others."""
+    """Return an item that a person checks in the form of the decided ones."""
     link = f" ({item.link})" if item.link else ""
     title = f"{item.when} publishing: {item.title}{link}"
     return CheckedItem(name="manual", title=title, why="", status="by hand", detail=title)
 
 
 def _describe_item(item: CheckedItem) -> str:
-    """Describe an item in one line: its first problem, the reason why it is not decided, or what must be so."""
+    """Describe an item in one line: its first problem, why it is not decided, or else its title."""
     if item.problems:
         more = f" (and {len(item.problems) - 1} more)" if len(item.problems) > 1 else ""
         return f"{split_lines(item.problems[0].message)[0].removesuffix(':')}{more}"
     return item.detail or item.title
 
 
-def _reason_to_skip(item: ChecklistItem, severity: str, context: Context) -> str | None:
-    """Return why an item is skipped, or None; one that `--only` names is not, unless it is off."""
+def _reason_to_skip(item: ChecklistItem, severity: str, context: CheckContext) -> str | None:
+    """Return why a checklist item is skipped, or None if it is not."""
     options = context.options
     if item.name in options.skip:
         return "--skip"
@@ -91,8 +91,8 @@ def _reason_to_skip(item: ChecklistItem, severity: str, context: Context) -> str
     return None
 
 
-def _collect_findings(item: ChecklistItem, context: Context) -> tuple[list[Finding], str]:
-    """Return what the function of an item finds, and why it cannot be decided here, or an empty string."""
+def _collect_findings(item: ChecklistItem, context: CheckContext) -> tuple[list[Finding], str]:
+    """Return what the function of a checklist item yields, and why it cannot be decided, or an empty string."""
     module: Any = import_module(f"relnox.commands.check.{item.topic}")
     findings: list[Finding] = []
     try:
@@ -108,7 +108,7 @@ def _collect_findings(item: ChecklistItem, context: Context) -> tuple[list[Findi
 
 
 def _decide_item(item: ChecklistItem, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
-    """Return an item with its status, before the steps run that it may need."""
+    """Return a checklist item with its status before steps run; `detail` is why it cannot be decided, if so."""
     needed_steps = [finding for finding in findings if isinstance(finding, Step)]
     steps = tuple(step.key for step in needed_steps) + ("edit",) * any(
         isinstance(finding, Edit) for finding in findings

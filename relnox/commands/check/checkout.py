@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.commands.check.context import CheckContext, Finding, NotCheckable
 from relnox.commands.shared import checks, consistency
 from relnox.core.text import join_names
 from relnox.errors import Blocked
 from relnox.steps.run_tests import RunTestsOnCheckout
 
 
-def check_git_clean(context: Context) -> Iterator[Finding]:
+def check_git_clean(context: CheckContext) -> Iterator[Finding]:
     project, (_, state, _) = context.project, context.git
     yield from checks.unfinished_operation_problems(project)
     yield from checks.uncommitted_change_problems(state.changed_files, state.changed_files, ())
@@ -19,7 +19,7 @@ def check_git_clean(context: Context) -> Iterator[Finding]:
     yield from checks.untracked_import_problems(context.packages, project)
 
 
-def check_git_branch(context: Context) -> Iterator[Finding]:
+def check_git_branch(context: CheckContext) -> Iterator[Finding]:
     project, (_, state, commit) = context.project, context.git
     yield from checks.disallowed_branch_problems(project)
     yield from checks.upstream_problems(project)
@@ -30,7 +30,7 @@ def check_git_branch(context: Context) -> Iterator[Finding]:
         yield checks.behind_remote_problem(project)
 
 
-def check_git_history(context: Context) -> Iterator[Finding]:
+def check_git_history(context: CheckContext) -> Iterator[Finding]:
     """Yield a problem if the clone is shallow, or lacks release tags of the remote."""
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
@@ -50,7 +50,7 @@ def check_git_history(context: Context) -> Iterator[Finding]:
         )
 
 
-def check_tests_pass(context: Context) -> Iterator[Finding]:
+def check_tests_pass(context: CheckContext) -> Iterator[Finding]:
     test = context.project.config.test
     if not test.command:
         raise NotCheckable("[tool.relnox.test] names no command")

@@ -29,11 +29,11 @@ _INDEX_TIMEOUT = 10.0
 
 
 class NotCheckable(Exception):
-    """Raised by the function of an item that cannot be decided here; its text is the reason."""
+    """The error for a checklist item that cannot be decided here; its text is the reason."""
 
 
-class Context:
-    """A release that is checked, and what several items need to know about it."""
+class CheckContext:
+    """The release that the checklist is about, and what several of its items read."""
 
     def __init__(self, options: CheckOptions, project: Project) -> None:
         self.options = options
@@ -46,8 +46,8 @@ class Context:
         return str(self.project.config.build.options.get("output", DEFAULT_OUTPUT))
 
     @property
-    def manifest(self) -> Manifest | None:
-        """The manifest of the last build, or None if there is none."""
+    def build_manifest(self) -> Manifest | None:
+        """The manifest of the last build, or None if nothing is built."""
         try:
             manifest: Manifest = self.project.once(
                 releases.read_manifest, self.project.root, self.archives_directory
@@ -60,12 +60,12 @@ class Context:
 
     @cached_property
     def packages(self) -> tuple[Package, ...]:
-        """The packages that are released, in release order, without private ones."""
+        """The packages that are released, without private ones, in release order."""
         return tuple(package for package in self.project.select(self.options.package) if not package.is_private)
 
     @property
     def git(self) -> tuple[Git, GitState, str]:
-        """The checkout, its state and its current commit."""
+        """The checkout, its state and its current commit; raise `NotCheckable` without a commit."""
         git, state = self.project.git, self.project.state
         if git is None or state is None or state.head is None:
             raise NotCheckable("there is no git repository with a commit")
@@ -73,7 +73,7 @@ class Context:
 
     @cached_property
     def versions(self) -> Mapping[str, Version]:
-        """The version in the files of each package, or of its tag at the current commit; without unknown ones."""
+        """The known version by package: that in its files, or else of its tag at the current commit."""
         versions = {}
         for package in self.packages:
             tag_versions = [
@@ -102,8 +102,8 @@ class Context:
         if remote.refs is None:
             raise NotCheckable(remote.error or f"{remote.name} does not answer")
 
-    def document(self, package: Package) -> Mapping[str, Any]:
-        """Return the parsed pyproject.toml of a package."""
+    def read_pyproject(self, package: Package) -> Mapping[str, Any]:
+        """Return the content of a package's pyproject.toml."""
         document: Mapping[str, Any] = self.project.once(pyproject.read_toml, self.project.root, package.pyproject)
         return document
 
@@ -122,7 +122,7 @@ class Context:
         return index
 
     def listings(self, index: Index | None = None) -> Mapping[str, Listing]:
-        """Return the listing of each package on an index, by default the one to publish to."""
+        """Return the listing of each package on an index, by default the one to publish to, by package name."""
         index, names = index or self.index, tuple(package.name for package in self.packages)
         self.project.once(index.fetch_listings, names, _INDEX_TIMEOUT)
         return {name: index.cached_listing(name) for name in names}

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from relnox.building.checks.files import MAX_INSPECTED_BYTES, find_secrets, is_test_or_documentation
-from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.commands.check.context import CheckContext, Finding, NotCheckable
 from relnox.core import fixes, lock_hashes
 from relnox.core.documents import parse_toml, strings_in, table_at
 from relnox.core.planning.step import Edit
@@ -33,7 +33,7 @@ _UNUSED_IMPORT = "F401"
 # --- secrets -----------------------------------------------------------------------------------------------------
 
 
-def check_secrets(context: Context) -> Iterator[Finding]:
+def check_secrets(context: CheckContext) -> Iterator[Finding]:
     project, _ = context.project, context.git
     tracked_secrets = project.once(
         _find_tracked_secrets, project.root, tuple(project.index_states), project.config.fake_secrets
@@ -60,7 +60,7 @@ def check_secrets(context: Context) -> Iterator[Finding]:
 def _find_tracked_secrets(
     root: Path, names: tuple[str, ...], fake_secrets: tuple[str, ...]
 ) -> tuple[tuple[str, str, bool], ...]:
-    """Return tracked files with secrets, what each contains, and whether that is certain; not those of tests."""
+    """Return the file, a description and the certainty of each secret that git tracks, except in tests."""
     tracked_secrets = []
     for name in sorted(names):
         path = PurePosixPath("project", name)  # as in an sdist
@@ -90,8 +90,8 @@ def _gitignore_edit(names: list[str], project: Project) -> Edit:
 # --- lock files --------------------------------------------------------------------------------------------------
 
 
-def check_lock_files(context: Context) -> Iterator[Finding]:
-    """Yield the lock files that are not up to date; with `--fix`, steps that update them."""
+def check_lock_files(context: CheckContext) -> Iterator[Finding]:
+    """Yield a step or a problem for each lock file that may be outdated; with `--fix`, steps that update it."""
     project, writes, unknown = context.project, context.options.fix, []
     for file in project.version_literals.workspace.lock_files:
         if posixpath.basename(file) == "uv.lock":
@@ -117,16 +117,16 @@ def check_lock_files(context: Context) -> Iterator[Finding]:
 # --- imports -----------------------------------------------------------------------------------------------------
 
 
-def check_noxfile_imports(context: Context) -> Iterator[Finding]:
-    """Yield the imports from relnox that `ruff --fix` would remove."""
+def check_noxfile_imports(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem for imports of relnox that `ruff --fix` would remove; with `--fix`, edits to keep them."""
     project = context.project
     contents = project.read_files((*_IMPORTING_FILES, "pyproject.toml", "ruff.toml", ".ruff.toml"))
     settings = _ruff_settings(contents)
     for file in _IMPORTING_FILES:
-        if file not in contents or _ignores_unused_imports(file, settings):
+        if file not in contents or _ruff_keeps_unused_imports(file, settings):
             continue
         text = contents[file].decode("utf-8", "replace")
-        unused_names = dict(_unused_imports(text))
+        unused_names = dict(_unused_imports_from_relnox(text))
         if not unused_names:
             continue
         if context.options.fix:
@@ -142,8 +142,8 @@ def check_noxfile_imports(context: Context) -> Iterator[Finding]:
         )
 
 
-def _unused_imports(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number of each import from relnox, with those of its names that the file does not use."""
+def _unused_imports_from_relnox(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line of each import from relnox in a module, with those of its names that are not used there."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # which nox and invoke report
@@ -180,7 +180,7 @@ def _allows_unused_imports(match: re.Match[str]) -> bool:
 
 
 def _ruff_settings(contents: Mapping[str, bytes]) -> list[Mapping[str, Any]]:
-    """Return the tables of ruff's settings in the root, in both of their places."""
+    """Return the tables with ruff's settings in the root's pyproject.toml and ruff.toml."""
     tables = []
     for file in ("pyproject.toml", "ruff.toml", ".ruff.toml"):
         try:
@@ -192,7 +192,7 @@ def _ruff_settings(contents: Mapping[str, bytes]) -> list[Mapping[str, Any]]:
     return tables
 
 
-def _ignores_unused_imports(file: str, settings: list[Mapping[str, Any]]) -> bool:
+def _ruff_keeps_unused_imports(file: str, settings: list[Mapping[str, Any]]) -> bool:
     """Return whether ruff's settings exclude a file, or keep its unused imports."""
     for table in settings:
         codes = [code for key in ("ignore", "extend-ignore", "unfixable") for code in strings_in(table.get(key))]

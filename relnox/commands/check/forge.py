@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.commands.check.context import CheckContext, Finding, NotCheckable
 from relnox.commands.shared.forge_releases import forge_of
 from relnox.core.text import join_names
 from relnox.errors import Blocked, Problem
@@ -19,13 +19,13 @@ _REJECTED_REQUESTS = ("forge-token-missing", "forge-rejected", "forge-unknown")
 """The codes of errors that say nothing about an item."""
 
 
-def check_ci_green(context: Context) -> Iterator[Finding]:
+def check_ci_green(context: CheckContext) -> Iterator[Finding]:
     _, _, commit = context.git
-    forge = _forge(context)
+    forge = _require_forge(context)
     own_runs = [f"/runs/{os.environ.get('GITHUB_RUN_ID')}/", f"/pipelines/{os.environ.get('CI_PIPELINE_ID')}"]
     runs = [
         run
-        for run in _ask_forge(context, forge.check_runs, commit)
+        for run in _call_forge(context, forge.check_runs, commit)
         if not (run.state == "pending" and any(part in f"{run.url}/" for part in own_runs))
     ]
     failed_runs = [run for run in runs if run.state == "failed"]
@@ -42,11 +42,11 @@ def check_ci_green(context: Context) -> Iterator[Finding]:
         raise NotCheckable(f"{forge.name} has no CI result of {commit[:10]} (not pushed, or no CI)")
 
 
-def check_environments(context: Context) -> Iterator[Finding]:
-    """Yield a problem for each environment that publishes without the review of another person."""
-    forge, names = _forge(context), context.project.config.check.environments
+def check_environments(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem for each publishing environment that requires no review by another person."""
+    forge, names = _require_forge(context), context.project.config.check.environments
     for name in names or (_DEFAULT_ENVIRONMENT,):
-        environment = _ask_forge(context, forge.environment, name)
+        environment = _call_forge(context, forge.environment, name)
         is_unclear = environment is not None and environment.prevents_self_review is None
         if environment is None and not names:
             raise NotCheckable(
@@ -70,16 +70,16 @@ def check_environments(context: Context) -> Iterator[Finding]:
             raise NotCheckable(f"{forge.name} does not say whether reviewers of {name} may approve their own runs")
 
 
-def _forge(context: Context) -> Forge:
-    """Return the forge of the remote; without one that is supported, the item cannot be decided."""
+def _require_forge(context: CheckContext) -> Forge:
+    """Return the forge of the remote; raise `NotCheckable` without one that is supported."""
     try:
         return forge_of(context.project)
     except Problem as error:
         raise NotCheckable(error.message) from error
 
 
-def _ask_forge(context: Context, method: Callable[[str], T], argument: str) -> T:
-    """Call a method of the forge; if it rejects the request, the item cannot be decided."""
+def _call_forge(context: CheckContext, method: Callable[[str], T], argument: str) -> T:
+    """Return the result of a method of the forge; raise `NotCheckable` if it rejects the request."""
     try:
         return context.project.once(method, argument)
     except Problem as error:

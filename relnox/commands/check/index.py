@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from relnox.commands.check.context import Context, Finding, NotCheckable
+from relnox.commands.check.context import CheckContext, Finding, NotCheckable
 from relnox.commands.shared import release_diffs, releases
 from relnox.core import fixes
 from relnox.core.release import public_index
@@ -17,7 +17,7 @@ _MAX_AGE = timedelta(days=183)
 """The age of the rules from which on they may be outdated."""
 
 
-def check_index_name(context: Context) -> Iterator[Finding]:
+def check_index_name(context: CheckContext) -> Iterator[Finding]:
     """Yield a problem for each project on the index that may belong to another account."""
     for name, listing in context.listings().items():
         for message in releases.foreign_project_messages(name, listing, context.index.name, context.project):
@@ -29,14 +29,14 @@ def check_index_name(context: Context) -> Iterator[Finding]:
             )
 
 
-def check_index_status(context: Context) -> Iterator[Finding]:
+def check_index_status(context: CheckContext) -> Iterator[Finding]:
     """Yield a problem for each project that the index closed to uploads (PEP 792)."""
     for name, listing in context.listings().items():
         yield from releases.closed_project_problems(name, listing, context.index.name)
 
 
-def check_index_storage(context: Context) -> Iterator[Finding]:
-    manifest = context.manifest
+def check_index_storage(context: CheckContext) -> Iterator[Finding]:
+    manifest = context.build_manifest
     unknown = []
     for name, listing in context.listings().items():
         if any(file.size is None for file in listing.values()):
@@ -50,9 +50,9 @@ def check_index_storage(context: Context) -> Iterator[Finding]:
         raise NotCheckable(f"{context.index.name} does not list the sizes of files of {join_names(unknown)}")
 
 
-def check_release_diff(context: Context) -> Iterator[Finding]:
-    """Yield what changes more between the last release and the build than `[tool.relnox.diff]` allows."""
-    manifest = context.manifest
+def check_release_diff(context: CheckContext) -> Iterator[Finding]:
+    """Yield problems for changes since the last release that exceed the limits in `[tool.relnox.diff]`."""
+    manifest = context.build_manifest
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
     context.listings()
@@ -64,9 +64,9 @@ def check_release_diff(context: Context) -> Iterator[Finding]:
         raise NotCheckable(unread)
 
 
-def check_test_index(context: Context) -> Iterator[Finding]:
-    """Yield a problem if the test index lacks files of the build of the current commit."""
-    manifest, index = context.manifest, context.project.indexes[context.project.config.check.test_index]
+def check_test_index(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem if the test index lacks files that were built from the current commit."""
+    manifest, index = context.build_manifest, context.project.indexes[context.project.config.check.test_index]
     _, _, commit = context.git
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
@@ -88,13 +88,13 @@ def check_test_index(context: Context) -> Iterator[Finding]:
         )
 
 
-def check_credentials(context: Context) -> Iterator[Finding]:
+def check_credentials(context: CheckContext) -> Iterator[Finding]:
     context.index.credentials  # noqa: B018 - raises a problem if there are none
     yield from ()
 
 
-def check_index_rules(context: Context) -> Iterator[Finding]:
-    """Yield a problem if this version of relnox is too old to know the rules that the public index has now."""
+def check_index_rules(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem if relnox's copy of the public index's rules may be outdated."""
     age = context.project.today - public_index.AS_OF
     if age > _MAX_AGE:
         yield Blocked(

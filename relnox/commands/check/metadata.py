@@ -9,7 +9,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 
 from relnox.building.checks.metadata import missing_fields, readme_problems
-from relnox.commands.check.context import Context, Finding
+from relnox.commands.check.context import CheckContext, Finding
 from relnox.commands.shared import checks, releases
 from relnox.core import requirements
 from relnox.core.documents import strings_in, table_at
@@ -32,11 +32,11 @@ _SAMPLES = {
 }
 
 
-def check_metadata(context: Context) -> Iterator[Finding]:
-    """Yield the fields that pyproject.toml lacks."""
+def check_metadata(context: CheckContext) -> Iterator[Finding]:
+    """Yield problems for recommended fields that a pyproject.toml lacks."""
     files: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for package in context.packages:
-        document = context.document(package)
+        document = context.read_pyproject(package)
         project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
         fields = _metadata_fields(project, poetry, package)
         missing_keys = missing_fields(fields)
@@ -54,7 +54,7 @@ def check_metadata(context: Context) -> Iterator[Finding]:
 
 
 def _metadata_fields(project: Mapping[str, Any], poetry: Mapping[str, Any], package: Package) -> dict[str, Any]:
-    """Return the metadata by the names of `packaging.metadata`; what the backend computes counts as set."""
+    """Return a package's metadata by the names of `packaging.metadata`; computed fields count as set."""
     own = {**poetry, **dict.fromkeys(package.dynamic or (), "dynamic"), **project}
     links = ("urls", "homepage", "repository", "documentation")
     return {
@@ -70,10 +70,10 @@ def _metadata_fields(project: Mapping[str, Any], poetry: Mapping[str, Any], pack
     }
 
 
-def check_readme(context: Context) -> Iterator[Finding]:
+def check_readme(context: CheckContext) -> Iterator[Finding]:
     files_without_readme = []
     for package in context.packages:
-        document = context.document(package)
+        document = context.read_pyproject(package)
         value = table_at(document, "project").get("readme") or table_at(document, "tool", "poetry").get("readme")
         if value is None and "readme" in (package.dynamic or ()):
             continue
@@ -84,14 +84,14 @@ def check_readme(context: Context) -> Iterator[Finding]:
         if not files and not (isinstance(value, dict) and value.get("text")):
             files_without_readme.append(package.pyproject)
         for name in files:
-            yield from _check_readme_file(str(name), content_type, package, context.project)
+            yield from _readme_file_problems(str(name), content_type, package, context.project)
     if files_without_readme:
         fix = 'add readme = "README.md" to [project], and write README.md beside it'
         name = "names" if len(files_without_readme) == 1 else "name"
         yield Blocked("readme-invalid", f"{join_names(files_without_readme)} {name} no readme", fix)
 
 
-def _check_readme_file(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
+def _readme_file_problems(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
     path = name if package.directory == "." else f"{package.directory}/{name}"
     content = project.read_files([path]).get(path)
     if content is None or not content.strip():
@@ -100,19 +100,19 @@ def _check_readme_file(name: str, content_type: Any, package: Package, project: 
         return
     suffix = name[name.rfind(".") :].lower() if "." in name else ""
     kind = content_type if isinstance(content_type, str) else _CONTENT_TYPES.get(suffix)
-    for problem in project.once(_check_rendering, content.decode("utf-8", "replace"), kind):
+    for problem in project.once(_rendering_problems, content.decode("utf-8", "replace"), kind):
         yield problem.but(message=f"{path}: {problem.message}")
 
 
-def _check_rendering(text: str, content_type: str | None) -> tuple[Problem, ...]:
+def _rendering_problems(text: str, content_type: str | None) -> tuple[Problem, ...]:
     return tuple(readme_problems(text, content_type))
 
 
-def check_license(context: Context) -> Iterator[Finding]:
+def check_license(context: CheckContext) -> Iterator[Finding]:
     directories: dict[str, list[str]] = {}
     for package in context.packages:
         directory = context.project.root / package.directory
-        patterns = _license_patterns(context.document(package))
+        patterns = _license_patterns(context.read_pyproject(package))
         for pattern in context.project.once(_unmatched_patterns, directory, patterns):
             directories.setdefault(pattern, []).append(package.directory)
     for pattern, package_directories in directories.items():
@@ -132,7 +132,7 @@ def _license_patterns(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _unmatched_patterns(directory: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the patterns that match no file; without patterns, `LICENSE` if there is no file of a usual name."""
+    """Return the patterns that match no file; without patterns, `LICENSE` if no file has a usual name."""
     if not patterns:
         return () if any(any(directory.glob(usual)) for usual in _USUAL_LICENSES) else ("LICENSE",)
     return tuple(pattern for pattern in patterns if not _matches_file(directory, pattern))
@@ -146,8 +146,8 @@ def _matches_file(directory: Path, pattern: str) -> bool:
         return False
 
 
-def check_public_requirements(context: Context) -> Iterator[Finding]:
-    """Yield local versions and requirements with addresses, which public indexes reject."""
+def check_public_requirements(context: CheckContext) -> Iterator[Finding]:
+    """Yield problems for local versions and requirements with addresses, which public indexes reject."""
     if not context.index.has_public_rules:
         return
     for package in context.packages:
@@ -157,7 +157,7 @@ def check_public_requirements(context: Context) -> Iterator[Finding]:
             yield Blocked(
                 "local-version", f"{package.name} {version} is a local version (the index rejects it)", fix
             )
-        for text in _requirements_by_url(package, context.document(package)):
+        for text in _requirements_by_url(package, context.read_pyproject(package)):
             yield Blocked(
                 "requirement-by-url",
                 f"{package.pyproject} requires {text} (the index rejects requirements by URL or path)",
@@ -181,8 +181,8 @@ def _requirements_by_url(package: Package, document: Mapping[str, Any]) -> Itera
             yield from (f"{name} = {{ {place} = … }}" for place in sorted(places))
 
 
-def check_siblings_bounded(context: Context) -> Iterator[Finding]:
-    """Yield the requirements on packages of this repository that have no version."""
+def check_siblings_bounded(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem if requirements on packages of this repository have no version."""
     if unbounded_requirements := requirements.unbounded_sibling_requirements(
         context.packages, context.project.workspace
     ):
@@ -193,8 +193,8 @@ def check_siblings_bounded(context: Context) -> Iterator[Finding]:
         )
 
 
-def check_siblings_satisfied(context: Context) -> Iterator[Finding]:
-    """Yield the requirements on packages of this repository that exclude their current versions."""
+def check_siblings_satisfied(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem for each requirement on a package of this repository that excludes its current version."""
     by_name = context.project.workspace.by_name
     for package in context.packages:
         for dependency in package.dependencies:
@@ -211,8 +211,8 @@ def check_siblings_satisfied(context: Context) -> Iterator[Finding]:
                 )
 
 
-def check_siblings_released(context: Context) -> Iterator[Finding]:
-    """Yield the packages of this repository that are required, but have unreleased changes."""
+def check_siblings_released(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem for each required package of this repository that has unreleased changes."""
     project, _ = context.project, context.git
     released_packages = [
         package

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from packaging.version import Version
 
-from relnox.commands.check.context import Context, Finding
+from relnox.commands.check.context import CheckContext, Finding
 from relnox.commands.shared import checks, consistency, releases
 from relnox.core import changelog as changelogs
 from relnox.core import setting_proposals, version_groups
@@ -19,19 +19,21 @@ from relnox.indexes.listings import Listing
 from relnox.steps.publication import different_files_error
 
 
-def check_version_new(context: Context) -> Iterator[Finding]:
-    """Yield the packages whose version is tagged elsewhere, not above the last release, or on the index."""
+def check_version_new(context: CheckContext) -> Iterator[Finding]:
+    """Yield problems for versions that are tagged elsewhere, not above the last release, or on the index."""
     project, (_, _, commit) = context.project, context.git
     reported_names = set()
     for message, _, names in consistency.tagged_elsewhere_messages(context.versions, commit, project):
         reported_names.update(names)
-        yield Blocked("version-tagged-elsewhere", message, _patch_bump(names[0], context))
+        yield Blocked("version-tagged-elsewhere", message, _patch_bump_command(names[0], context))
     for name, (tag, last) in checks.newer_tags(project).reachable.items():
         if name in context.versions and name not in reported_names:
             reported_names.add(name)
             message = f"{name} {context.versions[name]} is not higher than the last release ({tag})"
             yield Blocked(
-                "version-not-higher", message, project.bump_command(name, "--to", _next_version(last), tag=True)
+                "version-not-higher",
+                message,
+                project.bump_command(name, "--to", _next_final_version(last), tag=True),
             )
     for name, files in context.public_files().items():
         version = context.versions[name]
@@ -42,15 +44,15 @@ def check_version_new(context: Context) -> Iterator[Finding]:
                 f"({join_names(sorted(files))})",
                 uploads.used_version_hint(name, version, context.index),
             )
-    yield from _changed_public_files(commit, context)
+    yield from _changed_public_file_problems(commit, context)
     context.require_versions()
     if project.remote.error is not None:
         context.require_remote()
 
 
-def _changed_public_files(commit: str, context: Context) -> Iterator[Finding]:
-    """Yield a problem for each package of which the index has other files than the build of this commit."""
-    manifest = context.manifest
+def _changed_public_file_problems(commit: str, context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem for each package whose files on the index differ from the build of this commit."""
+    manifest = context.build_manifest
     if manifest is None or manifest.commit != commit:
         return
     for name in manifest.packages:
@@ -64,8 +66,8 @@ def _changed_public_files(commit: str, context: Context) -> Iterator[Finding]:
             yield different_files_error(context.index, differing_files)
 
 
-def check_version_everywhere(context: Context) -> Iterator[Finding]:
-    """Yield the packages, and groups of one version, whose files have several versions."""
+def check_version_everywhere(context: CheckContext) -> Iterator[Finding]:
+    """Yield problems for packages, and groups with one version, whose files have different versions."""
     project = context.project
     yield from checks.inconsistent_version_file_problems(context.packages, project)
     for group in project.version_groups:
@@ -74,12 +76,12 @@ def check_version_everywhere(context: Context) -> Iterator[Finding]:
             try:
                 version_groups.check_group_has_one_version(group, versions)
             except Blocked as error:
-                version = _next_version(max(versions.values()))
+                version = _next_final_version(max(versions.values()))
                 yield error.but(fix=project.bump_command(group.packages[0].name, "--to", version))
 
 
-def check_packages_listed(context: Context) -> Iterator[Finding]:
-    """Yield the packages of the repository that are neither in the project nor excluded."""
+def check_packages_listed(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem for packages of the repository that are neither in the project nor excluded."""
     project = context.project
     if project.unlisted_packages:
         text = setting_proposals.describe_unlisted_packages(
@@ -89,8 +91,11 @@ def check_packages_listed(context: Context) -> Iterator[Finding]:
         yield Blocked("package-unlisted", message, "; or ".join(reversed(ways)))
 
 
-def check_tags(context: Context) -> Iterator[Finding]:
-    """Yield the tags of the current versions that the remote lacks or has elsewhere, or that must exist by now."""
+def check_tags(context: CheckContext) -> Iterator[Finding]:
+    """Yield problems for tags of the current versions that the remote lacks or has on other commits.
+
+    With `--profile before-publish`, missing tags are problems as well.
+    """
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
     context.require_remote()
@@ -104,7 +109,7 @@ def check_tags(context: Context) -> Iterator[Finding]:
                 yield Conflict(
                     "tag-exists",
                     f"tag {tag} is on {here[:10]} here, but on {there[:10]} on {remote}",
-                    f"release another version: {_patch_bump(name, context)}",
+                    f"release another version: {_patch_bump_command(name, context)}",
                 )
             elif here and not there:
                 yield Blocked(
@@ -121,7 +126,7 @@ def check_tags(context: Context) -> Iterator[Finding]:
     context.require_versions()
 
 
-def check_changelog(context: Context) -> Iterator[Finding]:
+def check_changelog(context: CheckContext) -> Iterator[Finding]:
     project = context.project
     if project.config.changelog == "none":
         return
@@ -140,11 +145,11 @@ def check_changelog(context: Context) -> Iterator[Finding]:
         version, file = context.versions.get(package.name), by_package.get(package.name)
         if file is not None and version is not None and not version.is_prerelease:
             text = contents[file].decode("utf-8", "replace")
-            yield from _check_changelog_entry(package, version, file, text, context)
+            yield from _changelog_entry_problems(package, version, file, text, context)
 
 
-def _check_changelog_entry(
-    package: Package, version: Version, file: str, text: str, context: Context
+def _changelog_entry_problems(
+    package: Package, version: Version, file: str, text: str, context: CheckContext
 ) -> Iterator[Finding]:
     """Yield a problem if a changelog has nothing about the version; until it is tagged, a bump may add it."""
     if changelogs.text_of_version(text, str(version)):
@@ -164,11 +169,11 @@ def _check_changelog_entry(
     yield Blocked("changelog-missing", f"{file} has no entry for {package.name} {version}", fix)
 
 
-def _patch_bump(name: str, context: Context) -> str:
+def _patch_bump_command(name: str, context: CheckContext) -> str:
     return context.project.bump_command(name, "--part", "patch", tag=True)
 
 
-def _next_version(version: Version) -> str:
-    """Return the next final version: without the pre-release segment, or else with the last number one higher."""
+def _next_final_version(version: Version) -> str:
+    """Return a prerelease without its suffix, or a final version with its last number one higher."""
     release = version.release if version.is_prerelease else (*version.release[:-1], version.release[-1] + 1)
     return str(Version.from_parts(epoch=version.epoch, release=release))

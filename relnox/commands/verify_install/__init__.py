@@ -50,7 +50,7 @@ def plan(options: Options, project: Project) -> Plan:
     new = PlanBuilder("verify-install", continue_on_error=True)
     new.problems += checks.missing_python_problems(options.python, project)
     if options.public:
-        return _plan_public(options, project, new)
+        return _plan_public_verification(options, project, new)
     index = project.indexes[options.index] if options.from_ == "index" else None
     packages = project.select(options.package) if options.package else ()
     selected_names = frozenset(package.name for package in packages)
@@ -68,7 +68,7 @@ def plan(options: Options, project: Project) -> Plan:
     if options.from_ == "dist" and options.is_set("index") and not options.show_files:
         new.notes.append(f"--index {options.index} is not used: --from dist verifies the files in {options.dist}")
     if options.show_files:
-        _show_files(new, built, options, project)
+        _add_file_tables(new, built, options, project)
     new.notes += releases.private_package_notes(private)
     new.notes += releases.released_earlier_notes(earlier, options.index)
 
@@ -77,23 +77,23 @@ def plan(options: Options, project: Project) -> Plan:
         deadline = dict.fromkeys(manifest.packages, options.wait)
     files: list[Download | CopyFiles] = []
     if index is not None:
-        listings = new.add(*await_listings(manifest, options.index, deadline, download=False))
-        files += (*downloads(listings), *earlier_downloads(manifest, earlier, index))
+        listings = new.add(*listing_steps(manifest, options.index, deadline, download=False))
+        files += (*download_steps(listings), *earlier_download_steps(manifest, earlier, index))
     else:
         files += (
             CopyFiles(directory=options.dist, package=package, files=manifest.files_of(package))
             for package in manifest.packages
         )
-    files += project.once(_copies_of_other_wheels, project.root, options.find_links, built.packages)
+    files += project.once(_copy_steps_for_other_wheels, project.root, options.find_links, built.packages)
     new.add(*files)
-    new.add(*install_checks(manifest, project, options.python, files))
+    new.add(*installation_steps(manifest, project, options.python, files))
     if index is None and not built.dirty:
         new.next_command = fixes.task_command("publish", *releases.directory_option(options.dist, project))
     return new.build()
 
 
-def _show_files(new: PlanBuilder, built: Manifest, options: Options, project: Project) -> None:
-    """Add tables of the files of the archives, and of what changes since the last release."""
+def _add_file_tables(new: PlanBuilder, built: Manifest, options: Options, project: Project) -> None:
+    """Add tables of the files in the archives, and of what changes since the last release."""
     new.tables += release_diffs.file_tables(built, options.dist, project)
     own_index = next(iter(project.config.targets.values()), options.index)
     index = project.indexes[options.index if options.is_set("index") else own_index]
@@ -107,7 +107,7 @@ def _show_files(new: PlanBuilder, built: Manifest, options: Options, project: Pr
         new.notes += release_diffs.incomplete_diff_notes(diffs)
 
 
-def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
+def _plan_public_verification(options: Options, project: Project, new: PlanBuilder) -> Plan:
     """Plan to verify what an index has now, without a manifest."""
     if options.from_ == "dist":
         raise Blocked(
@@ -115,7 +115,7 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
             "--public cannot be used with --from dist (it verifies what an index has)",
             "remove --public or --from dist",
         )
-    manifest, steps, notes = public.find_releases(options, project, project.indexes[options.index])
+    manifest, steps, notes = public.find_public_releases(options, project, project.indexes[options.index])
     new.notes += notes
     look_ups = {step.package: step for step in new.add(*steps)}
     files: list[Download | CopyFiles] = [
@@ -123,19 +123,19 @@ def _plan_public(options: Options, project: Project, new: PlanBuilder) -> Plan:
             index=options.index,
             package=package,
             files=manifest.files_of(package),
-            deadline=public.retry_time(options),
+            deadline=public.retry_seconds(options),
             needs=keys_of(look_ups[package]),
         )
         for package in manifest.packages
     ]
-    files += project.once(_copies_of_other_wheels, project.root, options.find_links, manifest.packages)
+    files += project.once(_copy_steps_for_other_wheels, project.root, options.find_links, manifest.packages)
     new.add(*files)
-    new.add(*install_checks(manifest, project, options.python, files))
+    new.add(*installation_steps(manifest, project, options.python, files))
     return new.build()
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return a table of the releases that were looked up, and one of the packages on each Python."""
+    """Return tables of the public releases, and of the packages with the result on each Python."""
     del directory
     look_ups = [(step, result) for result in outcome.results if isinstance(step := result.step, LookUpRelease)]
     releases = tuple(
@@ -172,7 +172,7 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
 
 
 def _problem_codes(result: StepFinished) -> str:
-    """Return the codes of the error and the warnings of a step; a dash if there are none."""
+    """Return the codes of the error and the warnings of a step, or a dash if there are none."""
     problems = (*([result.error] if result.error is not None else []), *result.warnings)
     return ", ".join(dict.fromkeys(problem.code for problem in problems)) or "-"
 
@@ -190,7 +190,7 @@ def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) ->
 
 
 def _can_read_listings(index: Index, packages: Collection[str]) -> bool:
-    """Return whether the index answers a request for the listings of packages, which are then cached."""
+    """Fetch the listings of packages, which are then cached, and return whether the index answered."""
     try:
         index.fetch_listings(packages, _LISTING_LIMIT)
     except Problem:
@@ -215,8 +215,10 @@ def _packages_never_uploaded(manifest: Manifest, index: Index, project: Project)
     return frozenset(incomplete_packages)
 
 
-def _copies_of_other_wheels(root: Path, directories: Sequence[str], packages: Collection[str]) -> list[CopyFiles]:
-    """Return a step for each project other than these packages that copies its newest wheels from directories."""
+def _copy_steps_for_other_wheels(
+    root: Path, directories: Sequence[str], packages: Collection[str]
+) -> list[CopyFiles]:
+    """Return steps that copy the newest wheels in these directories of projects other than these packages."""
     wheels: dict[str, list[tuple[Distribution, str]]] = {}
     for directory in directories:
         path = root / directory
@@ -238,7 +240,7 @@ def _copies_of_other_wheels(root: Path, directories: Sequence[str], packages: Co
     return steps
 
 
-def install_checks(
+def installation_steps(
     manifest: Manifest,
     project: Project,
     pythons: Sequence[str],
@@ -267,7 +269,7 @@ def install_checks(
             )
 
 
-def await_listings(
+def listing_steps(
     manifest: Manifest,
     index: str,
     deadline: Mapping[str, int],
@@ -289,7 +291,7 @@ def await_listings(
         )
 
 
-def downloads(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
+def download_steps(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
     """Yield a step for each package that downloads its files as soon as the index lists them."""
     for release in listings:
         yield Download(
@@ -301,13 +303,13 @@ def downloads(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
         )
 
 
-def earlier_downloads(release: Manifest, earlier: Manifest, index: Index) -> Iterator[Download]:
-    """Yield a step for each package that was released earlier and is needed, which downloads its public files."""
+def earlier_download_steps(release: Manifest, earlier: Manifest, index: Index) -> Iterator[Download]:
+    """Yield a step for each needed package of an earlier release, which downloads its public files."""
     needed_packages = graph.reachable_names(frozenset(release.packages), dict(release.needs))
     for package in earlier.packages:
         version = earlier.version_of(package)
         files = tuple(
-            public.listed_file(package, version, filename, sha256)
+            public.distribution_of_listed_file(package, version, filename, sha256)
             for filename, sha256 in releases.public_files(package, version, index).items()
             if sha256 is not None
         )

@@ -23,13 +23,13 @@ _RETRY_TIME = 60
 """How long to retry the listings and the downloads of an index, in seconds, unless `--wait` says so."""
 
 
-def find_releases(
+def find_public_releases(
     options: Options, project: Project, index: Index
 ) -> tuple[Manifest, list[LookUpRelease], list[str]]:
     """Find the releases on an index that `--package` selects, or those of all packages of the workspace.
 
     Return a manifest of the files to download, with the hashes that the index lists; a step for each package that
-    looks at its release, also if there is none; and notes on what is left out.
+    looks up its release, even if there is none; and notes on packages that are left out.
 
     Raises:
         Blocked: A name or a version in `--package` is invalid.
@@ -42,7 +42,7 @@ def find_releases(
     ]
     needs = {name: _workspace_dependencies(name, index, project) for name in selected_names}
     names = tuple(dict.fromkeys((*selected_names, *(needed for own in needs.values() for needed in own))))
-    project.once(index.fetch_listings, names, seconds=retry_time(options))
+    project.once(index.fetch_listings, names, seconds=retry_seconds(options))
     notes: list[str] = []
     steps: list[LookUpRelease] = []
     files: list[Distribution] = []
@@ -83,7 +83,7 @@ def find_releases(
 
 
 def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str, Version | None]:
-    """Map the normalized name in each `NAME` or `NAME==VERSION` to its version, if it has one.
+    """Map the normalized name in each `NAME` or `NAME==VERSION` to its version, or to None if it has none.
 
     A name may be that of a package's directory; others are names of projects on the index.
 
@@ -124,7 +124,7 @@ def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str,
 def _files_to_install(
     index: Index, name: str, version: Version, listing: Listing, pythons: Sequence[str]
 ) -> tuple[Distribution, ...]:
-    """Return the files of a release that the Pythons install; if there are none, one file, to report why."""
+    """Return the files of a release that the Pythons install; if none do, one file, whose error says why."""
     files = {file.filename: file for file in listing.releases().get(version, ()) if not file.yanked}
     installed_names = {select_file(files, python) for python in pythons} - {None}
     selected_files = [file for file in files.values() if file.filename in installed_names] or list(files.values())[
@@ -135,12 +135,15 @@ def _files_to_install(
         return file.sha256 or index.hashes(name, [file.filename], refresh=False)[file.filename]
 
     return tuple(
-        listed_file(name, version, file.filename, sha256_of(file), file.size or 0) for file in selected_files
+        distribution_of_listed_file(name, version, file.filename, sha256_of(file), file.size or 0)
+        for file in selected_files
     )
 
 
-def listed_file(package: str, version: Version, filename: str, sha256: str, size: int = 0) -> Distribution:
-    """Return the entry of a manifest for a file that an index lists; its size is not needed for a download."""
+def distribution_of_listed_file(
+    package: str, version: Version, filename: str, sha256: str, size: int = 0
+) -> Distribution:
+    """Return a file that an index lists as a manifest has it; the size is not needed for a download."""
     kind: DistributionKind = "wheel" if filename.endswith(".whl") else "sdist"
     return Distribution(
         package=package,
@@ -159,9 +162,9 @@ def _has_provenance(step: LookUpRelease, index: Index) -> bool:
 
 
 def _workspace_dependencies(name: str, index: Index, project: Project) -> tuple[str, ...]:
-    """Return the packages of the workspace that a package needs, which are installed from the same index.
+    """Return the packages of the workspace that a package needs from the same index.
 
-    They are none if that is the trusted index, where installers select them among all versions.
+    There are none on the trusted index, where installers select them among all versions.
     """
     packages = project.workspace.by_name
     if name not in packages or index.simple_url == project.indexes.trusted_index.simple_url:
@@ -169,6 +172,6 @@ def _workspace_dependencies(name: str, index: Index, project: Project) -> tuple[
     return tuple(sorted(project.workspace.runtime_dependencies(packages[name])))
 
 
-def retry_time(options: Options) -> int:
-    """Return how long to retry requests that the index does not answer, in seconds."""
+def retry_seconds(options: Options) -> int:
+    """Return how many seconds to repeat requests that the index does not answer."""
     return _RETRY_TIME if options.wait is None else options.wait
