@@ -208,10 +208,10 @@ def test_collect_expects_the_tagged_packages(tmp_path: Path, shop: Trusting) -> 
     (root / "dist").rename(root / "job")
     collect = ("collect", "--from", "job", "--dry-run")
     ran = run_in_process(root, *collect, code=1)
-    assert "three lacks " in ran.text
+    assert "the files of three lack " in ran.text
     git(root, "tag", "one-v1.0.0")
     ran = run_in_process(root, *collect)
-    assert "three lacks " not in ran.text
+    assert "the files of three lack " not in ran.text
     assert "not part of this release: three (no tag at this commit)" in ran.text
     git(root, "tag", "three-v1.0.0")
-    assert "three lacks " in run_in_process(root, *collect).text
+    assert "the files of three lack " in run_in_process(root, *collect).text
