@@ -457,7 +457,7 @@ def test_a_listed_package_in_a_submodule_is_rejected_until_it_is_excluded(tmp_pa
     ) as caught:
         _ = open_project(root).workspace
     assert caught.value.code == "package-unknown"
-    setting = (caught.value.fix or "").partition(": set ")[2].removesuffix(" in [tool.relnox]")
+    setting = (caught.value.fix or "").partition("[tool.relnox] ")[2]
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     head = "" if "[tool.relnox]" in text else "[tool.relnox]\n"
     (root / "pyproject.toml").write_text(f"{text}{head}{setting}\n", encoding="utf-8")

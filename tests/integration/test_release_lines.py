@@ -266,5 +266,5 @@ def test_auto_tag_leaves_a_version_outside_the_bounds_untagged(
         f"demo {version} is outside the bounds of {line} ([tool.relnox] branch) [version-outside-bounds]"
         in ran.err
     )
-    assert f"fix: merge it into {other}; or set another version: " in ran.err
+    assert f"fix: merge the commit into {other}; or set another version: " in ran.err
     assert (git(remote_of(demo), "tag"), git(demo, "tag")) == (tags, tags)
