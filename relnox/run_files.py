@@ -45,8 +45,8 @@ def document_paths(options: CommonOptions) -> tuple[str, ...]:
     return tuple(path for path in files if path is not None and path != STANDARD_OUTPUT)
 
 
-def check_outputs(options: CommonOptions) -> None:
-    """Raise `Blocked` if two documents have the same path, or if the report cannot be written."""
+def check_output_paths(options: CommonOptions) -> None:
+    """Raise `Blocked` if two of plan, report and JSON output have one path, or if the report cannot be written."""
     json_path = STANDARD_OUTPUT if getattr(options, "json", False) else None
     flags: dict[str, str] = {}
     for flag, path in {"--plan": options.plan, "--report": options.report, "--json": json_path}.items():

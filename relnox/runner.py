@@ -74,7 +74,7 @@ def run_task(
             report = options.report
             json_path = run_files.STANDARD_OUTPUT if getattr(options, "json", False) else None
             streams.enter_context(run_files.reserve_standard_output(report, json_path))
-            run_files.check_outputs(options)
+            run_files.check_output_paths(options)
             with PlannedTask(task, options, project, reporter) as planned:
                 outcome = planned.run()
                 _report_bug(outcome, reporter)

@@ -59,7 +59,7 @@ def workflow_path(workflow: model.Workflow) -> str:
 
 
 def render(workflow: model.Workflow) -> str:
-    """Return the text of a workflow's file."""
+    """Return a workflow as the text of its YAML file."""
     return "\n".join(_workflow_lines(workflow)) + "\n"
 
 

@@ -39,7 +39,7 @@ def render(workflows: Sequence[model.Workflow], output_variable: Callable[[str],
 
 
 def environment_name(value: model.Expression) -> str:
-    """Return the name of a job's environment: of an index if that is known when the pipeline starts."""
+    """Return the name of a job's environment: `publish` if the index is only known when the pipeline runs."""
     if isinstance(value, model.Input):
         return "publish" if isinstance(value.otherwise, model.Output) else f"${_variable_name(value.name)}"
     return str(value)

@@ -69,10 +69,10 @@ class ProjectFacts(Record, kw_only=True):
 
 
 def workflows(facts: ProjectFacts) -> tuple[model.Workflow, ...]:
-    """Return the workflows of a project."""
+    """Return the workflows that the settings of a project select."""
     every = {
         "release": _release_workflow,
-        "checks": _checks_workflow,
+        "checks": _pull_request_checks_workflow,
         "release-pull-request": _release_pull_request_workflow,
         "verify-public": _verify_public_workflow,
     }
@@ -291,8 +291,8 @@ def _forge_release_job(facts: ProjectFacts) -> model.Job:
 # --- beside releases
 
 
-def _checks_workflow(facts: ProjectFacts) -> model.Workflow:
-    """Return the workflow that builds and checks pull requests as releases, without publishing."""
+def _pull_request_checks_workflow(facts: ProjectFacts) -> model.Workflow:
+    """Return the workflow that builds, checks and installs a pull request as if it were released."""
     build = model.Job(
         key="build",
         name="Show what is not released, build, check and install",

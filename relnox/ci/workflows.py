@@ -112,7 +112,7 @@ def _convert_node(node: yaml.Node, converted: dict[int, Any]) -> Any:
 
 
 def _as_table(value: Any) -> Table:
-    """Return a value that should be a mapping; a text or a list of texts becomes its keys."""
+    """Return a mapping as it is, and a text or a list of texts as a mapping with these keys; else an empty one."""
     if isinstance(value, Table):
         return value
     table = _empty_table(getattr(value, "line", 1))

@@ -208,7 +208,7 @@ def _generated_file_problems(file: GeneratedFile) -> tuple[Problem, ...]:
 
 
 def _add_problems_and_notes(new: PlanBuilder, findings: Iterable[Problem]) -> None:
-    """Add problems to those of the plan; those whose level is `note` to its notes."""
+    """Add findings to the plan: those of the level `note` to its notes, all others to its problems."""
     for problem in findings:
         if problem.level != "note":
             new.problems.append(problem)

@@ -318,7 +318,7 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
             allow="allow_dirty" if all_dirty else "",
         )
     for job in jobs:
-        yield from _job_problems(job, project)
+        yield from _job_output_problems(job, project)
     yield from _archive_problems(jobs, project)
     firsts: dict[str, tuple[str, Distribution]] = {}
     for job in jobs:
@@ -363,8 +363,8 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
             )
 
 
-def _job_problems(job: JobOutput, project: Project) -> Iterator[Problem]:
-    """Yield problems for the files of one job, and for files of packages that this project does not have."""
+def _job_output_problems(job: JobOutput, project: Project) -> Iterator[Problem]:
+    """Yield problems for files of a job that are missing or changed, and for packages that the project lacks."""
     for file in job.manifest.distributions:
         if not job.is_intact(file):
             sha256 = job.files.get(file.filename)

@@ -184,7 +184,10 @@ class Changelog:
         return self.text.count("\n", 0, heading.title_start) + 1
 
     def end_of_section(self, heading: Heading) -> int:
-        """Return where the section of a heading ends: at the next release, or a heading of its level or above."""
+        """Return the offset in the text where the section of a heading ends.
+
+        That is the heading of another release, or any heading of its level or above.
+        """
         after = self.headings[self.headings.index(heading) + 1 :]
         ends = (other.start for other in after if other.is_release or other.level <= heading.level)
         return next(ends, len(self.text))

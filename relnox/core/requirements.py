@@ -143,7 +143,11 @@ def _all_clauses_allow(clauses: Sequence[Clause], version: Version, syntax: Synt
 
 
 def _clause_allows(clause: Clause, version: Version) -> bool:
-    """Return whether a clause allows a version, which may be a prerelease; raise `Blocked` if it is invalid."""
+    """Return whether a clause, such as `>=1.2`, allows a version, also if it is a prerelease.
+
+    Raises:
+        Blocked: The clause is invalid.
+    """
     try:
         return SpecifierSet(_clause_as_specifier(clause)).contains(version, prereleases=True)
     except ValueError as error:

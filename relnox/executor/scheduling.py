@@ -132,7 +132,7 @@ def default_concurrency() -> int:
 class ConcurrentSteps:
     """Consecutive steps of a plan that run in threads, each as soon as the steps that it needs have ended.
 
-    Resources limit how many run at once. Of the steps that could start, the first in the plan does.
+    Resources, such as a package's directory, limit how many run at once; steps start in the order of the plan.
     """
 
     def __init__(self, steps: Sequence[Step], progress: Progress, run: Run, signals: SignalState) -> None:

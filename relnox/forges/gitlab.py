@@ -169,7 +169,7 @@ class GitLab(Forge):
         for number in self._parse(lambda packages: _package_ids(packages, package, version), packages, failure):
             path = f"/packages/{number}/package_files"
             for document in self.request_all(path, failure, "contents: read"):
-                name, sha256 = self._parse(_parse_file, document, failure)
+                name, sha256 = self._parse(_parse_package_file, document, failure)
                 files[name] = ReleaseFile(name=name, url=self._file_url(package, version, name), sha256=sha256)
         return files
 
@@ -221,13 +221,14 @@ def _package_ids(packages: Any, name: str, version: str) -> list[int]:
 
 
 def _parse_access_levels(document: Any) -> list[int]:
-    """Return the access levels of a user; none for administrators and members of an invited group."""
+    """Return a user's access levels to a project; empty for administrators and members of an invited group."""
     permissions = document["permissions"]
     levels = (permissions["project_access"], permissions["group_access"])
     return [int(access["access_level"]) for access in levels if access]
 
 
-def _parse_file(document: Any) -> tuple[str, str | None]:
+def _parse_package_file(document: Any) -> tuple[str, str | None]:
+    """Return the name of a file, and its SHA-256 if GitLab states it."""
     return str(document["file_name"]), document.get("file_sha256")
 
 

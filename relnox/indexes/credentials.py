@@ -132,7 +132,7 @@ def _find_in_twine_variables(
         return "TWINE_PASSWORD: not set"
     names = [name for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY") if environment.get(name)]
     for name in names:
-        if not target.is_meant_by(environment[name]):
+        if not target.is_referred_to_by(environment[name]):
             return f"TWINE_PASSWORD: for another index ({name} is {name_or_host(environment[name])})"
     if not names and not is_chosen and target.public_name is None:
         return f"TWINE_PASSWORD: for another index, without --index {target.name}"
@@ -151,7 +151,7 @@ def _find_in_pypirc(target: Target, environment: Mapping[str, str]) -> Credentia
     repository = section.get("repository")
     if not repository and target.name not in (PRODUCTION, TEST):
         return f"{path}: no repository in [{target.name}], the URL that the password is for"
-    if repository and not target.is_meant_by(repository):
+    if repository and not target.is_referred_to_by(repository):
         raise Blocked(
             "credentials-for-other-index",
             f"the password in [{target.name}] of {path} is for {name_or_host(repository)}, "

@@ -214,7 +214,7 @@ class Index(Target):
     def ignored_variable_warnings(self) -> Iterator[str]:
         """Yield a warning for each environment variable of other upload tools that names another index."""
         for name in _VARIABLES_OF_OTHER_TOOLS if self.name != EMBEDDED else ():
-            if (value := self._environment.get(name)) and not self.is_meant_by(value):
+            if (value := self._environment.get(name)) and not self.is_referred_to_by(value):
                 yield (
                     f"{name} ({name_or_host(value)}) is ignored: files are uploaded to {self.name} ({self.host})"
                 )

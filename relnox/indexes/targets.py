@@ -88,7 +88,7 @@ class Target:
         bump = fixes.task_command("bump", "--to", version, *selected, "--commit", "--tag")
         return f"{bump}, then: {fixes.task_command('build-all')}"
 
-    def is_meant_by(self, value: str) -> bool:
+    def is_referred_to_by(self, value: str) -> bool:
         """Return whether a URL or name in the settings of another tool refers to this index."""
         return host_and_port(value) == host_and_port(self.upload_url) if "://" in value else value == self.name
 

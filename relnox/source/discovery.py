@@ -333,7 +333,7 @@ def _check_changelog_file_setting(file: str | None, tops: Sequence[Path]) -> Non
 
 
 def _walk_directories(root: Path) -> Iterator[str]:
-    """Yield the directories below the root, except hidden ones and `node_modules`."""
+    """Yield the paths of all directories below the root, relative to it, but hidden ones and `node_modules`."""
     for top, below, _ in os.walk(root):
         below[:] = [name for name in below if not name.startswith(".") and name != "node_modules"]
         yield Path(top).relative_to(root).as_posix()

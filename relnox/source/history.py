@@ -114,7 +114,10 @@ def _any_touches_former_package(commits: Iterable[Commit], workspace: Workspace)
 def _find_renamed_directories(
     git: Git, exclusions: Sequence[str], revision: str
 ) -> dict[str, list[tuple[str, str]]]:
-    """Map each commit that moved a pyproject.toml to the old and new names of the directories."""
+    """Map each commit that moved a pyproject.toml to pairs of its old and new directory.
+
+    The commits are those in the history of `revision` and not in that of `exclusions`.
+    """
     log = git.run(
         *("-c", "core.quotePath=false", "log", "--no-show-signature", "--no-color", "--find-renames"),
         *("--diff-filter=R", "--name-status", "--relative", "--format=commit %H", revision, "--not", *exclusions),

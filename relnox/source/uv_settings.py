@@ -173,7 +173,10 @@ def _describe_ignored_settings(
 
 
 def read_installer_settings(root: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings that apply to everything uv installs in a project, as the content of a new uv.toml."""
+    """Return the settings that apply to everything uv installs in a project, as the content of a new uv.toml.
+
+    They come from uv.toml, pyproject.toml and the environment `variables`.
+    """
     table = _merge_tables(_read_settings_tables(root, root, variables))
     pip = table_at(table, "pip")
     settings = {key: table[key] for key in _INSTALLER_KEYS if key in table}
@@ -212,11 +215,11 @@ def _find_package_locations(table: Mapping[str, Any]) -> Iterator[tuple[SourceKi
 def _read_uv_table(directory: Path) -> SettingsTable | None:
     """Return uv's settings file in a directory and its settings, or None if there is none."""
     if (file := directory / "uv.toml").is_file():
-        return file, _make_paths_absolute(read_toml(directory, file.name), directory)
+        return file, _with_absolute_index_paths(read_toml(directory, file.name), directory)
     if (file := directory / "pyproject.toml").is_file():
         tool = table_at(read_toml(directory, file.name), "tool")
         if "uv" in tool:
-            return file, _make_paths_absolute(table_at(tool, "uv"), directory)
+            return file, _with_absolute_index_paths(table_at(tool, "uv"), directory)
     return None
 
 
@@ -224,10 +227,10 @@ def _read_if_exists(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     real = file.resolve()  # the user's own file may be a link
-    return _make_paths_absolute(read_toml(real.parent, real.name), file.parent)
+    return _with_absolute_index_paths(read_toml(real.parent, real.name), file.parent)
 
 
-def _make_paths_absolute(table: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+def _with_absolute_index_paths(table: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """Return settings with absolute paths of indexes, and without indexes that are not tables."""
 
     def absolute(location: str) -> str:
@@ -247,7 +250,7 @@ def _make_paths_absolute(table: Mapping[str, Any], directory: Path) -> dict[str,
         elif isinstance(value, list):
             settings[key] = [absolute(location) for location in strings_in(value)]
     if "pip" in settings:
-        settings["pip"] = _make_paths_absolute(table_at(settings, "pip"), directory)
+        settings["pip"] = _with_absolute_index_paths(table_at(settings, "pip"), directory)
     return settings
 
 

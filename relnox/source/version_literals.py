@@ -61,7 +61,7 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
     if git is not None:
         files = [file for file, _ in git.grep(_ASSIGNMENT_PATTERN)]
     else:
-        files = list(_find_modules_by_name(root, packages))
+        files = list(_find_usual_version_modules(root, packages))
     declared_files = {file.file for file in config.version_files}
     by_directory = {package.directory: package for package in workspace.packages}
     owners: dict[str, Package | None] = {}
@@ -106,8 +106,8 @@ def _find_version_keys(value: Any, package: Package, key: tuple[str, ...]) -> It
         yield key
 
 
-def _find_modules_by_name(root: Path, packages: Iterable[Package]) -> Iterator[str]:
-    """Yield the modules in packages' directories that usually contain a version."""
+def _find_usual_version_modules(root: Path, packages: Iterable[Package]) -> Iterator[str]:
+    """Yield the paths, relative to the root, of modules that often contain a version, such as `_version.py`."""
     for package in packages:
         directory = root / package.directory
         for top in (directory, *(directory / name for name in SOURCE_DIRECTORIES)):

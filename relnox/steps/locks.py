@@ -102,7 +102,7 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
         return "it is locked already; to lock it again, delete the file" if is_written else None
 
     def verify(self, run: Run, result: None) -> str:
-        """Count the pinned packages."""
+        """Return how many packages are pinned."""
         super().verify(run, result)
         text = (run.root / self.file).read_text(encoding="utf-8")
         return format_count(len(re.findall(r"^[\w.-]+==", text, re.MULTILINE)), "package")

@@ -186,7 +186,7 @@ def report_wait(waiting: Waiting) -> None:
 
 
 def _throttle(callback: Callable[[Waiting], None]) -> Callable[[Waiting], None]:
-    """Return a function that calls `callback` with each wait, but rarely again with the same reason."""
+    """Return a function that passes each wait on to `callback`, but one reason at most every two minutes."""
     last_reports: dict[str, float] = {}
     lock = threading.RLock()
 

@@ -106,7 +106,7 @@ def _plan_build(options: Options, project: Project, checkout: Project) -> Plan:
     epoch = project.once(project.git.commit_time, head or "HEAD") if project.git is not None else None
     needs = {package.name: project.workspace.runtime_dependencies(package) for package in packages}
     new.add(*_environment_steps(packages, settings, project, epoch))
-    commit_tags = _commit_tags(packages, project, tags) if commit is not None else {}
+    commit_tags = _commit_tags_by_package(packages, project, tags) if commit is not None else {}
     builds: dict[str, Build] = {}
     for package in packages:
         direct = package.required_names("build") & needs.keys()  # installed for the build, with what they need
@@ -178,8 +178,10 @@ def _untagged_packages(packages: tuple[Package, ...], project: Project, tags: Co
     ]
 
 
-def _commit_tags(packages: tuple[Package, ...], project: Project, tags: list[str]) -> dict[str, CommitTags]:
-    """Map each package whose backend computes its version to the tags on the current commit."""
+def _commit_tags_by_package(
+    packages: tuple[Package, ...], project: Project, tags: list[str]
+) -> dict[str, CommitTags]:
+    """Map each package whose backend computes its version to its part of `tags`, all those on the commit."""
     formats = project.tag_formats
     by_package = {}
     for package in packages:

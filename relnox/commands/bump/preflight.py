@@ -258,7 +258,7 @@ def changed_files_problem(files: Sequence[str]) -> Problem:
 
 
 def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iterator[str]:
-    """Yield notes on what was not checked, is left out, or changes although the settings do not name it."""
+    """Yield notes for the user: checks that were skipped, files left out, and edits that no setting names."""
     bumps, files, _, following, newer = planned
     state, remote = project.state, project.remote
     if project.includes_remote_refs and remote.refs is None and remote.error is not None:

@@ -484,7 +484,7 @@ def index_of_release_tags(build: Build, project: Project) -> str:
 
 
 def differing_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:
-    """Yield the files of each package that the index has with different content, with their hashes there."""
+    """Yield, for each package, its files whose content on the index differs, each with its SHA-256 there."""
     for package in manifest.packages:
         hashes = [(file, release.hashes.get(file.filename, file.sha256)) for file in manifest.files_of(package)]
         if files := [(file, sha256) for file, sha256 in hashes if sha256 != file.sha256]:

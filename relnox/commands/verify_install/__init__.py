@@ -64,7 +64,7 @@ def plan(options: Options, project: Project) -> Plan:
     if index is not None and not new.problems and project.once(_can_read_listings, index, built.packages):
         manifest, earlier = releases.split_release(built, index, project, selected_names)
         if options.wait is None:
-            unlisted = _packages_never_uploaded(manifest, index, project)
+            unlisted = _packages_with_files_never_uploaded(manifest, index, project)
     if options.from_ == "dist" and options.is_set("index") and not options.show_files:
         new.notes.append(f"--index {options.index} is not used: --from dist verifies the files in {options.dist}")
     if options.show_files:
@@ -198,7 +198,7 @@ def _can_read_listings(index: Index, packages: Collection[str]) -> bool:
     return True
 
 
-def _packages_never_uploaded(manifest: Manifest, index: Index, project: Project) -> frozenset[str]:
+def _packages_with_files_never_uploaded(manifest: Manifest, index: Index, project: Project) -> frozenset[str]:
     """Return the packages of which the index lacks files that were probably never uploaded.
 
     There are none if a file of the release was uploaded in the last hour, or has no upload time: the index may

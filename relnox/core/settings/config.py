@@ -529,7 +529,8 @@ class Config(Settings):
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
     """Return the kind that validates `[tool.relnox]`; `options` has the options that tables, by name, may set."""
     fields = (
-        field.with_options(options[field.key]) if field.key in options else field for field in fields_of(Config)
+        field.accepting_options(options[field.key]) if field.key in options else field
+        for field in fields_of(Config)
     )
     return Table(Config, tuple(fields))
 

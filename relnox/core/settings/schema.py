@@ -376,8 +376,8 @@ class Field(Record):
         kind = self.kind.item if isinstance(self.kind, ListOf) else self.kind
         return kind.parse(text, self.flag)
 
-    def with_options(self, options: Sequence[Field]) -> Field:
-        """Return a copy of this field, whose table may also contain the given options of tasks as keys."""
+    def accepting_options(self, options: Sequence[Field]) -> Field:
+        """Return a copy of this field, a table, that accepts these options of tasks as keys, too."""
         settings = type(self.default)
         return replace(self, kind=Table(settings, (*fields_of(settings), *options)))
 

@@ -326,7 +326,7 @@ class Git:
         )
 
     def tag_targets(self, names: Sequence[str]) -> dict[str, str | None]:
-        """Map each tag to the id of the object that it points to, or to None if there is no such tag.
+        """Map each tag to the id of the object that it points to, usually a commit; None if there is no such tag.
 
         For a missing tag NAME, git may find another ref whose name ends with `refs/tags/NAME`.
         """
