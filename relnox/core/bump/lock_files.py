@@ -78,7 +78,7 @@ def _update_uv_lock(file: str, text: str, resolved: ResolvedBumps, workspace: Wo
 
 
 def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
-    """Return the text of a Cargo.lock with the new versions of bumped crates, which are its entries without a source."""
+    """Return the text of a Cargo.lock with the new versions of bumped crates (entries without a source)."""
     after = {
         (crate, place.text): bump.after
         for bump in bumps
