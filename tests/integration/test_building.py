@@ -183,7 +183,7 @@ def test_strict_accepts_the_gitignore_that_hatchling_copies(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("built", "fix"),
-    [("2.0", "in the file that the build backend reads"), ("1.0.dev0", "tag_build in [egg_info]")],
+    [("2.0", "in the file that the build backend reads"), ("1.0.dev0", "tag_build in its [egg_info]")],
 )
 def test_a_version_that_differs_from_the_plan_is_rejected(built: str, fix: str, tmp_path: Path) -> None:
     # what the backend makes is held against pyproject.toml.

@@ -345,7 +345,7 @@ def test_a_tool_that_fails_or_is_missing_is_reported_and_nothing_is_bumped(
     before = everything(root)
     ran = bump(root, *MINOR)
     assert ran.code == (2 if is_installed else 1), ran.text
-    assert ("no such template" if is_installed else f"install {name}; ") in ran.err
+    assert ("no such template" if is_installed else f"install {name}, or add its directory to PATH") in ran.err
     assert everything(root) == before
     # A prerelease does not need it.
     assert bump(root, "--part", "minor", "--pre", "alpha", *RELEASE).code == 0

@@ -22,7 +22,7 @@ def outputs(root: Path, task: str, *words: str, code: int = 0) -> dict[str, Any]
     run_in_process(root, task, *words, "--outputs", str(file), code=code)
     found = read_gitlab(file.read_text(encoding="utf-8")) if file.exists() else {}
     return {
-        name.removeprefix("RELEASED_"): json.loads(value) if value[0] in "[{tf" else value
+        name.removeprefix("RELEASED_"): value if name == "RELEASED_MANIFEST_SHA256" else json.loads(value)
         for name, value in found.items()
     }
 

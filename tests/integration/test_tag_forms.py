@@ -326,7 +326,7 @@ def test_a_tag_that_the_backend_does_not_read_is_blocked(tmp_path: Path, bump: B
     )
     said = run_blocked_bump(bump, root, "--to", "1.1.0", "--tag")
     assert "ignores tag v1.1.0 (it reads only tags that begin with flow-)" in said
-    assert 'fix: set [tool.relnox] tag-format = "flow-{version}"' in said
+    assert 'fix: [tool.relnox] tag-format = "flow-{version}"' in said
 
 
 def test_an_unbumped_package_that_reads_any_tag_gives_a_note(tmp_path: Path, bump: Bump) -> None:
