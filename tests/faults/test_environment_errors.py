@@ -169,7 +169,7 @@ def test_too_little_memory_is_an_error(demo: Path, tmp_path: Path) -> None:
     # Compiling modules takes more memory than running them, and without it Python may report wrong syntax.
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(Path(relnox.__file__).parent)], check=True)
     ended = {}
-    for megabytes in (20, 64, 128, 256):
+    for megabytes in (64, 96, 128, 256):
         for task in ("status", "build-all"):
             options = ("--from-tree", "--output", str(tmp_path / str(megabytes))) if task == "build-all" else ()
             first = LIMITED.format(limit=megabytes << 20)
