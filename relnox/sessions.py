@@ -261,10 +261,13 @@ def _noxfile_front_end() -> FrontEnd:
 
 
 def _parse_posargs(session: nox.Session, task: Task) -> dict[str, Value]:
-    """Return the options after `--` by field name.
+    """Return the options after `--` by field name; those that are not given are absent.
 
     nox passes them to every session of a run. Those that this session does not have, but one of relnox that runs
     later, are left to that one: `nox -s publish -- --yes` also runs the sessions that `publish` requires.
+
+    Raises:
+        Blocked: An option is invalid, or one of no such session.
     """
     sessions = session._runner.manifest.list_all_sessions()  # noqa: SLF001 - nox tells a session of no other one
     later = {_task_name_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}

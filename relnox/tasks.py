@@ -52,7 +52,10 @@ __all__ = [
 def _make_task(
     task: Task, defaults: Mapping[str, Value] = MappingProxyType({}), **settings: Any
 ) -> InvokeTask[Any]:
-    """Return the invoke task for a task of relnox; invoke makes its flags from the function's signature."""
+    """Return an invoke task that runs a task of relnox.
+
+    `defaults` are the values of options that are not given, by field name; `settings` those of invoke's `Task`.
+    """
     fields = fields_of(task.options)
     parameters: dict[str, Any] = {}
     for field in fields:
@@ -114,7 +117,7 @@ def _exit(error: Problem) -> NoReturn:
 
 def _check_no_words_after_dashes(task: Task) -> None:
     """Raise an error if the command line of the task has words after `--`, which invoke would ignore."""
-    if (words := _words_of_command_line()[1]) and _name_on_command_line(task):
+    if (words := _words_of_command_line()[1]) and _word_that_called(task):
         raise Blocked(
             "option-invalid",
             f"invoke {task.name} takes no words after the dashes: {' '.join(words)}",
@@ -146,15 +149,15 @@ def _words_of_command_line() -> tuple[list[str], list[str]]:
     return words[:end], words[end + 1 :]
 
 
-def _name_on_command_line(task: Task) -> str:
-    """Return the name by which the command line calls a task, such as `release.bump`; empty if it does not."""
+def _word_that_called(task: Task) -> str:
+    """Return the word with which the command line calls a task, such as `release.bump`; empty if it does not."""
     names = {name.replace("_", "-") for name in task.import_names}
     return next((word for word in _words_of_command_line()[0] if word.rpartition(".")[2] in names), "")
 
 
 def _collection_front_end(task: Task) -> FrontEnd:
     """Return the commands of all tasks, as in the collection that this task is called in."""
-    prefix = "".join(_name_on_command_line(task).rpartition(".")[:2])
+    prefix = "".join(_word_that_called(task).rpartition(".")[:2])
     names = _collections.get(prefix.removesuffix(".") or None)
     if names is None:
         names = list(TASKS) if prefix else [name for name, task in _TASKS.items() if _is_imported(task)]

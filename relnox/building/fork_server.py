@@ -59,7 +59,7 @@ def main(statements: str, *modules: str) -> None:
 
 
 def count_threads() -> int:
-    """Return the number of threads of this process, native ones included; forks of several are not safe."""
+    """Return the number of threads of this process: native ones too, where there is a /proc."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:

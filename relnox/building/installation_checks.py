@@ -64,6 +64,7 @@ def changed_file_messages(distribution: InstalledDistribution) -> Iterator[str]:
 
 
 def _read_distribution(info: Path) -> InstalledDistribution:
+    """Read a .dist-info directory; what its missing or invalid files would state is empty."""
     head = _read_text(info / "METADATA").partition("\n\n")[0].splitlines()
     fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head)}
     rows = csv.reader(_read_text(info / "RECORD").splitlines())

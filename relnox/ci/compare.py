@@ -47,7 +47,7 @@ class CheckRules(NamedTuple):
 
 
 def _workflow_differences(present: Workflow, expected: Workflow) -> Iterator[Difference]:
-    """Yield what a workflow lacks or does differently; additional jobs, steps and values are no difference."""
+    """Yield what a workflow lacks or does differently than expected; what it has in addition is no difference."""
     for key in ("on", "permissions", "concurrency", "env"):
         if not _includes(present.table.get(key), expected.table.get(key)):
             message = _describe_difference(
@@ -115,13 +115,13 @@ def _without_trailing_blanks(value: Any) -> Any:
 
 def _does_same(step: Step, other: Step) -> bool:
     """Return whether a step does all that another one does, perhaps with another commit of the action."""
-    return _used_action(step) == _used_action(other) and all(
+    return _action_without_commit(step) == _action_without_commit(other) and all(
         _includes(step.table.get(key), value) for key, value in other.table.items() if key not in {"name", "uses"}
     )
 
 
-def _used_action(step: Step) -> str:
-    """Return the action of a step with its version, unless that is a commit."""
+def _action_without_commit(step: Step) -> str:
+    """Return the action of a step with its version, unless that is a commit; empty if the step uses none."""
     action, _, version = str(step.table.get("uses", "")).partition("@")
     return action if not version or _SHA.fullmatch(version) else f"{action}@{version}"
 

@@ -50,7 +50,7 @@ class GitLab(Forge):
     def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
         """Return the latest pipeline of a commit for each ref and source."""
         failure = f"cannot read the pipelines of {commit[:10]}"
-        return self._get_briefly("/pipelines", failure, "api", _parse_pipelines, sha=commit, per_page="100")
+        return self._get_briefly("/pipelines", failure, "api", _parse_latest_pipelines, sha=commit, per_page="100")
 
     def environment(self, name: str) -> Environment | None:
         """Return an environment if it is protected; GitLab answers on paid plans only."""
@@ -241,7 +241,8 @@ def _parse_release(document: Any) -> ReleasePage:
     )
 
 
-def _parse_pipelines(document: Any) -> tuple[CheckRun, ...]:
+def _parse_latest_pipelines(document: Any) -> tuple[CheckRun, ...]:
+    """Return the state of the latest pipeline of each ref and source; canceled ones have failed."""
     latest: dict[tuple[str, str], CheckRun] = {}
     for pipeline in sorted(document, key=lambda pipeline: int(pipeline["id"])):
         status, ref = str(pipeline["status"]), str(pipeline["ref"])

@@ -156,7 +156,7 @@ def select_index_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] 
                 fix="tag the release and rebuild it, or pass --index NAME",
             )
         tag, version = tag_and_version
-        index = next(_matching_indexes(config.targets, tag, version), None)
+        index = next(_indexes_by_precedence(config.targets, tag, version), None)
         if index is None:
             rule = 'prerelease = "testpypi"' if version.is_prerelease else 'final = "pypi"'
             raise Blocked(
@@ -174,8 +174,11 @@ def select_index_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] 
     return next(iter(selected_indexes), PRODUCTION)
 
 
-def _matching_indexes(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
-    """Yield the indexes of the rules that match a tag or the kind of its version, by precedence."""
+def _indexes_by_precedence(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
+    """Yield the indexes whose rule matches a tag or its version.
+
+    `rules` maps patterns of tags and kinds of versions, such as `final`, to indexes; patterns come first.
+    """
     yield from (index for rule, index in rules.items() if rule not in _IS_OF_KIND and fnmatchcase(tag, rule))
     yield from (rules[kind] for kind, is_of_kind in _IS_OF_KIND.items() if kind in rules and is_of_kind(version))
 

@@ -45,7 +45,7 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     inside, edge = release_history.find_tags_containing_commits(history, tagged_commits)
     exclusions = edge if len(last_tags) == len(workspace.packages) else ()
     commits = list(_read_commits(git, exclusions, revision))
-    if _any_touches_former_package(commits, workspace):
+    if _any_changes_former_pyproject(commits, workspace):
         renamed_directories = _find_renamed_directories(git, exclusions, revision)
         commits = [
             commit._replace(renamed_directories=tuple(renamed_directories.get(commit.id, ())))
@@ -103,8 +103,11 @@ def _read_parents(git: Git, revision: str) -> dict[str, tuple[str, ...]]:
     return {commit: tuple(parents) for commit, *parents in lines}
 
 
-def _any_touches_former_package(commits: Iterable[Commit], workspace: Workspace) -> bool:
-    """Return whether a commit changes a pyproject.toml outside of the packages' directories, as before a move."""
+def _any_changes_former_pyproject(commits: Iterable[Commit], workspace: Workspace) -> bool:
+    """Return whether a commit changes a pyproject.toml below the root that is none of the present packages'.
+
+    It may be that of a package before it was moved.
+    """
     files = {package.pyproject for package in workspace.packages}
     return any(
         file.endswith("/pyproject.toml") and file not in files for commit in commits for file in commit.files

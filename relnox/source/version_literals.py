@@ -45,7 +45,7 @@ class VersionLiterals(Record):
     Attributes:
         workspace: The packages, with the literals added to their locations.
         locations: The literals alone.
-        possible_locations: By package, strings in tables of tools that equal the version, but may be another one.
+        possible_locations: By package name, strings in tables of tools that equal its version, but may be others.
     """
 
     workspace: Workspace

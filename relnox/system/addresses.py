@@ -70,7 +70,7 @@ def have_same_origin(one: str, other: str) -> bool:
 
 
 def is_loopback_host(host: str | None) -> bool:
-    """Return whether a host is this machine (RFC 6761, RFC 1122, RFC 4291)."""
+    """Return whether a host is this machine by its name alone: `localhost`, 127.0.0.0/8 or ::1; false for None."""
     name = (host or "").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -326,5 +326,6 @@ def _accept_same_versions(one: SpecifierSet, other: SpecifierSet) -> bool:
 
 
 def _extras_in_marker(requirement: Requirement) -> list[str]:
+    """Return the normalized names of the extras that a marker compares with."""
     pairs = _EXTRA_IN_MARKER.findall(str(requirement.marker or ""))
     return sorted(canonicalize_name(extra) for pair in pairs for extra in pair if extra)

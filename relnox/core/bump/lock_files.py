@@ -60,7 +60,10 @@ def update_lock_file(
 
 
 def _update_uv_lock(file: str, text: str, resolved: ResolvedBumps, workspace: Workspace) -> str:
-    """Return the text of a uv.lock; entries whose source is not the directory of a package stay."""
+    """Return the text of the uv.lock `file` with the new versions of packages and of their requirements.
+
+    Entries whose source is not the directory of a package stay.
+    """
     from_index = packages_locked_from_index(file, text, resolved.updates, workspace)
     changes = {
         path: (old, new)

@@ -173,7 +173,7 @@ def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.Complet
 
 
 def push_commit(git: Git, remote: str, commit: str, branch: str, replaces: str | None) -> process.CompletedProgram:
-    """Push a commit to a branch that points to the commit `replaces`, or does not exist if that is None.
+    """Push a commit to a branch, if that still points to the commit `replaces`, or, for None, does not exist.
 
     Return the result of the command, which may have failed: the remote's refs tell what happened.
     """
