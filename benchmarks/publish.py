@@ -38,31 +38,6 @@ RESUMED = (50, 10)
 """Projects, and files of each, of the run for which all files exist already."""
 TOKEN = "any"  # the embedded index accepts any token
 
-INDEX = """\
-import sys
-import time
-from pathlib import Path
-from relnox.indexes import embedded
-
-directory, latency, server = sys.argv[1:]
-
-
-class SlowHandler(embedded.Handler):
-    def parse_request(self):
-        time.sleep(int(latency) / 1000)
-        return super().parse_request()
-
-    def receive(self, body):
-        time.sleep(int(server) / 1000)
-        return super().receive(body)
-
-
-embedded.Handler = SlowHandler
-with embedded.EmbeddedIndex(Path(directory)) as index:
-    print(index.upload_url, index.simple_url, flush=True)
-    sys.stdin.read()
-"""
-
 
 class Case(NamedTuple):
     """Number of files, and delays of the index: milliseconds for each request, and more for each upload."""
@@ -189,7 +164,7 @@ def source(path: Path, name: str, stem: str) -> Path:
 def index(root: Path, case: Case) -> Iterator[Release]:
     """Start an empty index in its own process, and configure the workspace for it."""
     directory = Path(tempfile.mkdtemp(dir=root.parent))
-    command = [sys.executable, "-c", INDEX, str(directory), str(case.latency), str(case.server)]
+    command = [sys.executable, "-m", "benchmarks.slow_index", str(directory), str(case.latency), str(case.server)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdin is not None
         assert running.stdout is not None
