@@ -26,7 +26,7 @@ try:
 except ImportError:
     trove_classifiers = None  # type: ignore[assignment]
 
-UPDATE_BACKEND_FIX = 'require a current build backend in [build-system] requires, such as "hatchling>=1.26"'
+UPDATE_BACKEND_FIX = "require a newer version of the build backend in [build-system] requires, and build again"
 _CONTENT_TYPE_FIX = 'write readme = { file = "README.md", content-type = "text/markdown" }'
 _FIXES_BY_FIELD = {
     "description-content-type": _CONTENT_TYPE_FIX,
@@ -98,7 +98,7 @@ def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> I
         yield index_rejection(
             "archive-invalid",
             f"file name is not normalized (the public index requires {name}-{rest})",
-            'build with a current backend: "setuptools>=80", "hatchling>=1.26"',
+            UPDATE_BACKEND_FIX,
         )
 
 
