@@ -23,7 +23,7 @@ from relnox.core.documents import table_at
 from relnox.core.packages import Package
 from relnox.core.planning.step import Step
 from relnox.core.records import Record, freeze_value, replace
-from relnox.core.release.wheels import platform_wheels
+from relnox.core.release.wheels import platform_wheel_identifiers
 from relnox.core.setting_proposals import unclear_tag_format_problems
 from relnox.core.settings.config import Config, check_package_names
 from relnox.core.settings.options import RemoteTags
@@ -97,7 +97,7 @@ class Project(Record):
         workspace = discovery.discover_packages(self.root, self.config, filter_ignored)
         check_package_names(self.config, workspace.packages)
         for name in self.config.wheels:
-            platform_wheels(name, self.config.wheels)  # checks the identifiers
+            platform_wheel_identifiers(name, self.config.wheels)  # checks the identifiers
         return workspace
 
     @cached_property

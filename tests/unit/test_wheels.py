@@ -11,7 +11,7 @@ from relnox.core.release.wheels import (
     github_matrix,
     has_no_wheels,
     is_installable_on,
-    platform_wheels,
+    platform_wheel_identifiers,
 )
 from relnox.errors import Blocked
 
@@ -36,7 +36,7 @@ def test_identifiers_are_those_of_cibuildwheel_4() -> None:
 
 def test_braces_list_alternatives() -> None:
     wheels = {"fast": ("cp{312, 313}-{win32,macosx_arm64}", "cp314t-win32", "cp312-win32")}
-    assert platform_wheels("fast", wheels) == (
+    assert platform_wheel_identifiers("fast", wheels) == (
         "cp312-win32",
         "cp312-macosx_arm64",
         "cp313-win32",
@@ -50,7 +50,7 @@ def test_braces_list_alternatives() -> None:
 )
 def test_other_identifiers_are_rejected(identifier: str) -> None:
     with pytest.raises(Blocked, match=r"in \[tool.relnox.wheels\] fast is not a platform wheel of CPython"):
-        platform_wheels("fast", {"fast": (identifier,)})
+        platform_wheel_identifiers("fast", {"fast": (identifier,)})
 
 
 @pytest.mark.parametrize(

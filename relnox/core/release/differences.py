@@ -26,12 +26,14 @@ _GENERATED = re.compile(r"[0-9a-f]{16,}__mypyc")
 
 
 class ArchiveContents(Record, kw_only=True):
-    """What users get of an archive; nothing in it names the version.
+    """What users get of an archive, without the version in paths, so that releases can be compared.
+
+    An sdist has no entry points and no top level.
 
     Attributes:
-        filename: The name of the file.
+        filename: The name of the archive.
         members: Maps the path of each file in it to the size in bytes.
-        requires: The normalized requirements.
+        requires: The requirements with normalized names.
         entry_points: The entry points of a wheel, such as `[console_scripts] greet = greeter:main`.
         requires_python: `Requires-Python`, or empty.
         license: The license expression, or the text or classifiers instead; may be empty.
@@ -49,7 +51,7 @@ class ArchiveContents(Record, kw_only=True):
 
 
 class FileSizes(NamedTuple):
-    """A file of a release and its counterpart in the last one, with their sizes in bytes."""
+    """The names of a file in the last release (`before`) and in the new one (`after`), and the sizes in bytes."""
 
     before: str
     after: str
@@ -68,15 +70,15 @@ class FileSizes(NamedTuple):
 
 
 class ReleaseDiff(Record, kw_only=True):
-    """How a release of a package differs from the last one.
+    """How a new release of a package differs from the last one.
 
     Attributes:
         index: The name of the index that has the last release.
         before: The version of the last release.
-        files: The names of its files, and those of the new release.
-        sizes: The sizes of files that both have.
+        files: The names of the files of the last release, and those of the new one.
+        sizes: The sizes of files that both have, as far as they are known.
         archives: Pairs of archives, the one of the last release first: an sdist, and a wheel.
-        unread: Why archives were not compared.
+        unread: File names with the reasons why these archives were not compared.
     """
 
     package: str
@@ -112,7 +114,10 @@ class ReleaseDiff(Record, kw_only=True):
 
 
 def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterator[Problem]:
-    """Yield a problem if files grew too much, and one if wheels have something new at their top level."""
+    """Yield a problem if files grew too much, and one if wheels have something new at their top level.
+
+    If `budget.max_growth` is None, any size is allowed.
+    """
     lines, needed = [], 0
     for diff in diffs if budget.max_growth is not None else ():
         for size in diff.sizes:
@@ -142,7 +147,7 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
 
 
 def _budget_error(code: str, lines: Sequence[str], setting: str) -> Problem:
-    """Return the problem that archives differ more than allowed; `setting` allows what these lines say."""
+    """Return the error with these lines; `setting` is what `[tool.relnox.diff]` must have to allow all of it."""
     return Blocked(
         code,
         "\n".join(lines),
@@ -197,7 +202,10 @@ def _names_missing_in(names: Collection[str], others: Collection[str]) -> list[s
 
 
 def _describe_largest_new_files(diff: ReleaseDiff, filename: str) -> str:
-    """Name the largest files that an archive has and its counterpart has not, with their sizes."""
+    """Name the largest files that an archive has and its counterpart has not, with their sizes.
+
+    Return an empty string if there are none, or if the archives were not compared.
+    """
     for before, after in diff.archives:
         if after.filename == filename:
             new = sorted(_names_missing_in(after.members, before.members), key=lambda name: -after.members[name])

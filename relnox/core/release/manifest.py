@@ -68,7 +68,10 @@ class Distribution(Record, kw_only=True):
 
 
 class PackageFacts(Record, kw_only=True):
-    """What publishing needs to know of a package; its tags consist of the prefix, the version and the suffix."""
+    """What publishing needs to know of a package; its tags consist of the prefix, the version and the suffix.
+
+    The directory is relative to the root; the version is None if no file has it.
+    """
 
     name: str
     directory: str
@@ -128,7 +131,7 @@ class Manifest(Record, kw_only=True):
         return self.files_of(package)[0].version
 
     def restricted_to(self, packages: frozenset[str]) -> Manifest:
-        """Return a manifest with the files of these packages only."""
+        """Return a manifest with the files and needs of these packages only, and without missing packages."""
         return replace(
             self,
             distributions=tuple(file for file in self.distributions if file.package in packages),
@@ -251,6 +254,7 @@ def _check_texts(value: object) -> tuple[str, ...]:
 
 
 def _policy_as_json(policy: PublishingPolicy) -> dict[str, Any]:
+    """Return the policy as the JSON object that `_parse_policy` reads."""
     packages = []
     for package in policy.packages:
         values = field_values(package)
@@ -259,6 +263,7 @@ def _policy_as_json(policy: PublishingPolicy) -> dict[str, Any]:
 
 
 def _parse_policy(document: dict[str, Any]) -> PublishingPolicy:
+    """Return the policy in a JSON object; raise ValueError, KeyError or TypeError if it is invalid."""
     packages = tuple(
         PackageFacts(
             name=_check_package_name(entry["name"]),
@@ -278,7 +283,10 @@ def _parse_policy(document: dict[str, Any]) -> PublishingPolicy:
 
 
 def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
-    """Return the files, validated, since their strings become paths and uploads."""
+    """Return the files in a list of JSON objects, validated, since their strings become paths and uploads.
+
+    Raise ValueError, KeyError or TypeError if one is invalid.
+    """
     files: dict[str, Distribution] = {}
     for entry in entries:
         file = Distribution(

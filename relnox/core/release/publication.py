@@ -105,7 +105,12 @@ def are_all_verified(files: Sequence[PublishedFile]) -> bool:
 
 
 def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
-    """Return the exit code of publishing, which depends mainly on the states of all files of the release."""
+    """Return the exit code of publishing, from the states of all files of the release and the errors of the run.
+
+    If all are verified, it is `DONE`; else with a conflict `CONFLICT`; else with a public file `PARTLY_PUBLIC`;
+    else `TRY_LATER` if a file may be public or an error is neither `BLOCKED` nor `FAILED`; else the worst of the
+    errors, or `FAILED` without errors.
+    """
     states = {file.state for file in files}
     if are_all_verified(files):
         return ExitCode.DONE
@@ -121,8 +126,8 @@ def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[Exi
 def add_public_files_to_error(error: Problem, index: str, names: Sequence[str], public: Sequence[str]) -> None:
     """Add the files that are already public to an error that occurred before the first upload.
 
-    Its exit code changes as well. `names` are all files of the release, `public` those that the index lists with
-    the hashes in the manifest.
+    This changes its message and its exit code. `names` are all files of the release, `public` those that the index
+    lists with the hashes in the manifest; if there are none, nothing changes.
     """
     if not public:
         return
@@ -142,7 +147,7 @@ def add_public_files_to_error(error: Problem, index: str, names: Sequence[str], 
 
 
 def exit_code_after_publication(errors: Sequence[ExitCode]) -> ExitCode:
-    """Return the exit code for errors that occurred after all files of a release were verified.
+    """Return the exit code for errors that occurred after all files of a release were verified; `DONE` for none.
 
     Usually that is `CONFLICT`: publishing again does not fix a public release, and `BLOCKED` or `FAILED` would
     mean that nothing is public. Temporary errors keep `TRY_LATER`, and hooks that have not run yet give
@@ -166,7 +171,7 @@ ATTESTATION_SUFFIX = ".publish.attestation"
 
 
 class Publisher(Record, kw_only=True):
-    """A trusted publisher: the `kind` of PEP 740, such as `GitHub`, and the fields that identify it."""
+    """A trusted publisher: the `kind` of PEP 740, such as `GitHub`, and the names and values that identify it."""
 
     kind: str
     fields: tuple[tuple[str, str], ...]
@@ -186,7 +191,7 @@ class Publisher(Record, kw_only=True):
 def publisher_from_claims(claims: Mapping[str, str]) -> Publisher | None:
     """Return the publisher that the claims of a job's identity token describe.
 
-    Return None if attestations do not support the CI provider.
+    Return None if attestations do not support the CI provider, or if a claim is missing.
     """
     github = re.fullmatch(r"[^/]+/[^/]+/\.github/workflows/([^@]+)@.*", claims.get("workflow_ref", ""))
     gitlab = re.fullmatch(r"[^/]+/.+?//([^@]+)@.*", claims.get("ci_config_ref_uri", ""))

@@ -50,8 +50,8 @@ def format_installation_section(
 ) -> str:
     """Return the section that tells how to install the packages, between its markers.
 
-    `index_url` is the simple API of the index that has the files, or empty for the one that pip uses by default.
-    The hashes of the files are left out if they have more characters than the limit.
+    `versions` are by package name. `index_url` is the simple API of the index that has the files, or empty for the
+    one that pip uses by default. The hashes of the files are left out if they have more characters than the limit.
     """
     index = f"--index-url {index_url} " if index_url else ""
     commands = {name: f"pip install {index}{name}=={version}" for name, version in versions.items()}
@@ -76,7 +76,10 @@ def has_section(body: str, section: str) -> bool:
 
 
 def replace_section(body: str, tag: str, section: str) -> str:
-    """Return the text of a release page with its section about installation replaced, or appended if missing."""
+    """Return the text of a release page with its section about installation replaced, or appended if missing.
+
+    `section` is the new one with its markers.
+    """
     first, last = _section_markers(tag)
     start, end = body.find(first), body.find(last)
     if 0 <= start < end:
@@ -100,7 +103,8 @@ def _normalize_line_ends(text: str) -> str:
 def format_new_page(tag: str, notes: str, link: str, section: str, *, limit: int) -> str:
     """Return the text of a new release page: notes in Markdown, a link to all changes, and how to install it.
 
-    Notes are cut at an entry if the text would have more characters than the limit.
+    The link is Markdown; it and the section may be empty. Notes are cut at an entry if the text would have more
+    characters than the limit.
     """
     notes = _LOOKS_LIKE_MARKER.sub("&lt;!--", notes).strip()
     after = "".join(f"\n\n{part}" for part in (link, section) if part) + "\n"
@@ -111,7 +115,7 @@ def format_new_page(tag: str, notes: str, link: str, section: str, *, limit: int
 
 
 def _cut_at_entry(text: str, limit: int) -> str:
-    """Return the beginning of a text, up to an entry or a heading outside of code."""
+    """Return the beginning of a text within a limit of characters, up to an entry or a heading outside of code."""
     end, size, fence = 0, 0, ""
     for line in text.split("\n"):
         if size > limit:
@@ -187,11 +191,13 @@ def previous_tag(tags: Mapping[str, Version], version: Version) -> str | None:
     return max(earlier, default=(version, None))[1]
 
 
-def is_latest_release(tags: Iterable[Version], version: Version) -> bool:
-    """Return whether a version is final, and no final version among the tags is higher."""
-    return not version.is_prerelease and all(tagged <= version for tagged in tags if not tagged.is_prerelease)
+def is_latest_release(tagged_versions: Iterable[Version], version: Version) -> bool:
+    """Return whether a version is final, and no final one of the tagged versions is higher."""
+    return not version.is_prerelease and all(
+        tagged <= version for tagged in tagged_versions if not tagged.is_prerelease
+    )
 
 
 def format_link(text: str, url: str) -> str:
-    """Return a link in Markdown; the URL is quoted."""
+    """Return a link in Markdown; `url` is inserted as it is, so it must be percent-encoded."""
     return f"[{escape_markup(text)}]({url})"

@@ -50,7 +50,10 @@ _MARKS |= {nodes.superscript: ("<sup>", "</sup>"), nodes.subscript: ("<sub>", "<
 
 
 def to_markdown(text: str, file: str = "") -> str:
-    """Return reStructuredText as Markdown; `file` is the whole file, for the targets of links in the text."""
+    """Return reStructuredText as Markdown; `file` is the whole file, for the targets of links in the text.
+
+    `file` may be empty. Roles and directives that docutils does not know are registered with it for this process.
+    """
     definitions = "\n".join(match for match in _DEFINITION.findall(file) if match not in text)
     source = f"{text}\n\n{definitions}\n"
     for name in set(_ROLE.findall(source)):
@@ -87,7 +90,7 @@ class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no t
     option_spec = None
 
     def run(self) -> list[Any]:
-        """Return the content."""
+        """Return the nodes of the content."""
         result = []
         if label := _VERSION_LABELS.get(self.name):
             version, _, more = " ".join(" ".join(self.arguments).split()).partition(" ")

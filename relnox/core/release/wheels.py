@@ -53,7 +53,7 @@ class FileComparison(Record, kw_only=True):
     unexpected: tuple[str, ...] = ()
 
 
-def platform_wheels(package: str, settings: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def platform_wheel_identifiers(package: str, settings: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Return the build identifiers of a package's platform wheels; empty if it has none.
 
     Raises:
@@ -81,8 +81,11 @@ def compare_files(package: str, files: Collection[str], settings: Mapping[str, t
 
     These are an sdist and, for each expected build identifier, a wheel that this Python can install; one wheel can
     serve several Pythons (`abi3`). Packages that are not in the settings have one wheel, `py3-none-any`.
+
+    Raises:
+        Blocked: The settings have an identifier that cibuildwheel does not know.
     """
-    expected = platform_wheels(package, settings) if package in settings else (_PURE,)
+    expected = platform_wheel_identifiers(package, settings) if package in settings else (_PURE,)
     wheels = {file: _tags_in_filename(file) for file in files if not file.endswith(".tar.gz")}
     return FileComparison(
         missing=(
@@ -90,14 +93,14 @@ def compare_files(package: str, files: Collection[str], settings: Mapping[str, t
             *(
                 name
                 for name in expected
-                if not any(_match_build_identifier(tags, name) for tags in wheels.values())
+                if not any(_is_wheel_for_identifier(tags, name) for tags in wheels.values())
             ),
         ),
         unexpected=tuple(
             sorted(
                 file
                 for file, tags in wheels.items()
-                if not any(_match_build_identifier(tags, name) for name in expected)
+                if not any(_is_wheel_for_identifier(tags, name) for name in expected)
             )
         ),
     )
@@ -114,11 +117,15 @@ def is_installable_on(wheel: str, python: str) -> bool:
 def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Return the CI jobs that build the platform wheels of packages, as the matrix of a GitHub workflow.
 
-    Each job has the values for cibuildwheel's `--platform`, `--archs` and `CIBW_BUILD`.
+    There is one for each package and platform, with the values for cibuildwheel's `--platform`, `--archs` and
+    `CIBW_BUILD`; the list `include` is empty without platform wheels.
+
+    Raises:
+        Blocked: The settings have an identifier that cibuildwheel does not know.
     """
     jobs: dict[tuple[str, str], list[str]] = {}
     for package in packages:
-        for identifier in platform_wheels(package, settings):
+        for identifier in platform_wheel_identifiers(package, settings):
             jobs.setdefault((package, identifier.partition("-")[2]), []).append(identifier)
     return {
         "include": [
@@ -154,7 +161,7 @@ def _tags_in_filename(wheel: str) -> frozenset[Tag]:
         return frozenset()
 
 
-def _match_build_identifier(tags: frozenset[Tag], identifier: str) -> bool:
+def _is_wheel_for_identifier(tags: frozenset[Tag], identifier: str) -> bool:
     """Return whether a wheel with these tags is the one that a build identifier such as `cp312-win32` asks for."""
     if identifier == _PURE:
         return any(str(tag) == _PURE for tag in tags)

@@ -31,8 +31,8 @@ class ChecklistItem(Record):
         why: Why it matters, in one sentence.
         severity: What a problem of it is, unless the settings say otherwise.
         profiles: The profiles that it is part of.
-        fix: What `--fix` does, or empty.
-        topic: The module that decides it.
+        fix: What `--fix` does, or empty if it does nothing.
+        topic: The name of the module that decides it.
     """
 
     name: str

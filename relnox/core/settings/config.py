@@ -78,7 +78,7 @@ class VersionFileConfig(Settings):
     pattern: str | None = setting(
         None,
         "A regular expression with a group named `version`; `^` and `$` match at line ends.",
-        rule=rules.pattern_problem,
+        rule=rules.version_pattern_problem,
         otherwise="that of the file's format",
     )
     count: int = setting(1, "The number of matches; 0 excludes the file.")
@@ -132,12 +132,16 @@ class TestConfig(Settings):
 
 
 def _by_package_setting(help: str, kind: SettingKind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
-    """Declare a setting that is a table with a value for each package."""
+    """Declare a setting that is a table with a value of this kind for each package; see `Field` for the rest."""
     return setting(EMPTY, help, TableOf(kind, keys=PACKAGE_NAME), otherwise=otherwise)
 
 
 class TaskConfig(Settings):
-    """Defaults for the options of a task."""
+    """Defaults for the options of a task.
+
+    Attributes:
+        options: The values that the table sets, by field name.
+    """
 
     options: Mapping[str, Value] = EMPTY
 
@@ -159,7 +163,7 @@ class InstallChecks(Record, kw_only=True):
         modules: The modules to import, or None for those that the wheel contains.
         extras: The extras to install with the package.
         smoke: Expressions to evaluate, each in a process of its own.
-        metadata_only: Whether the package contains no modules to import.
+        metadata_only: Whether the package contains no modules, so that none is imported.
     """
 
     modules: tuple[str, ...] | None = None
@@ -184,7 +188,7 @@ class VerifyConfig(TaskConfig):
     skip: Mapping[str, str] = _by_package_setting("Packages to skip, with the reason.", Text())
 
     def install_checks(self, package: str, *, metadata_only: bool) -> InstallChecks:
-        """Return the checks that are made after the given package is installed."""
+        """Return the checks of a package; `metadata_only` is whether it contains no modules."""
         return InstallChecks(
             modules=self.modules.get(package),
             extras=self.extras.get(package, ()),
@@ -395,7 +399,7 @@ class Config(Settings):
     commit_message: str = setting(
         "Release {version}",
         "The message of release commits, with `{version}` and `{packages}`.",
-        rule=rules.message_problem,
+        rule=rules.commit_message_problem,
     )
     tag_format: str | None = setting(
         None,
@@ -507,7 +511,7 @@ class Config(Settings):
 
     @classmethod
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:
-        """Validate and convert the content of `[tool.relnox]`, with the options that each table may set.
+        """Validate and convert the content of `[tool.relnox]`; `options` has those that tables, by name, may set.
 
         Raises:
             Blocked: A key is unknown, or a value is invalid.

@@ -50,7 +50,7 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     anywhere: bool = False,
     in_environment: bool = False,
 ) -> Any:
-    """Declare an option, whose kind follows from its default if it is not given; see `Field` for the rest.
+    """Declare an option; if `kind` is None, it follows from the default and the choices. See `Field` for the rest.
 
     An option is set on the command line only, since it chooses a target, consents to something or is for one run.
     With `in_environment`, a variable can set it as well; with `anywhere` or `setting`, pyproject.toml too.
@@ -111,7 +111,7 @@ class CommonOptions(Settings):
 
 
 def positional_options(declaration: type[CommonOptions]) -> list[Field]:
-    """Return the options that an argument without a flag can set."""
+    """Return the options that an argument without a flag can set; empty if the task takes no such argument."""
     by_name = {option.name: option for option in fields_of(declaration)}
     return [by_name[name] for name in declaration.positional]
 

@@ -34,7 +34,7 @@ def _invalid_value(why: str, fix: str) -> Blocked:
 
 
 def _rule(is_valid: Callable[[str], object], why: str, fix: str) -> Rule:
-    """Return the rule that a function accepts the string."""
+    """Return a rule that accepts a string if `is_valid` returns something true, else with this problem and fix."""
     return lambda text: None if is_valid(text) else _invalid_value(why, fix)
 
 
@@ -111,7 +111,7 @@ def file_path_problem(text: str) -> Blocked | None:
     return None
 
 
-def pattern_problem(text: str) -> Blocked | None:
+def version_pattern_problem(text: str) -> Blocked | None:
     """Return the problem with a regular expression, which needs a group named `version` or `value`, or None."""
     fix = 'for example: pattern = \'^version = "(?P<version>[^"]+)"\''
     try:
@@ -122,7 +122,10 @@ def pattern_problem(text: str) -> Blocked | None:
 
 
 def index_name_problem(text: str) -> Blocked | None:
-    """Return the problem with the name of an index of the project, or None."""
+    """Return the problem with the name of an index of the project, or None.
+
+    It may have letters, digits, `-`, `_` and `.`, and must not be a name that relnox uses itself.
+    """
     why = None
     if text.upper() == "FORGE":
         why = "the variable RELNOX_FORGE_TOKEN holds the token of the forge"
@@ -134,7 +137,10 @@ def index_name_problem(text: str) -> Blocked | None:
 
 
 def passed_variable_problem(text: str) -> Blocked | None:
-    """Return the problem if a variable to pass to programs of the project holds an upload credential, or None."""
+    """Return the problem with the name of a variable that programs of the project may read, or None.
+
+    It must not be that of an upload credential.
+    """
     if variable_name_problem(text) is not None:
         return _invalid_value("it is not a valid variable name", 'for example: pass-env = ["NAME"]')
     if is_upload_credential_name(text) or is_upload_setting_name(text):
@@ -144,7 +150,7 @@ def passed_variable_problem(text: str) -> Blocked | None:
 
 
 def requirement_problem(text: str) -> Blocked | None:
-    """Return the problem with a requirement, which may be a path or an option of the installer, or None."""
+    """Return the problem with a requirement (PEP 508, or a path or an option of the installer), or None."""
     from packaging.requirements import InvalidRequirement, Requirement  # imported lazily: it is slow to import
 
     try:
@@ -176,7 +182,7 @@ commit_type_problem = _rule(
 document_problem = _rule(str.strip, "it names no file", "name a file, or - for standard output")
 
 
-def message_problem(text: str) -> Blocked | None:
+def commit_message_problem(text: str) -> Blocked | None:
     """Return the problem with a commit message or its fields, or None."""
     if not text.strip():
         return _invalid_value("git requires a commit message", 'for example: commit-message = "Release {version}"')

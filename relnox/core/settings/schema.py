@@ -62,7 +62,10 @@ class SettingKind(Record, ABC):
         """
 
     def parse(self, text: str, where: str) -> Any:
-        """Validate and convert a string, given in a flag or an environment variable (`where`); see `check`."""
+        """Validate and convert a string from the command line or the environment; see `check`.
+
+        `where` is the flag or variable, for messages.
+        """
         return self.check(text, where)
 
     @abstractmethod
@@ -70,13 +73,13 @@ class SettingKind(Record, ABC):
         """Return the JSON schema (draft 7); rules for strings are not part of it."""
 
     def wrong_type_error(self, value: Any, key: str) -> Blocked:
-        """Return the error for a value of the wrong type."""
+        """Return the error for a value of the wrong type; `key` is the setting, flag or variable that has it."""
         message = f"{key} = {_format_value(value)} is not {self.expected}"
         return Blocked("value-invalid", message, f"set {key} to {self.expected}")
 
 
 class Flag(SettingKind):
-    """A boolean; in a variable, 1, yes and on are true, and an empty string is false."""
+    """A boolean. In a variable, 1, true, yes and on are true; 0, false, no, off and an empty string are false."""
 
     expected = "true or false"
 
@@ -196,7 +199,7 @@ class ListOf(SettingKind):
 
 
 class TableOf(SettingKind):
-    """A table with arbitrary keys, whose values are of the same kind."""
+    """A table with arbitrary keys, which `keys` validates and converts, and values of the same kind."""
 
     expected = "a table"
 
@@ -289,13 +292,15 @@ class Field(Record):
     """A setting or an option, declared as an attribute of a subclass of `Settings`.
 
     Attributes:
+        default: The value if it is set nowhere.
         help: One sentence for help texts.
         sources: Where the value may be set.
-        otherwise: What applies if the value is not set, for the reference documentation.
-        metavar: The placeholder for the value in help texts.
+        otherwise: What applies if the value is not set, for the reference documentation; or empty.
+        metavar: The placeholder for the value in help texts; if empty, the name.
         short: The short flag, such as `-n`, or an empty string.
         setting: The setting of another task that sets this option as well, such as `build.output`, unless the key
             in the task's own table does; or empty.
+        name: The name of the attribute.
     """
 
     default: Any
@@ -372,7 +377,11 @@ class Field(Record):
         return f"RELNOX_{name.upper()}"
 
     def parse(self, text: str) -> Any:
-        """Validate and convert a value from the command line; for a list, one of its items."""
+        """Validate and convert a value from the command line; for a list, one of its items.
+
+        Raises:
+            Blocked: The value is invalid.
+        """
         kind = self.kind.item if isinstance(self.kind, ListOf) else self.kind
         return kind.parse(text, self.flag)
 
@@ -410,7 +419,7 @@ def setting(  # noqa: PLR0913 - a declaration is read by its keywords
     rule: Rule | None = None,
     otherwise: str = "",
 ) -> Any:
-    """Declare a setting of `[tool.relnox]`, whose kind follows from its default if it is not given.
+    """Declare a setting of `[tool.relnox]`; if `kind` is None, it follows from the default.
 
     `choices` and `rule` are those of the string, or of each item of a list; for `help` and `otherwise` see
     `Field`.
@@ -441,7 +450,7 @@ class Settings(Record, kw_only=True):
         return (cls.__doc__ or "").partition("\n")[0]
 
     def is_set(self, name: str) -> bool:
-        """Return whether a value was set for a field, even if it equals the default."""
+        """Return whether a value was set for the field of this name, even if it equals the default."""
         return name in vars(self)
 
 
