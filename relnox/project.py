@@ -124,11 +124,11 @@ class Project(Record):
     def tracked_project_files(self) -> tuple[str, ...]:
         """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
         return tuple(
-            sorted(name for name in self.index_states if f"/{name}".endswith(("/pyproject.toml", ".lock")))
+            sorted(name for name in self.tracked_file_states if f"/{name}".endswith(("/pyproject.toml", ".lock")))
         )
 
     @cached_property
-    def index_states(self) -> Mapping[str, str]:
+    def tracked_file_states(self) -> Mapping[str, str]:
         """The tracked files of the checkout with their states in git's index; see `Git.index_states`."""
         return self.git.index_states() if self.git is not None else {}
 
@@ -182,7 +182,7 @@ class Project(Record):
         with temporary_checkout(self.git, "HEAD") as git:
             project = replace(self, root=git.root, git=git)
             vars(project).update(
-                state=self.state, index_states=self.index_states, remote=self.remote, now=self.now
+                state=self.state, tracked_file_states=self.tracked_file_states, remote=self.remote, now=self.now
             )
             yield project
 
@@ -277,7 +277,7 @@ class Project(Record):
         """Return the files with one of these names in one of the directories, except those that git ignores."""
         paths = [posixpath.normpath(f"{directory}/{name}") for directory in directories for name in names]
         paths = [path for path in paths if (self.root / path).is_file()]
-        untracked_files = [path for path in paths if path not in self.index_states]
+        untracked_files = [path for path in paths if path not in self.tracked_file_states]
         ignored_files = self.git.filter_ignored(untracked_files) if self.git and untracked_files else set()
         return tuple(path for path in paths if path not in ignored_files)
 

@@ -81,7 +81,7 @@ def plan(options: Options, project: Project) -> Plan:
         new.problems += _new_tag_problems(tagged, project)
         new.problems += _version_file_problems([decision.package for decision in tagged], project)
         if options.push:
-            new.problems += checks.missing_module_problems((decision.package for decision in tagged), project)
+            new.problems += checks.empty_wheel_problems((decision.package for decision in tagged), project)
     rows = (
         (decision.package.name, str(decision.package.version or "-"), decision.tag or "-", decision.reason)
         for decision in decisions
@@ -224,7 +224,7 @@ def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
     wrong = list(checks.disallowed_branch_problems(project))
     yield from wrong
     if options.push and state.upstream_remote != remote:
-        yield from checks.upstream_problems(project)
+        yield from checks.upstream_mismatch_problems(project)
     if wrong or not options.push:
         return
     names = (line.branch for line in (*project.release_lines, *branches) if not line.is_glob)
@@ -296,7 +296,7 @@ def _version_file_problems(packages: Sequence[Package], project: Project) -> Ite
     _, state, _ = project.require_commit()
     files = [location.file for package in packages for location in package.locations]
     yield from checks.uncommitted_change_problems(state.changed_files, files, ())
-    yield from checks.hidden_file_problems(files, project)
+    yield from checks.hidden_change_problems(files, project)
     own_files = {*files, *(package.pyproject for package in packages)}
     yield from checks.untracked_file_problems(own_files, packages, project)
     yield from checks.inconsistent_version_file_problems(packages, project)

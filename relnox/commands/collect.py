@@ -69,7 +69,7 @@ class JobOutput(NamedTuple):
 def plan(options: Options, project: Project) -> Plan:
     """Plan to copy the files of each package, and then to write the merged manifest."""
     new = PlanBuilder("collect")
-    request = releases.read_request(options, options.package, project)
+    request = releases.read_release_request(options, options.package, project)
     directories = project.once(_find_job_directories, project.root, options.from_)
     jobs = tuple(
         project.once(_read_job_output, project.root, directory, request.names, project.commit)

@@ -49,7 +49,7 @@ from relnox.steps.publication import different_files_error
 def plan(options: Options, project: Project) -> Plan:
     """Plan one release for each tag of the built commit."""
     new = PlanBuilder("forge-release")
-    request = releases.read_request(options, options.package, project)
+    request = releases.read_release_request(options, options.package, project)
     build = releases.read_build(options.dist, request, project)
     index = project.indexes[options.index or releases.index_of_release_tags(build, project)]
     release = releases.find_release(build, index, project)

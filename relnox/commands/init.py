@@ -91,7 +91,7 @@ def _project_with_settings(contents: bytes, project: Project) -> Project:
     """
     settings = load_toml(contents.decode("utf-8-sig"))["tool"]["relnox"]
     after = records.replace(project, config=Config.parse(settings, options_by_table(settings)))
-    vars(after).update(state=project.state, remote=project.remote, index_states=project.index_states)
+    vars(after).update(state=project.state, remote=project.remote, tracked_file_states=project.tracked_file_states)
     clear = {
         name: own for name, own in project.tag_formats.items() if name not in project.detected_tag_formats.unclear
     }

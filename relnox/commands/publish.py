@@ -54,7 +54,7 @@ def plan(options: Options, project: Project) -> Plan:
         project.indexes[options.index].is_chosen = True
     if options.manifest_sha256 is not None:
         policies.check_manifest_hash(project.root / options.dist, options.manifest_sha256)
-    request = releases.read_request(options, options.package, project)
+    request = releases.read_release_request(options, options.package, project)
     build = releases.read_build(options.dist, request, project)
     index = project.indexes[options.index or releases.index_of_release_tags(build, project)]
     release = releases.find_release(build, index, project)

@@ -43,7 +43,9 @@ def plan(options: Options, project: Project) -> Plan:
             fix="pass --index embedded, or remove --clear",
         )
     target.is_chosen = True
-    build = releases.read_build(options.dist, releases.read_request(options, options.package, project), project)
+    build = releases.read_build(
+        options.dist, releases.read_release_request(options, options.package, project), project
+    )
     clears = options.clear and not project.once(_embedded_index_has_only, project.indexes, build.manifest)
     release = releases.find_release(build, target, project, clears=clears, insists=options.clear)
     manifest = release.manifest

@@ -151,7 +151,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
     """Yield notes on missing tags, assumed lockstep versions, unexpected tag formats, and newer tags."""
     if project.state is None or project.state.head is None:
         return
-    yield from checks.missing_tag_notes(project)
+    yield from checks.unfetched_tag_notes(project)
     try:
         problems = project.tag_format_problems(package for package in packages if not package.is_private)
         yield from (problem.as_note for problem in problems)

@@ -56,7 +56,7 @@ def _plan_build_of_commit(options: Options, checkout: Project) -> Plan:
 def _plan_build(options: Options, project: Project, checkout: Project) -> Plan:
     """Plan to build the packages of `project`: those of `checkout`, or of another commit."""
     new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
-    request = releases.read_request(options, options.package, project, tagged=options.tagged)
+    request = releases.read_release_request(options, options.package, project, tagged=options.tagged)
     packages = request.packages(project)
     names = tuple(package.name for package in packages)
     if options.test and not project.config.test.command:

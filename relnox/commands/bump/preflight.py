@@ -98,7 +98,9 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
                     f"with {source.key[0]})",
                     f'[tool.relnox] tag-format = "{source.key[0]}{{version}}"; or remove tag-format',
                 )
-        yield from checks.ambiguous_tag_problems(tuple(bumps), (tag.name for tag in tags), project.tag_formats)
+        yield from checks.backend_reads_any_tag_problems(
+            tuple(bumps), (tag.name for tag in tags), project.tag_formats
+        )
         if not state.tags and remote.refs is None and remote.error is not None:
             yield Blocked(
                 "clone-shallow",
@@ -141,7 +143,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
     if options.commit and project.git is not None and state.head is not None:
         # Asked after all files were read: what was saved since the status was read is in these contents.
         linked = {edit.file for edit in edits if edit.is_link}.union(links)
-        tracked = sorted(file for file in edited_files - linked if project.index_states.get(file) == "H")
+        tracked = sorted(file for file in edited_files - linked if project.tracked_file_states.get(file) == "H")
         late = project.once(project.git.files_differing_from, state.head, tracked)
         changed_to_edit += sorted(late.difference(state.changed_files))
     if options.commit and changed_to_edit:
@@ -157,7 +159,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
         depends_on = {package.pyproject for package in packages}
         if options.commit or options.pull_request:
             tracked_files = edited_files - {edit.file for edit in edits if edit.before is None}
-            yield from checks.hidden_file_problems(tracked_files, project)
+            yield from checks.hidden_change_problems(tracked_files, project)
             depends_on |= tracked_files
         changelogs = {path for paths in project.changelog_candidates.values() for path in paths}
         yield from checks.untracked_file_problems(depends_on, packages, project, changelogs=changelogs)
@@ -171,7 +173,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
     for problem in checks.untracked_import_problems(packages, project) if is_recorded else ():
         yield problem.but(allow="allow_dirty")
     if options.push:  # before that, a build finds it, and the bump can be undone
-        yield from checks.missing_module_problems(packages, project)
+        yield from checks.empty_wheel_problems(packages, project)
     if options.tag and edits and not options.commit:
         names_of_files = ", ".join(edit.file for edit in edits[:3])
         yield Blocked(
@@ -192,7 +194,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
     if is_recorded:
         yield from branch_problems(project)
     if options.push:
-        yield from checks.upstream_problems(project)
+        yield from checks.upstream_mismatch_problems(project)
     has_remote = checks.head_contains_remote_branch(project)
     if has_remote is False:
         yield checks.behind_remote_problem(project)
@@ -296,7 +298,7 @@ def _uncommitted_edit_notes(project: Project, files: FileContents) -> Iterator[s
     changed_files = set(project.state.changed_files if project.state is not None else ()).difference(files.edited)
     names = [edit.file for edit in files.edits]
     own = [edit for edit in files.edits if edit.file not in changed_files]
-    restored = [edit.file for edit in own if edit.before is not None and edit.file in project.index_states]
+    restored = [edit.file for edit in own if edit.before is not None and edit.file in project.tracked_file_states]
     created = [edit.file for edit in own if edit.before is None]
     commands = [
         *([f"git restore {shlex.join(restored)}"] if restored else []),

@@ -123,7 +123,7 @@ def _has_other_versions(checkout: Project, bumps: Sequence[VersionBump]) -> bool
 
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
     """Yield what keeps the branch from being pushed; `is_public` is whether the remote has a release tag."""
-    yield from checks.upstream_problems(project)
+    yield from checks.upstream_mismatch_problems(project)
     if checks.head_contains_remote_branch(project) is False:
         behind, rerun = checks.behind_remote_problem(project), "then rerun the command"
         fix = f"{behind.fix}, {rerun}; or undo the release: {fixes.task_command('bump', '--undo')}"

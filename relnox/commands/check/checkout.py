@@ -15,14 +15,14 @@ def check_git_clean(context: CheckContext) -> Iterator[Finding]:
     project, (_, state, _) = context.project, context.git
     yield from checks.unfinished_operation_problems(project)
     yield from checks.uncommitted_change_problems(state.changed_files, state.changed_files, ())
-    yield from checks.hidden_file_problems(project.index_states, project)
+    yield from checks.hidden_change_problems(project.tracked_file_states, project)
     yield from checks.untracked_import_problems(context.packages, project)
 
 
 def check_git_branch(context: CheckContext) -> Iterator[Finding]:
     project, (_, state, commit) = context.project, context.git
     yield from checks.disallowed_branch_problems(project)
-    yield from checks.upstream_problems(project)
+    yield from checks.upstream_mismatch_problems(project)
     context.require_remote()
     if context.profile == "before-publish":  # before that, the branch is pushed with the bump
         yield from consistency.release_branch_problems(commit, project)

@@ -36,7 +36,7 @@ _UNUSED_IMPORT = "F401"
 def check_secrets(context: CheckContext) -> Iterator[Finding]:
     project, _ = context.project, context.git
     tracked_secrets = project.once(
-        _find_tracked_secrets, project.root, tuple(project.index_states), project.config.fake_secrets
+        _find_tracked_secrets, project.root, tuple(project.tracked_file_states), project.config.fake_secrets
     )
     removable = [name for name, what, _ in tracked_secrets if what.endswith("(according to its name)")]
     if context.options.fix and removable:

@@ -220,5 +220,5 @@ def check_siblings_released(context: CheckContext) -> Iterator[Finding]:
         if (version := context.versions.get(package.name)) is not None
         and not releases.tags_of_version(package.name, version, project)
     ]
-    for name, message in checks.unreleased_siblings(project, released_packages):
+    for name, message in checks.unreleased_sibling_messages(project, released_packages):
         yield Blocked("requirement-unavailable", message, project.bump_command(name, "--part", "patch", tag=True))

@@ -47,9 +47,10 @@ def disallowed_branch_problems(project: Project) -> Iterator[Problem]:
 
 
 def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> str:
-    """Return the command, for a fix, that switches to one of these branches or creates it.
+    """Return the command, for a fix, that switches to the first of these branches that exists or is on the remote.
 
-    Without `branches`, it is one of the settings, or else the only branch of this clone.
+    If there is none, it creates the first branch. Globs do not count. Without `branches`, it is one of the
+    settings, else the only branch of this clone, or else the placeholder `BRANCH`.
     """
     local, of_remote = "refs/heads/", f"refs/remotes/{project.config.remote}/"
     words = ("for-each-ref", "--format=%(refname)", local, of_remote)
@@ -64,7 +65,7 @@ def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> st
 
 
 def committer_problems(project: Project, *, commits: bool = True) -> Iterator[Problem]:
-    """Yield a problem if git has no name and email address for annotated tags and, with `commits`, for commits."""
+    """Yield a problem if git has no name and email address for annotated tags or, with `commits`, for commits."""
     if project.git is None:
         return
     ask = project.git.identity_error
@@ -89,7 +90,7 @@ def unfinished_operation_problems(project: Project) -> Iterator[Problem]:
 
 
 def head_contains_remote_branch(project: Project) -> bool | None:
-    """Return whether HEAD contains the remote's branch, or the remote has none; None if this is unknown."""
+    """Return whether HEAD contains the remote's branch of the same name, if any; None if that is unknown."""
     git, state = project.git, project.state
     if git is None or state is None or not project.includes_remote_refs or project.remote.refs is None:
         return None
@@ -107,7 +108,7 @@ def behind_remote_problem(project: Project) -> Problem:
     )
 
 
-def upstream_problems(project: Project) -> Iterator[Problem]:
+def upstream_mismatch_problems(project: Project) -> Iterator[Problem]:
     """Yield a problem if the current branch would be pushed to another branch than the one it tracks."""
     state, remote = project.state, project.config.remote
     if state is None or state.branch is None or state.upstream is None:
@@ -138,7 +139,7 @@ def inconsistent_version_file_problems(packages: Iterable[Package], project: Pro
 def uncommitted_change_problems(
     changed_files: Iterable[str], files: Collection[str], packages: Sequence[Package]
 ) -> Iterator[Problem]:
-    """Yield a problem if one of these files, or a file in the directory of a package, has uncommitted changes."""
+    """Yield one problem if any of `files`, or of the files in directories of packages, has uncommitted changes."""
     directories = tuple("./" if package.directory == "." else f"./{package.directory}/" for package in packages)
     names = [name for name in changed_files if name in files or f"./{name}".startswith(directories)]
     if names:
@@ -146,9 +147,9 @@ def uncommitted_change_problems(
         yield Blocked("tree-dirty", f"uncommitted changes: {join_names(names, _MAX_LISTED)}", fix)
 
 
-def hidden_file_problems(files: Iterable[str], project: Project) -> Iterator[Problem]:
-    """Yield a problem for each bit of git's index that hides changes of these files from git."""
-    states = {file: project.index_states.get(file, "H") for file in sorted(files)}
+def hidden_change_problems(files: Iterable[str], project: Project) -> Iterator[Problem]:
+    """Yield a problem for each of the two bits of git's index if it hides changes of some of these files."""
+    states = {file: project.tracked_file_states.get(file, "H") for file in sorted(files)}
     for bit, names in (
         ("skip-worktree", [file for file, state in states.items() if state in "Ss"]),
         ("assume-unchanged", [file for file, state in states.items() if state.islower()]),
@@ -165,12 +166,13 @@ def hidden_file_problems(files: Iterable[str], project: Project) -> Iterator[Pro
 def untracked_file_problems(
     files: Collection[str], packages: Iterable[Package], project: Project, *, changelogs: Collection[str] = ()
 ) -> Iterator[Problem]:
-    """Yield problems for files of released packages that git does not track, links excepted.
+    """Yield problems for those of `files` that git does not track; files behind symbolic links are skipped.
 
-    `changelogs` are the paths of changelogs, which a setting leaves unchanged.
+    A package whose pyproject.toml is among them has a problem of its own. For those in `changelogs`, the fix also
+    names the setting that leaves changelogs unchanged.
     """
     links = project.once(file_edits.find_linked_files, project.root, frozenset(files))
-    others = sorted(set(files).difference(project.index_states, links))
+    others = sorted(set(files).difference(project.tracked_file_states, links))
     ignored = set(others).difference(project.state.untracked_files if project.state is not None else ())
     for package in packages:
         if package.pyproject in others and package.directory != ".":
@@ -210,10 +212,11 @@ _NO_MODULE = re.compile(r"(tests?|docs?|examples?|\..*)/.*|(conftest|fabfile|nox
 """Matches files of a package that are no modules of it, although they may be in Python."""
 
 
-def missing_module_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
-    """Yield a problem for each package with requirements that has no file that its backend looks for.
+def empty_wheel_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
+    """Yield a problem for each package whose wheel would be empty, because git tracks no module in its directory.
 
-    What settings of the backend, commands, hooks or a setup.py do is not known, and left to the build.
+    Checked are packages with runtime requirements whose backend finds modules without settings, and that have no
+    build command; none if a hook before the build may create modules.
     """
     config, owners = project.config, {package.directory: package.name for package in project.workspace.packages}
     declared = {*project.metadata_only_packages, *config.build.commands}
@@ -225,7 +228,7 @@ def missing_module_problems(packages: Iterable[Package], project: Project) -> It
     if config.hooks.before_build or project.git is None:
         return
     cache: dict[str, str | None] = {}
-    for file in project.index_states if looking else ():
+    for file in project.tracked_file_states if looking else ():
         name = owning_package(file, owners, cache) or ""
         own_path = posixpath.relpath(file, looking[name].directory) if name in looking else ""
         if own_path.endswith((".py", ".pyi", ".so", ".pyd")) and not _NO_MODULE.fullmatch(own_path):
@@ -244,14 +247,15 @@ def missing_module_problems(packages: Iterable[Package], project: Project) -> It
 class NewerTags(Record):
     """Tags that are newer than the current versions of their packages, by package.
 
-    `reachable` has tags on HEAD or its ancestors with their versions, `ignored` others with why they do not count.
+    `reachable` has the highest tag on HEAD or its ancestors with its version, `ignored` a tag that does not count,
+    and why. A package may be in both.
     """
 
     reachable: Mapping[str, tuple[str, Version]]
     ignored: Mapping[str, tuple[str, str]]
 
     def ignored_tag_notes(self, packages: Collection[str]) -> Iterator[str]:
-        """Yield notes on the ignored tags of packages."""
+        """Yield notes on the ignored tags of these packages, a few one by one, and the number of all others."""
         by_tag: dict[tuple[str, str], list[str]] = {}
         for name, ignored in self.ignored.items():
             if name in packages:
@@ -309,7 +313,7 @@ def _tags_above_current_versions(project: Project) -> Iterator[tuple[str, list[t
             yield package.name, sorted(newer, key=itemgetter(1), reverse=True)
 
 
-def missing_tag_notes(project: Project) -> Iterator[str]:
+def unfetched_tag_notes(project: Project) -> Iterator[str]:
     """Yield a note if this clone has no tags, but the remote has some or could not be read."""
     remote = project.config.remote
     if project.state is None or project.state.tags:
@@ -323,10 +327,13 @@ def missing_tag_notes(project: Project) -> Iterator[str]:
         yield f"this clone has no tags, and those of {remote} could not be read: {project.remote.error}"
 
 
-def ambiguous_tag_problems(
+def backend_reads_any_tag_problems(
     bumps: tuple[VersionBump, ...], tags: Iterable[str], formats: Mapping[str, TagFormat]
 ) -> Iterator[Problem]:
-    """Yield a problem if the bump creates several tags and a backend takes the version from any tag."""
+    """Yield a problem if a bump creates several tags, and a bumped package takes its version from any of them.
+
+    `tags` are the names of the tags to create; `formats` has the tag format of each package by name.
+    """
     readers = packages_that_read_any_tag(bump.package for bump in bumps)
     planned_tags = list(dict.fromkeys(tags))
     if not readers or len(planned_tags) < 2:  # noqa: PLR2004 - one tag is right for all of them
@@ -350,7 +357,7 @@ def ambiguous_tag_problems(
 def indirectly_bumped_package_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
     """Yield a note if the tags of this bump also change the versions of packages that are not bumped.
 
-    That is so if their build backends take the version from any tag.
+    That is so if the build backends of those take the version from any tag.
     """
     bumped_packages = {bump.package.name for bump in bumps}
     all_readers = packages_that_read_any_tag(workspace.packages)
@@ -363,8 +370,8 @@ def indirectly_bumped_package_notes(bumps: tuple[VersionBump, ...], workspace: W
         )
 
 
-def unreleased_siblings(project: Project, released: Iterable[Package]) -> Iterator[tuple[str, str]]:
-    """Yield each package with unreleased commits that a released one requires, with a message that says so."""
+def unreleased_sibling_messages(project: Project, released: Iterable[Package]) -> Iterator[tuple[str, str]]:
+    """Yield each package with unreleased commits that a released one requires: its name, and a message."""
     state, workspace = project.state, project.version_literals.workspace
     by_name = {package.name: package for package in released}
     dependents: dict[str, list[str]] = {}
@@ -384,7 +391,7 @@ def unreleased_siblings(project: Project, released: Iterable[Package]) -> Iterat
 
 def unreleased_sibling_notes(project: Project, released: Iterable[Package]) -> Iterator[str]:
     """Yield a note on each package with unreleased commits that a released one requires."""
-    for name, message in unreleased_siblings(project, released):
+    for name, message in unreleased_sibling_messages(project, released):
         yield f"{message}; if so, bump it as well: --package {name}"
 
 

@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 from packaging.version import Version
 
 from relnox.commands.shared.releases import (
+    ReleaseRequest,
     ReleaseTag,
-    Request,
     is_floating_tag,
     is_last_release,
     latest_reachable_tag,
@@ -44,7 +44,7 @@ _Mismatch = partial(Blocked, allow="allow_mismatch")
 
 
 class StatedVersion(NamedTuple):
-    """A version of a package, and the tag, option or file that states it."""
+    """A version of a package, and what states it: `source` names the tag, option or file as messages do."""
 
     kind: Literal["tag", "expected", "file"]
     source: str
@@ -52,13 +52,13 @@ class StatedVersion(NamedTuple):
 
 
 def compare_versions(
-    request: Request, project: Project, names: Iterable[str], manifest: Manifest | None = None
+    request: ReleaseRequest, project: Project, names: Iterable[str], manifest: Manifest | None = None
 ) -> tuple[list[Problem], list[str]]:
     """Compare the versions of packages in the tag of the run, the option `--expect-version` and the files.
 
     The first of these that states a version is the released one. Return problems where others state another
-    version; and notes on where each version comes from, in CI or if a tag or a version is expected. Before the
-    build, there is no manifest.
+    version or the tag does not fit, and notes on where each version comes from, in CI or if a tag or a version is
+    expected; a rehearsal has neither. Before the build, there is no manifest.
     """
     if project.is_rehearsal:
         return [], []
@@ -81,16 +81,16 @@ def compare_versions(
         for (source, *others), releases in agreeing.items()
     ]
     if tag is not None:
-        problems += _run_tag_problems(tag, project, names, is_published=manifest is not None)
+        problems += _release_tag_problems(tag, project, names, is_built=manifest is not None)
         if not tag.versions and not problems:
             notes.append(f"{tag} is not a release tag of this project")
     return problems, notes if tag or request.expected or os.environ.get("CI") else []
 
 
 def _stated_versions(
-    name: str, request: Request, project: Project, manifest: Manifest | None
+    name: str, request: ReleaseRequest, project: Project, manifest: Manifest | None
 ) -> Iterator[StatedVersion]:
-    """Yield the versions that are stated for a package, by precedence; the manifest counts if no file has one."""
+    """Yield the versions stated for a package, by precedence; where file and manifest differ, the latter."""
     if request.tag is not None and (tagged := request.tag.versions.get(name)) is not None:
         yield StatedVersion("tag", str(request.tag), tagged)
     if request.expected is not None:
@@ -107,7 +107,11 @@ def _stated_versions(
 def _version_disagreement(
     first: StatedVersion, others: Sequence[tuple[str, StatedVersion]], tag: ReleaseTag | None, project: Project
 ) -> Problem:
-    """Return the problem with packages for which another source states another version than the first one."""
+    """Return the problem that other sources state another version than the first one.
+
+    `others` are pairs of a package and what another source states for it: the same kind and version for all. `tag`
+    is that of the run.
+    """
     packages, other = [name for name, _ in others], others[0][1]
     sources = list(dict.fromkeys(statement.source for _, statement in others))
     if other.kind == "expected":
@@ -129,12 +133,16 @@ def _version_disagreement(
     )
 
 
-def _run_tag_problems(
-    tag: ReleaseTag, project: Project, names: tuple[str, ...], *, is_published: bool
+def _release_tag_problems(
+    tag: ReleaseTag, project: Project, names: tuple[str, ...], *, is_built: bool
 ) -> Iterator[Problem]:
-    """Yield a problem if the tag is not a release tag, lacks a package, or is not on the commit to build."""
+    """Yield a problem if a run's tag is not a release tag, lacks one of the packages `names`, or is elsewhere.
+
+    With `is_built`, the files exist, so that the tag may be on another commit than the checkout. Before the build,
+    a tag of another form than release tags is a problem only if `--release-tag` names it.
+    """
     if not tag.versions:
-        if is_published or tag.origin == "--release-tag":
+        if is_built or tag.origin == "--release-tag":
             formats = project.once(project.tag_formats_with, tag.name)
             samples = join_names(dict.fromkeys(formats[name].sample for name in names))
             yield _Mismatch(
@@ -149,7 +157,7 @@ def _run_tag_problems(
             f"{tag} does not include {join_names(others)} (only {join_names(tag.versions)})",
             "remove --package",
         )
-    if tag.is_elsewhere and not is_published and any(version is not None for version in tag.versions.values()):
+    if tag.is_elsewhere and not is_built and any(version is not None for version in tag.versions.values()):
         yield _Mismatch(
             "tag-not-checked-out",
             f"{tag} is on {project.tags[tag.name][:10]}, but the checkout is at {project.commit:.10}",
@@ -165,8 +173,9 @@ def compare_commit_with_tags(
 ) -> tuple[list[Problem], list[str]]:
     """Return problems if tags of a commit to build, besides that of the run, have other versions; and notes.
 
-    CI often builds commits made after a release, before the next bump: a note says that it cannot be published.
-    A version that is not committed yet says nothing about the tags of the commit.
+    CI often builds commits made after a release, before the next bump: a note says that it cannot be published. A
+    version that is not committed yet says nothing about the tags of the commit. There are none without a
+    commit.
     """
     if commit is None or project.state is None:
         return [], []
@@ -189,7 +198,8 @@ def manifest_problems(
 ) -> Iterator[Problem]:
     """Yield the contradictions between the manifest in `dist` and the checkout, its settings and its other tags.
 
-    `tag` is that of the run. Only versions on production indexes cannot be reused.
+    `tag` is that of the run. With `production`, also yield missing wheels, and versions tagged at another commit:
+    only versions on production indexes cannot be reused.
     """
     where, commit = f"{dist}/{MANIFEST_JSON}", manifest.commit
     yield from _outdated_manifest_problems(manifest, where, project)
@@ -220,8 +230,8 @@ def manifest_problems(
 def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
     """Yield a problem if neither a release branch of the remote nor a release tag has the commit of a build.
 
-    A tag or a remote branch of this clone is enough; otherwise, the remote is asked. There is no problem without a
-    remote. Without a checkout, only a tag counts.
+    A tag or a remote branch of this clone is enough; otherwise, the remote is asked, and commits that this clone
+    lacks are fetched. There is no problem without a remote. Without a checkout, only a tag counts.
     """
     git, state, remote = project.git, project.state, project.config.remote
     if state is None or any(project.tags[tag] == commit for tags in project.package_tags.values() for tag in tags):
@@ -321,7 +331,7 @@ def tagged_elsewhere_messages(
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Yield a message, the tag and the packages for each tag on another commit that has the version of packages.
 
-    Packages that have not changed since then are left out.
+    Packages that have not changed between the two commits are left out.
     """
     by_tag: dict[tuple[str, Version], list[str]] = defaultdict(list)
     for package, version in versions.items():
@@ -343,7 +353,8 @@ def tagged_elsewhere_messages(
 def _outdated_manifest_problems(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
     """Yield a problem if the checkout has other versions than a manifest, or other files of its packages.
 
-    There is none with the last release, which `build-all --commit` builds from its tag.
+    There is none with the last release, which `build-all --commit` builds from its tag. `where` is the path
+    of the manifest.
     """
     if is_last_release(manifest, project):
         return
@@ -395,7 +406,10 @@ def _changed_files_by_package(
 
 
 def _bump_above_command(versions: Iterable[Version], packages: Iterable[str], *options: str) -> str:
-    """Return the bump to a version above all of `versions`, so that every tag stays where it is."""
+    """Return the command that bumps packages above all of `versions`, so that every tag stays where it is.
+
+    Without `packages`, it bumps all; `options` are further words of it.
+    """
     highest = max(versions)
     release = highest.release
     if not highest.is_prerelease:

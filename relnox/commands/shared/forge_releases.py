@@ -21,13 +21,14 @@ def forge_release_problems(
 ) -> Iterator[Problem]:
     """Yield what prevents releases of tags on the forge, before anything is uploaded to an index.
 
-    `tags` has the commit that each tag must have on the remote; None if a later step pushes it. Without `assets`
-    and `draft`, the settings decide. Whether an immutable release used a tag, and was deleted, cannot be read.
+    `tags`, at least one, has the commit that each tag must have on the remote; None if a later step pushes it.
+    Without `assets` and `draft`, the options of the task, the settings decide. Forge and remote are read: an error
+    of that is yielded as well. Whether an immutable release used a tag, and was deleted, cannot be read.
     """
     options = project.config.forge_release.options
     assets = assets or str(options.get("assets", "checksums"))
     draft = bool(options.get("draft", False)) if draft is None else draft
-    yield from _unpushed_tag_problems(project, tags)
+    yield from _remote_tag_problems(project, tags)
     try:
         forge = forge_of(project)
         forge.require_token()
@@ -49,13 +50,16 @@ def forge_release_problems(
 
 
 def forge_of(project: Project) -> Forge:
-    """Return the forge of the project's remote; raise `Blocked` if there is none."""
+    """Return the forge of the project's remote; raise `Blocked` if there is none, or no commit."""
     git, _, _ = project.require_commit()
     return project.once(forges.forge_of, project.once(remotes.read_remote_url, git, project.config.remote))
 
 
-def _unpushed_tag_problems(project: Project, tags: Mapping[str, str | None]) -> Iterator[Problem]:
-    """Yield a problem for tags that the remote lacks: a forge would make them from any commit, or not at all."""
+def _remote_tag_problems(project: Project, tags: Mapping[str, str | None]) -> Iterator[Problem]:
+    """Yield a problem for tags that the remote lacks, and one for each that it has on another commit.
+
+    A forge would make a missing tag from any commit, or not at all. Tags without a commit (None) are not checked.
+    """
     remote = project.config.remote
     missing = [tag for tag, commit in tags.items() if commit and tag not in project.remote.tags]
     if missing and project.remote.refs is not None:
@@ -76,7 +80,10 @@ def _unpushed_tag_problems(project: Project, tags: Mapping[str, str | None]) -> 
 def _existing_release_problems(
     forge: Forge, tag: str, pages: tuple[ReleasePage, ...], assets: str, project: Project
 ) -> Iterator[Problem]:
-    """Yield a problem if a tag has a draft that relnox did not make, or an immutable release that lacks files."""
+    """Yield a problem if a tag has a draft that relnox did not make, or an immutable release that lacks files.
+
+    `pages` are all releases of the tag; with the `assets` `none`, a release needs no files.
+    """
     page = choose_release(pages, tag)
     if page is None and pages:
         yield Blocked(

@@ -30,7 +30,7 @@ _SETTINGS = (
 
 
 def publishing_policy(project: Project, commit: str | None) -> PublishingPolicy | None:
-    """Return what publishing a build of a commit needs to know of the project; None without a commit."""
+    """Return what publishing a build of a commit needs to know of the project; None if there is no commit."""
     if commit is None:
         return None
     settings = {key: value for key, value in project.settings.items() if key in _SETTINGS}
@@ -53,7 +53,10 @@ def publishing_policy(project: Project, commit: str | None) -> PublishingPolicy 
 
 
 def open_project_of_manifest(path: Path, options_by_table: OptionsByTable) -> Project:
-    """Return the project that a manifest describes, in the working directory."""
+    """Return the project that the manifest at a path describes; its root is the working directory.
+
+    Raise `Blocked` if there is no valid manifest, or if it does not describe a project.
+    """
     if path.name != MANIFEST_JSON:
         raise Blocked(
             "manifest-missing",
@@ -81,7 +84,10 @@ def open_project_of_manifest(path: Path, options_by_table: OptionsByTable) -> Pr
 
 
 class ManifestProject(Project, kw_only=True):
-    """The project that a manifest describes: without files, history and remote."""
+    """The project that a manifest describes: without files, history and remote.
+
+    `policy` is the part of the manifest that describes it.
+    """
 
     manifest: Manifest
     policy: PublishingPolicy
@@ -105,11 +111,6 @@ class ManifestProject(Project, kw_only=True):
         )
 
     @cached_property
-    def metadata_only(self) -> frozenset[str]:
-        """The packages that may have an empty wheel."""
-        return frozenset(package.name for package in self.policy.packages if package.is_metadata_only)
-
-    @cached_property
     def detected_tag_formats(self) -> DetectedTagFormats:
         """The tag format of each package."""
         formats = {
@@ -128,7 +129,7 @@ class ManifestProject(Project, kw_only=True):
 
 
 def check_manifest_hash(directory: Path, expected: str) -> None:
-    """Raise `Conflict` unless the manifest in a directory has the SHA-256 that the build job passed on."""
+    """Raise `Conflict` unless the manifest in a directory has the SHA-256 (hex) that the build job passed on."""
     path = directory / MANIFEST_JSON
     sha256 = archives.hash_file(path).sha256 if path.is_file() else "none (there is no file)"
     if sha256 != expected.strip().lower():

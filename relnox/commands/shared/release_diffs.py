@@ -46,7 +46,8 @@ def compare_with_last_releases(
 ) -> tuple[ReleaseDiff, ...]:
     """Compare packages with their last releases on an index, once in a run; first releases are left out.
 
-    Their files are in `directory`, relative to the root.
+    The built files are in `directory`, relative to the root; those of the index are downloaded, which takes at
+    most a minute.
 
     Raises:
         Problem: The index cannot be read; files that cannot be read are in `ReleaseDiff.unread`.
@@ -54,8 +55,11 @@ def compare_with_last_releases(
     return project.once(_compare_packages, project.root / directory, manifest, index)
 
 
-def file_tables(manifest: Manifest, directory: str, project: Project) -> tuple[Table, ...]:
-    """Return a table of the files in the archives of a build, with their sizes; archives may be damaged."""
+def archive_file_tables(manifest: Manifest, directory: str, project: Project) -> tuple[Table, ...]:
+    """Return a table of the files in the archives of a build, with their sizes; empty if no archive can be read.
+
+    `directory` is relative to the root. Archives that are missing or damaged are left out.
+    """
     rows: list[tuple[str, ...]] = []
     for file in manifest.distributions:
         with contextlib.suppress(Problem):  # the checks say what is wrong
@@ -72,7 +76,10 @@ def file_tables(manifest: Manifest, directory: str, project: Project) -> tuple[T
 
 
 def diff_tables(diffs: Sequence[ReleaseDiff], *, full: bool) -> tuple[Table, ...]:
-    """Return a table with a line for each kind of change in each package; `full` shows all names."""
+    """Return a table with a line for each kind of change in each package, or none without diffs.
+
+    With `full`, it shows all names instead of a few.
+    """
     rows = []
     for diff in diffs:
         cells = (diff.package, str(diff.before), str(diff.after))
@@ -93,10 +100,10 @@ def incomplete_diff_notes(diffs: Sequence[ReleaseDiff]) -> Iterator[str]:
 
 
 def _read_released_archive(index: Index, directory: Path, deadline: Deadline, file: IndexFile) -> Archive:
-    """Download a file into a directory, compare its hash with the listed one, and read it.
+    """Download a file into a directory, compare its hash with the listed one, if any, and read it.
 
     Raises:
-        Problem: The file is too large, cannot be downloaded, or has another hash.
+        Problem: The file is too large, cannot be downloaded before the deadline or read, or has another hash.
     """
     if file.size is not None and file.size > _MAX_FILE_SIZE:
         limit = format_size(_MAX_FILE_SIZE)
@@ -121,7 +128,10 @@ def _compare_packages(directory: Path, manifest: Manifest, index: Index) -> tupl
 def _compare_with_last_release(
     directory: Path, index: Index, read_released: Callable[[IndexFile], Archive], files: Sequence[Distribution]
 ) -> ReleaseDiff | None:
-    """Compare a package with its last release; return None if there is none."""
+    """Compare a package with its last release; return None if there is none.
+
+    `files` are its built files, in `directory`; `read_released` downloads and reads a file of the index.
+    """
     listing = index.cached_listing(files[0].package)
     if (before := listing.newest_release(below=files[0].version)) is None:
         return None
@@ -161,7 +171,7 @@ def _compare_with_last_release(
 
 
 def _read_built_archive(path: Path) -> Archive:
-    """Read a built archive; raise `Failed` if it is missing, since the index may have it already."""
+    """Read a built archive; raise `Failed` if it is damaged, or missing: the index may have it already."""
     if not path.is_file():
         raise Failed("archive-missing", f"{path.name} is not on this machine")
     return archives.read_archive(path)

@@ -59,7 +59,7 @@ class ReleaseTag(NamedTuple):
         return f"tag {self.name} ({self.origin})"
 
 
-class Request(NamedTuple):
+class ReleaseRequest(NamedTuple):
     """What a run is asked to release: the tag that it was started for, and the version of `--expect-version`.
 
     `names` are the packages of `--package`, or else those of the tag; it is empty for all packages.
@@ -70,21 +70,24 @@ class Request(NamedTuple):
     names: frozenset[str]
 
     def packages(self, project: Project) -> tuple[Package, ...]:
-        """Return the packages in release order."""
+        """Return the requested packages, or all, in release order."""
         return project.select(tuple(self.names))
 
 
-def read_request(
+def read_release_request(
     options: ReleaseOptions, package: tuple[str, ...], project: Project, *, tagged: bool = False
-) -> Request:
+) -> ReleaseRequest:
     """Return what the options and the CI job ask to release; a rehearsal has neither tag nor expected version.
 
-    With `tagged`, only packages with a release tag at the current commit are requested; raise `Blocked` if none
-    is.
+    `package` has the values of `--package`. With `tagged`, only packages with a release tag at the current commit
+    are requested.
+
+    Raises:
+        Blocked: A package is unknown, the expected version is invalid, or, with `tagged`, no package has a tag.
     """
     names = frozenset(selected.name for selected in project.workspace.select(package))
     if project.is_rehearsal:
-        return Request(None, None, names)
+        return ReleaseRequest(None, None, names)
     tag = _read_release_tag(options, project)
     of_tag = frozenset(tag.versions) if tag is not None else frozenset()
     if not names and len(of_tag) < len(project.workspace.packages):
@@ -98,7 +101,7 @@ def read_request(
                 f"no package has a release tag at {project.commit:.10} (--tagged builds only packages with one)",
                 fix=f"tag it: {fixes.task_command('auto-tag')}; or remove --tagged",
             )
-    return Request(tag, _expected_version(options.expect_version.strip(), project), names)
+    return ReleaseRequest(tag, _expected_version(options.expect_version.strip(), project), names)
 
 
 def _read_release_tag(options: ReleaseOptions, project: Project) -> ReleaseTag | None:
@@ -133,7 +136,7 @@ def is_floating_tag(tag: Version, version: Version) -> bool:
 
 
 def _expected_version(text: str, project: Project) -> Version | None:
-    """Return the version of `--expect-version`, which may be a tag."""
+    """Return the version of `--expect-version`, which may be a tag; None if it is empty, `Blocked` if invalid."""
     if not text:
         return None
     try:
@@ -151,7 +154,7 @@ def _expected_version(text: str, project: Project) -> Version | None:
 
 
 def packages_tagged_here(project: Project) -> frozenset[str]:
-    """Return the packages that have a release tag of their version at the current commit."""
+    """Return the names of the packages that have a release tag of their version at the current commit."""
     return frozenset(
         package.name
         for package in project.workspace.packages
@@ -161,7 +164,7 @@ def packages_tagged_here(project: Project) -> frozenset[str]:
 
 
 def tags_of_version(name: str, version: Version, project: Project) -> dict[str, str]:
-    """Map the release tags of a package's version to their commits."""
+    """Map the release tags of a package in one version to their commits."""
     tags = project.package_tags.get(name, {})
     return {tag: project.tags[tag] for tag, tagged in tags.items() if tagged == version}
 
@@ -218,7 +221,7 @@ def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, 
 
 
 def directory_option(directory: str, project: Project, flag: str = "--dist") -> tuple[str, ...]:
-    """Return the option that names a directory of archives in a command; empty if that is the default."""
+    """Return a command's option for a directory of archives, as two words; none if it is the default."""
     default = project.config.build.options.get("output", DEFAULT_OUTPUT)
     return () if directory == default else (flag, directory)
 
@@ -243,7 +246,7 @@ def read_manifest(root: Path, directory: str) -> Manifest:
 
 
 def describe_wheel(root: Path, directory: str, filename: str) -> Distribution:
-    """Return the entry of a manifest for a wheel in a directory that has none.
+    """Return the entry that a manifest would have for a wheel: read from its name, with its size and hashes.
 
     Raises:
         Blocked: The file name is not that of a wheel.
@@ -264,7 +267,8 @@ def read_manifest_of_packages(root: Path, directory: str, names: Iterable[str]) 
     """Read the manifest in a directory, and check that it has files of packages with these names.
 
     Raises:
-        Blocked: Files are missing or do not match their package and version, or packages need one another.
+        Blocked: The manifest is missing or invalid, files are missing or do not match their package and version,
+            or packages need one another.
     """
     manifest = read_manifest(root, directory)
     where = f"{directory}/{MANIFEST_JSON}"
@@ -298,7 +302,7 @@ class Build(NamedTuple):
     `private` and `incomplete` name the requested packages that are private or lack files.
     """
 
-    request: Request
+    request: ReleaseRequest
     directory: str
     manifest: Manifest
     public_part: Manifest
@@ -306,12 +310,12 @@ class Build(NamedTuple):
     incomplete: tuple[str, ...]
 
 
-def read_build(directory: str, request: Request, project: Project) -> Build:
+def read_build(directory: str, request: ReleaseRequest, project: Project) -> Build:
     """Read the manifest of a build, and select what to publish.
 
     Raises:
-        Blocked: Without `--package` or a tag, files are missing: of packages that could not be built, that other
-            jobs build, or that are released together with one of its packages.
+        Blocked: The manifest is missing or invalid; or, without `--package` or a tag, files are missing: of
+            packages that could not be built, that other jobs build, or that are released together with others.
     """
     manifest = project.once(read_manifest_of_packages, project.root, directory, request.names)
     packages = frozenset(manifest.packages)
@@ -337,12 +341,12 @@ def read_build(directory: str, request: Request, project: Project) -> Build:
 
 
 def archive_problems(
-    package: str, paths: Iterable[Path], release: Iterable[Path], project: Project, *, public: bool
+    package: str, paths: Iterable[Path], all_paths: Iterable[Path], project: Project, *, public: bool
 ) -> Iterator[Problem]:
-    """Yield the problems with archives of a package, which may have been built elsewhere, by other tools.
+    """Yield the problems with the archives at `paths`, which may have been built elsewhere, by other tools.
 
-    `release` has all archives of the package, since wheels must match its sdist. With `public`, violations of the
-    rules of public indexes are errors.
+    `all_paths` has all archives of the package, since wheels must match its sdist. With `public`, violations of
+    the rules of public indexes are problems as well.
     """
     config = project.config
     expected = ExpectedArchive(
@@ -355,7 +359,7 @@ def archive_problems(
     for path in paths:
         yield from project.once(checks.find_archive_errors, path, expected)
     yield from project.once(
-        checks.find_errors_against_sdist, tuple(release), optional_extensions=expected.extensions_are_optional
+        checks.find_errors_against_sdist, tuple(all_paths), optional_extensions=expected.extensions_are_optional
     )
 
 
@@ -380,7 +384,8 @@ class Release(Record):
 
     `siblings` has the files of other packages that belong to the release, but were not requested, and `earlier`
     those of packages that were released earlier, and are skipped. `hashes` has the SHA-256 of the files of
-    `manifest` and `siblings` that the index lists, by name. With `clears`, the plan empties the index first.
+    `manifest` and `siblings` that the index lists, by name. With `clears`, the plan empties the index first, and
+    there are no hashes.
     """
 
     build: Build
@@ -393,13 +398,13 @@ class Release(Record):
 
     @property
     def public_filenames(self) -> tuple[str, ...]:
-        """The names of the files that the index lists with the same hash as the manifest."""
+        """The names of the files of `manifest` that the index lists with the same hash."""
         files = self.manifest.distributions
         return tuple(file.filename for file in files if self.hashes.get(file.filename) == file.sha256)
 
     @property
     def missing_files(self) -> tuple[Distribution, ...]:
-        """The files that the index does not list."""
+        """The files of `manifest` that the index does not list."""
         return tuple(file for file in self.manifest.distributions if file.filename not in self.hashes)
 
 
@@ -424,7 +429,7 @@ def find_release(
     try:
         project.once(index.fetch_listings, candidates.packages)
         insisted = requested if insists or build.request.names else frozenset[str]()
-        release, earlier = split_release(candidates, index, project, insisted)
+        release, earlier = split_earlier_packages(candidates, index, project, insisted)
         hashes = {} if clears else project.once(_listed_hashes, index, release)
     except Problem as error:
         if error.exit_code in (ExitCode.BLOCKED, ExitCode.FAILED) and error.code != "credentials-rejected":
@@ -436,7 +441,11 @@ def find_release(
 
 
 def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str, str]:
-    """Return what later jobs need to know of a build: the index that the tags choose, and the platform wheels."""
+    """Return the outputs that later jobs need of a build: `index`, which its tags choose, and `wheels`, as JSON.
+
+    `wheels` is the matrix of the platform wheels. Each is absent unless the settings have it, and the index also
+    if the current commit has no tags, or tags that choose different ones.
+    """
     versions = {package.name: package.version for package in packages}
     matrix = matrices.matrix("wheels", tuple(versions), settings=project.config.wheels, pythons=project.pythons)
     outputs = {}
@@ -458,7 +467,13 @@ def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str,
 
 
 def index_of_release_tags(build: Build, project: Project) -> str:
-    """Return the index that `[tool.relnox.targets]` selects for the release tag or tags of the built commit."""
+    """Return the index that `[tool.relnox.targets]` selects for the release tag or tags of the built commit.
+
+    Without that table, it is the production index. Listings are read if only some packages are tagged elsewhere.
+
+    Raises:
+        Problem: The tags select different indexes, or a listing cannot be read.
+    """
     config, manifest, tag = project.config, build.manifest, build.request.tag
     if not config.targets:
         return targets.PRODUCTION
@@ -484,7 +499,7 @@ def index_of_release_tags(build: Build, project: Project) -> str:
 
 
 def differing_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:
-    """Yield, for each package, its files whose content on the index differs, each with its SHA-256 there."""
+    """Yield, by package, the files of `manifest` that the index has with another SHA-256, each with that one."""
     for package in manifest.packages:
         hashes = [(file, release.hashes.get(file.filename, file.sha256)) for file in manifest.files_of(package)]
         if files := [(file, sha256) for file, sha256 in hashes if sha256 != file.sha256]:
@@ -492,7 +507,7 @@ def differing_files(manifest: Manifest, release: Release) -> Iterator[list[tuple
 
 
 def _listed_hashes(index: Index, manifest: Manifest) -> dict[str, str]:
-    """Map the names of the files that an index lists to their SHA-256."""
+    """Map the names of those files of a manifest that an index lists to their SHA-256 there."""
     hashes: dict[str, str] = {}
     for package in manifest.packages:
         names = [file.filename for file in manifest.files_of(package)]
@@ -500,7 +515,7 @@ def _listed_hashes(index: Index, manifest: Manifest) -> dict[str, str]:
     return hashes
 
 
-def split_release(
+def split_earlier_packages(
     manifest: Manifest, index: Index, project: Project, insisted: frozenset[str] = frozenset()
 ) -> tuple[Manifest, Manifest]:
     """Divide the manifest of a build into that of the release, and that of packages that were released earlier.
@@ -527,7 +542,7 @@ def split_release(
 
 
 def _is_released_from_other_commit(name: str, manifest: Manifest, index: Index, *, is_tagged: bool) -> bool:
-    """Return whether a version is public, and its files were built from another commit.
+    """Return whether the version of a package is public, and its files were built from another commit.
 
     Without a tag on another commit (`is_tagged`), that shows in complete files, all with other content: if one of
     them is that of this build, the others were damaged on the way, or uploaded by another job.
@@ -539,7 +554,7 @@ def _is_released_from_other_commit(name: str, manifest: Manifest, index: Index, 
 
 
 def public_files(name: str, version: Version, index: Index) -> dict[str, str | None]:
-    """Return the files of a package's version that the index lists, with their SHA-256 if it has them."""
+    """Map the files of a version in an index's cached listing to their SHA-256, None if it is not listed."""
     listing = index.cached_listing(name)
     return {file.filename: file.sha256 for file in listing.values() if file.version == version}
 
@@ -552,7 +567,7 @@ def released_earlier_notes(earlier: Manifest, index: str) -> Iterator[str]:
 
 
 def closed_project_problems(package: str, listing: Listing, index: str) -> Iterator[Problem]:
-    """Yield why an index accepts no files for a project, by its status (PEP 792)."""
+    """Yield a problem if an index accepts no files for a project that is archived or quarantined (PEP 792)."""
     reason = f" ({listing.reason})" if listing.reason else ""
     if listing.status == "archived":
         yield Blocked(
@@ -591,7 +606,7 @@ def storage_problems(
     """Yield a problem if `added` bytes do not fit into the storage of a project on an index.
 
     `limit` is that of the settings in MB; without it, exceeding the usual limit is a warning on public indexes,
-    since the limit may have been raised.
+    since the limit may have been raised, and no problem on others.
     """
     size = public_index.storage_limit_in_bytes(limit)
     if listing.size + added > size and (limit is not None or index.has_public_rules):

@@ -62,7 +62,7 @@ def plan(options: Options, project: Project) -> Plan:
     manifest, earlier = built, built.restricted_to(frozenset())
     unlisted = frozenset[str]()
     if index is not None and not new.problems and project.once(_can_read_listings, index, built.packages):
-        manifest, earlier = releases.split_release(built, index, project, selected_names)
+        manifest, earlier = releases.split_earlier_packages(built, index, project, selected_names)
         if options.wait is None:
             unlisted = _packages_with_files_never_uploaded(manifest, index, project)
     if options.from_ == "dist" and options.is_set("index") and not options.show_files:
@@ -94,7 +94,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 def _add_file_tables(new: PlanBuilder, built: Manifest, options: Options, project: Project) -> None:
     """Add tables of the files in the archives, and of what changes since the last release."""
-    new.tables += release_diffs.file_tables(built, options.dist, project)
+    new.tables += release_diffs.archive_file_tables(built, options.dist, project)
     own_index = next(iter(project.config.targets.values()), options.index)
     index = project.indexes[options.index if options.is_set("index") else own_index]
     try:
