@@ -27,7 +27,7 @@ from relnox.core.records import replace
 from relnox.core.release.manifest import MANIFEST_JSON, Distribution, Manifest
 from relnox.core.release.publication import ATTESTATION_SUFFIX
 from relnox.core.release.wheels import FileComparison, compare_files
-from relnox.core.requirements import dependencies_among
+from relnox.core.requirements import transitive_dependencies_among
 from relnox.core.text import format_count, join_names
 from relnox.errors import Blocked, Conflict, Failed, Problem
 from relnox.project import Project
@@ -250,7 +250,7 @@ def _merge_manifests(
                 with contextlib.suppress(Failed):  # a problem already
                     wheel = project.once(archives.read_archive, project.root / job.directory / file.filename)
                     requires[file.package].update(wheel.requires)
-    for name, siblings in dependencies_among(requires).items():
+    for name, siblings in transitive_dependencies_among(requires).items():
         needs[name] |= siblings
     order = {
         name: place for place, name in enumerate(name for wave in graph.sort_into_waves(needs) for name in wave)

@@ -299,7 +299,7 @@ def _read_changelog_sections(
     texts: dict[str, str] = {}
     for name, version in versions.items():
         file, content = changelogs.get(name, ("", ""))
-        text = changelog.notes_of_version(content, version) if file else None
+        text = changelog.release_notes_of_version(content, version) if file else None
         if text:
             files.append(file)
             is_markdown = changelog.is_markdown(file, content)

@@ -68,11 +68,10 @@ class Heading(NamedTuple):
 
     Attributes:
         start: The position of the heading in the text.
-        end: The position of its end, before the line ending.
-        title: The title.
-        title_start: The position of the title.
+        end: The position of its end, before the line ending; an underline is part of it.
         level: The level of the heading; 1 is the highest.
-        parts: The parts of the title with a version; None if the title is something else.
+        parts: The match of a title with a version, with the groups `before`, `version`, `after`, `link` and
+            `rest`; else None.
         unreleased_start: The position of `unreleased` after a version, in the title or in the line below; or -1.
     """
 
@@ -86,34 +85,34 @@ class Heading(NamedTuple):
 
     @property
     def version(self) -> Version | None:
-        """The version in the title, or None."""
+        """The version in the title, or None if there is none."""
         return None if self.parts is None else _parse_version(self.parts["version"])
 
     @property
     def is_unreleased(self) -> bool:
-        """Whether the title is `Unreleased`, in upper or lower case."""
+        """Whether the title is `Unreleased` in any case, also in brackets or with text after a dash or colon."""
         return _UNRELEASED.fullmatch(self.title) is not None
 
     @property
     def is_unreleased_version(self) -> bool:
-        """Whether this is the heading of a version that is not released yet, such as `1.2.0 (unreleased)`."""
+        """Whether `unreleased` follows the version, as in `1.2.0 (unreleased)` or in the line below."""
         return self.unreleased_start >= 0
 
     @property
-    def is_release(self) -> bool:
-        """Whether the changes of a version, or unreleased ones, are below; false for `2.0 migration`."""
+    def is_release_or_unreleased(self) -> bool:
+        """Whether the title is a version or means unreleased changes; false for `2.0 migration`."""
         is_version = self.parts is not None and not re.match(r"\s*[^\W\d_]", self.parts["rest"])
         return self.is_unreleased or self.is_unreleased_version or is_version
 
 
 class Changelog:
-    """A changelog and its headings.
+    r"""A changelog and its headings.
 
     Attributes:
         text: The text, without a byte order mark.
-        visible: The text with blanks instead of code fences and comments.
+        visible: The text with blanks instead of code fences and comments; positions in it are those in `text`.
         headings: The headings, in the order of the text.
-        newline: The first line ending, used for inserted lines.
+        newline: `\r\n` if the text has it anywhere, else `\n`; used for inserted lines.
     """
 
     def __init__(self, text: str) -> None:
@@ -122,11 +121,14 @@ class Changelog:
         if not (is_markdown := _HASH_HEADING.search(self.visible) is not None):
             self.visible = _blank_out_code(self.text, "`{3,}")  # a line of tildes is an underline, and no fence
         headings = sorted(self._find_headings(is_markdown=is_markdown), key=lambda heading: heading.start)
-        self.headings = [self._with_unreleased_word(heading) for heading in _with_title_parts(headings)]
+        self.headings = [self._with_unreleased_start(heading) for heading in _with_title_parts(headings)]
         self.newline = "\r\n" if "\r\n" in self.text else "\n"
 
     def _find_headings(self, *, is_markdown: bool) -> Iterator[Heading]:
-        """Yield all headings; the order in which styles of underlines first appear is that of their levels."""
+        """Yield all headings, not in order, in Markdown or else in reStructuredText.
+
+        The order in which styles of underlines first appear is that of their levels.
+        """
         if is_markdown:
             for match in _HASH_HEADING.finditer(self.visible):
                 yield Heading(
@@ -142,8 +144,8 @@ class Changelog:
                 styles.append(style)
             yield Heading(match.start(), match.end(), title, match.start("title"), styles.index(style) + 1)
 
-    def _with_unreleased_word(self, heading: Heading) -> Heading:
-        """Return a heading with the position of `unreleased` after its version or in the line below, if there."""
+    def _with_unreleased_start(self, heading: Heading) -> Heading:
+        """Return a heading with its `unreleased_start` set, or unchanged if it has no version, or no such word."""
         if heading.parts is None:
             return heading
         if word := re.fullmatch(r"\W+(unreleased)\W*", heading.parts["rest"], re.IGNORECASE):
@@ -154,7 +156,7 @@ class Changelog:
         return heading._replace(unreleased_start=line.start("word")) if line is not None else heading
 
     @property
-    def unreleased(self) -> Heading:
+    def unreleased_heading(self) -> Heading:
         """The heading of unreleased changes: `Unreleased`, or else the first version if it is not released yet.
 
         Raises:
@@ -162,7 +164,7 @@ class Changelog:
         """
         headings = [heading for heading in self.headings if heading.is_unreleased]
         if not headings:
-            headings = [heading for heading in self.headings if heading.is_release][:1]
+            headings = [heading for heading in self.headings if heading.is_release_or_unreleased][:1]
             headings = [heading for heading in headings if heading.is_unreleased_version]
         if not headings:
             raise Blocked(
@@ -184,16 +186,20 @@ class Changelog:
         return self.text.count("\n", 0, heading.title_start) + 1
 
     def end_of_section(self, heading: Heading) -> int:
-        """Return the offset in the text where the section of a heading ends.
+        """Return the position in the text where the section of a heading ends.
 
-        That is the heading of another release, or any heading of its level or above.
+        That is the next heading of a release, of unreleased changes, or of its level or above, or the end of the
+        text.
         """
         after = self.headings[self.headings.index(heading) + 1 :]
-        ends = (other.start for other in after if other.is_release or other.level <= heading.level)
+        ends = (other.start for other in after if other.is_release_or_unreleased or other.level <= heading.level)
         return next(ends, len(self.text))
 
     def section_without_spans(self, heading: Heading, spans: Iterable[tuple[int, int]]) -> str:
-        """Return the text of the section of a heading, without the given spans of the changelog."""
+        """Return the text of a section, without its heading and without these parts of the changelog.
+
+        `spans` are pairs of start and end positions, in order; those outside the section are ignored.
+        """
         parts, start, end = [], heading.end, self.end_of_section(heading)
         for first, last in spans:
             if start <= first < end:
@@ -201,7 +207,7 @@ class Changelog:
                 start = last
         return "".join([*parts, self.text[start:end]])
 
-    def retitle_heading(self, heading: Heading, title: str) -> str:
+    def heading_with_title(self, heading: Heading, title: str) -> str:
         """Return the text of a heading with another title; underlines are extended to the length of the title."""
         title_end = heading.title_start + len(heading.title)
         before, after = self.text[heading.start : heading.title_start], self.text[title_end : heading.end]
@@ -220,9 +226,9 @@ class Changelog:
 
 
 def _with_title_parts(headings: list[Heading]) -> list[Heading]:
-    """Return headings with the parts of their titles.
+    """Return the headings with their `parts` set.
 
-    If no title begins with a version, the versions are those after other words, in headings of one level.
+    If no title begins with a version, titles such as `greeter 1.2.0` have one, but those of one level only.
     """
 
     def parsed(pattern: re.Pattern[str]) -> list[Heading]:
@@ -235,7 +241,7 @@ def _with_title_parts(headings: list[Heading]) -> list[Heading]:
     unnamed, named = parsed(_VERSION), parsed(_NAMED_VERSION)
     if any(heading.parts is not None for heading in unnamed):
         return unnamed
-    releases = [heading for heading in named if heading.is_release]
+    releases = [heading for heading in named if heading.is_release_or_unreleased]
     # `# Changes since 1.0` is the title of the file.
     is_titled = releases[:1] == named[:1] and releases[1:] and releases[0].level < releases[1].level
     level = min(
@@ -245,7 +251,7 @@ def _with_title_parts(headings: list[Heading]) -> list[Heading]:
 
 
 def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
-    """Return a date in the form of the first example with a date, else ISO 8601, and the pattern of that form."""
+    """Return a date in the form of the first example with a date, else ISO 8601, and a regex for that form."""
     for example in examples:
         for pattern, date_format in _DATES:
             if re.search(rf"(?<!\w){pattern}(?!\w)", example):
@@ -254,7 +260,7 @@ def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
 
 
 def _blank_out_code(text: str, fences: str) -> str:
-    """Return the text with blanks instead of comments and code fences."""
+    """Return the text with blanks instead of comments and code; `fences` is a regex for marks of code fences."""
     pattern = re.compile(_HIDDEN.replace("{fences}", fences), re.MULTILINE | re.DOTALL)
     return pattern.sub(lambda match: re.sub(r"[^\r\n]", " ", match[0]), text)
 
@@ -270,18 +276,19 @@ def _parse_version(version: str) -> Version | None:
 def has_unreleased_heading(text: str, versions: Collection[Version] | None = ()) -> bool:
     """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level.
 
-    `versions` may be in that heading, if it is one such as `1.2.0 (unreleased)`; None stands for any version.
+    The first version counts as well if it is marked as unreleased, as in `1.2.0 (unreleased)`, and is one of
+    `versions`; None stands for any version.
     """
     changelog = Changelog(text)
     if any(heading.is_unreleased for heading in changelog.headings):
         return True
-    first = next((heading for heading in changelog.headings if heading.is_release), None)
+    first = next((heading for heading in changelog.headings if heading.is_release_or_unreleased), None)
     return first is not None and first.is_unreleased_version and (versions is None or first.version in versions)
 
 
-def reason_no_section_is_added(text: str, version: Version) -> str | None:
-    """Return why a release adds no section for its version, or None if the changelog has one already."""
-    headings = [heading for heading in Changelog(text).headings if heading.is_release]
+def reason_version_has_no_section(text: str, version: Version) -> str | None:
+    """Return why a release did not add a section for its version, or None if the changelog has one."""
+    headings = [heading for heading in Changelog(text).headings if heading.is_release_or_unreleased]
     if any(heading.version == version and not heading.is_unreleased_version for heading in headings):
         return None
     if any(heading.is_unreleased for heading in headings):
@@ -301,7 +308,7 @@ def is_unreleased_section_empty(text: str) -> bool:
         Blocked: The changelog does not have exactly one heading for unreleased changes.
     """
     changelog = Changelog(text)
-    heading = changelog.unreleased
+    heading = changelog.unreleased_heading
     rest = changelog.section_without_spans(heading, [(other.start, other.end) for other in changelog.headings])
     without = re.sub(r"<!--.*?-->", "", _LINK.sub("", rest), flags=re.DOTALL)
     return not heading.is_unreleased_version and not without.strip()
@@ -310,17 +317,18 @@ def is_unreleased_section_empty(text: str) -> bool:
 def add_release(text: str, *, version: str, date: dt.date, tag: str | None, previous_tag: str | None) -> str:
     """Return a changelog with a new release: the unreleased changes move below a heading for the version.
 
-    The heading `Unreleased` stays at the top, with nothing below it. Links get the tag of the release unless it is
-    None; if that of the previous release is None, it is the one in the link of `Unreleased`.
+    The heading `Unreleased` stays at the top, with nothing below it; one such as `1.2.0 (unreleased)` gets the
+    version and the date instead. Links get `tag` unless it is None. A new link compares it with `previous_tag`, or
+    if that is None, with the tag in the link of `Unreleased`.
 
     Raises:
         Blocked: There is not exactly one heading for `Unreleased`, or the version already has a heading. The
             message does not name the file.
     """
     changelog = Changelog(text)
-    target, unreleased = _parse_version(version), changelog.unreleased
+    target, unreleased = _parse_version(version), changelog.unreleased_heading
     for heading in changelog.headings:
-        is_version = heading.level <= unreleased.level or heading.is_release
+        is_version = heading.level <= unreleased.level or heading.is_release_or_unreleased
         if is_version and target is not None and heading.version == target and heading != unreleased:
             raise Blocked(
                 "changelog-invalid",
@@ -342,7 +350,7 @@ _Edit = tuple[int, int, str]
 def _edits_of_pending_version(
     changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None
 ) -> Iterator[_Edit]:
-    """Yield the edits that set version and date of `1.2.0 (unreleased)`, and the tag in its link."""
+    """Yield the edits that set version and date of `1.2.0 (unreleased)`, and the tag, if any, in its link."""
     title = heading.parts
     assert title is not None  # noqa: S101 - it is pending
     new_title = heading.title[: title.start("version")] + version + heading.title[title.end("version") :]
@@ -352,9 +360,9 @@ def _edits_of_pending_version(
         word = "Released" if changelog.text[heading.unreleased_start].isupper() else "released"
         yield heading.unreleased_start, word_end, f"{word} {_format_date(date, lines)[0]}"
     else:
-        titles = [other.title for other in changelog.headings if other.is_release]
+        titles = [other.title for other in changelog.headings if other.is_release_or_unreleased]
         new_title = re.sub("unreleased", _format_date(date, titles)[0], new_title, flags=re.IGNORECASE)
-    yield heading.start, heading.end, changelog.retitle_heading(heading, new_title)
+    yield heading.start, heading.end, changelog.heading_with_title(heading, new_title)
     label = re.sub(r"^.*?(?=v?[0-9])", "", title["before"] + version).lower()
     for link in _LINK.finditer(changelog.visible) if tag is not None else ():
         urls = _COMPARISON.fullmatch(link["url"].strip("<>"))
@@ -366,10 +374,12 @@ def _edits_of_pending_version(
 def _edits_inserting_release(  # noqa: PLR0913, PLR0917 - the parts of a release
     changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None, previous_tag: str | None
 ) -> Iterator[_Edit]:
-    """Yield the edits that insert a heading below `Unreleased`, and a link below that of `Unreleased`."""
+    """Yield the edits that insert a heading, and a link with the tags, below those of `Unreleased`."""
     own = _UNRELEASED.fullmatch(heading.title)
     assert own is not None  # noqa: S101 - the heading was found by it
-    earlier = [other.parts for other in changelog.headings if other.is_release and other.parts is not None]
+    earlier = [
+        other.parts for other in changelog.headings if other.is_release_or_unreleased and other.parts is not None
+    ]
     day, pattern = _format_date(date, [match["rest"] for match in earlier])
     dated = (re.fullmatch(rf"([^\w\[\]]+){pattern}([^\w\[\]]*)", match["rest"]) for match in earlier)
     around = next(filter(None, dated), None)
@@ -388,7 +398,7 @@ def _edits_inserting_release(  # noqa: PLR0913, PLR0917 - the parts of a release
             link = f"({urls[1]})"
     if not link and earlier and not earlier[0]["link"]:
         opening, closing = earlier[0]["before"][: len(earlier[0]["before"]) - len(v)], earlier[0]["after"]
-    new_heading = changelog.retitle_heading(heading, f"{opening}{v}{version}{closing}{link}{rest}")
+    new_heading = changelog.heading_with_title(heading, f"{opening}{v}{version}{closing}{link}{rest}")
     yield heading.end, heading.end, 2 * changelog.newline + new_heading
     definitions = list(_LINK.finditer(changelog.visible))
     for definition in definitions:
@@ -409,7 +419,8 @@ def _edits_inserting_release(  # noqa: PLR0913, PLR0917 - the parts of a release
 def _new_compare_urls(url: str, tag: str | None, previous_tag: str | None) -> tuple[str, str] | None:
     """Return the new URLs of `Unreleased` and of the version, given the URL of `Unreleased`.
 
-    Return None if that URL does not compare a tag with later commits, or if the release has no tag.
+    Return None if that URL does not compare a tag with later commits, or if the release has no tag. If the
+    previous tag is None, it is the one in that URL.
     """
     match = _COMPARISON.fullmatch(url)
     if match is None or tag is None:
@@ -424,7 +435,7 @@ def _percent_encode_tag(tag: str) -> str:
     return re.sub(r"[%#?()<>]", lambda character: f"%{ord(character[0]):02X}", tag)
 
 
-def text_of_version(text: str, version: str) -> str | None:
+def section_of_version(text: str, version: str) -> str | None:
     """Return the text about one version, without its heading; None if the version is invalid or has no heading.
 
     Versions are compared as in PEP 440: `v1.2` and `[1.2.0] - 2026-11-21` are headings of the same version. Link
@@ -437,16 +448,19 @@ def text_of_version(text: str, version: str) -> str | None:
     return _text_of_section(changelog, min(headings, key=lambda heading: heading.level))
 
 
-def notes_of_version(text: str, version: Version) -> str | None:
+def release_notes_of_version(text: str, version: Version) -> str | None:
     """Return the text about one version, with the link references that it uses from the whole file, or None.
 
     A prerelease without a section has the text of its final version, or that of the unreleased changes.
+
+    Raises:
+        Blocked: It needs that of the unreleased changes, and they have more than one heading.
     """
-    changelog, section = Changelog(text), text_of_version(text, str(version))
+    changelog, section = Changelog(text), section_of_version(text, str(version))
     if section is None and version.is_prerelease:
-        section = text_of_version(text, version.base_version)
+        section = section_of_version(text, version.base_version)
         if section is None and has_unreleased_heading(text):
-            section = _text_of_section(changelog, changelog.unreleased)
+            section = _text_of_section(changelog, changelog.unreleased_heading)
     if section is None:
         return None
     links = [
@@ -458,7 +472,7 @@ def notes_of_version(text: str, version: Version) -> str | None:
 
 
 def is_markdown(file: str, text: str) -> bool:
-    """Return whether a changelog is in Markdown, by its suffix or else its headings; else reStructuredText."""
+    """Return whether a changelog is in Markdown, by the suffix of its name `file` or else by its headings."""
     if file.lower().endswith((".md", ".markdown")):
         return True
     return not file.lower().endswith(".rst") and _HASH_HEADING.search(Changelog(text).visible) is not None
@@ -477,7 +491,7 @@ def _text_of_section(changelog: Changelog, heading: Heading) -> str:
 
 
 def keep_earlier_releases(before: str, after: str, version: str) -> str:
-    """Return the changelog that a tool wrote, with the text about earlier releases and the line endings as before.
+    """Return what a tool wrote, `after`, with the text about earlier releases and the line endings as in `before`.
 
     `version` is what the headings of the release contain: its version, or several ones separated by commas.
 
@@ -506,6 +520,8 @@ def _earlier_releases(changelog: Changelog, version: str) -> Iterator[Heading]:
     """Yield the headings of released versions other than `version`, which may be several separated by commas."""
     new = re.compile("|".join(rf"(?<![\d.]){re.escape(part)}(?![\w.+-])" for part in version.split(", ")))
     for heading in changelog.headings:
-        is_released = heading.is_release and not (heading.is_unreleased or heading.is_unreleased_version)
+        is_released = heading.is_release_or_unreleased and not (
+            heading.is_unreleased or heading.is_unreleased_version
+        )
         if is_released and new.search(heading.title) is None:
             yield heading

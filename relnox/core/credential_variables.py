@@ -39,7 +39,10 @@ _MIN_COPY_LENGTH = 8
 
 
 def find_credential_variables(variables: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the variables that hold a credential of any kind, or configure an upload tool."""
+    """Return the names of the variables that hold a credential of any kind, or configure an upload tool.
+
+    Variables for proxies are left out, even with a password.
+    """
     return find_upload_credential_variables(variables) | {
         name
         for name, value in variables.items()
@@ -51,7 +54,10 @@ def find_credential_variables(variables: Mapping[str, str]) -> frozenset[str]:
 
 
 def find_upload_credential_variables(variables: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the variables that hold an upload credential, including copies under other names."""
+    """Return the names of the variables that hold an upload credential, including copies under other names.
+
+    That is a password or token for an index, or an identity token that can be exchanged for one.
+    """
     names = {
         name
         for name, value in variables.items()
@@ -64,10 +70,10 @@ def find_upload_credential_variables(variables: Mapping[str, str]) -> frozenset[
 
 
 def is_upload_credential_name(name: str) -> bool:
-    """Return whether an environment variable with this name holds an upload credential."""
+    """Return whether an environment variable with this name, in any case, holds an upload credential."""
     return _UPLOAD_NAME.fullmatch(name.upper()) is not None
 
 
 def is_upload_setting_name(name: str) -> bool:
-    """Return whether an environment variable with this name is a setting of an upload tool."""
+    """Return whether an environment variable with this name is one of an upload tool, such as TWINE_USERNAME."""
     return name.upper().startswith(_UPLOAD_TOOLS)

@@ -39,7 +39,7 @@ def table_at(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 
 
 def strings_in(value: Any) -> list[str]:
-    """Return the strings in a list; an empty list for any other value."""
+    """Return those items of a list that are strings; an empty list if the value is no list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
@@ -67,10 +67,12 @@ def replace_strings(
 ) -> str:
     """Return a TOML or JSON document with other strings; their quotes and all other characters stay.
 
-    `changes` maps the path of each string to its current and its new value; `parse` parses the document.
+    `changes` maps the path of each string to its current and its new value. `parse` parses the document, and must
+    return a new object at each call.
 
     Raises:
-        ValueError: A path does not have the current value, or the string cannot be replaced as it is written.
+        ValueError: The document is invalid, a path does not have the current value, or the string cannot be
+            replaced as it is written.
     """
     planned = parse(text)
     for path, (old, new) in changes.items():
@@ -101,7 +103,7 @@ def replace_strings(
 
 
 def _find_quoted_strings(text: str, spellings: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Yield the start and end of each of these strings between quotes; of two that overlap, the first and longest.
+    """Yield the start and end of each spelling between quotes; of two that overlap, the first and longest.
 
     No regular expression, since compiling one for each of hundreds of files takes longer than all other work.
     """
@@ -134,7 +136,7 @@ def _parse_or_none(text: str, parse: Callable[[str], Any]) -> Any:
 
 
 def describe_parsing_error(error: Exception) -> str:
-    """Return what is wrong with a JSON document, given the error raised when it was parsed."""
+    """Return what is wrong with a JSON document, given the error raised when it was parsed or read."""
     match error:
         case json.JSONDecodeError():
             return f"it is not JSON: line {error.lineno}, column {error.colno}"
@@ -149,7 +151,7 @@ def describe_parsing_error(error: Exception) -> str:
 
 
 def to_json(document: Any) -> str:
-    """Format a document as indented JSON that is safe to print."""
+    """Format a document as indented JSON that is safe to print, with a line end after it."""
     return escape_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
@@ -159,10 +161,11 @@ def json_digest(value: Any) -> str:
 
 
 def to_json_types(value: Any) -> Any:
-    """Convert a value to JSON types.
+    """Convert a value to JSON types; raise TypeError for other types than these.
 
-    Bytes become a string, or an object with the key `base64` if they are not UTF-8. A record becomes an object of
-    its fields, with its class name as `kind` unless it has a field of that name.
+    Bytes become a string, or an object with the key `base64` if they are not UTF-8; a version becomes a string, an
+    enum its value. A record or problem becomes an object of its fields, with its class name as `kind` unless it
+    has a field of that name.
     """
     match value:
         case Enum():

@@ -27,8 +27,8 @@ class TaskCommand(Record):
     """The command that starts a task.
 
     Attributes:
-        words: The command, such as `nox -s build-all`.
-        option_separator: The word between the command and its options, such as `--` for nox, or an empty string.
+        words: The command as one text, such as `nox -s build-all`.
+        option_separator: The word between the command and its options, such as `--` for nox, or "" for none.
     """
 
     words: str
@@ -48,14 +48,14 @@ class FrontEnd(Record):
 
 
 def task_command(task: str, *words: str) -> str:
-    """Return the command that runs a task with these words, quoted for the shell: flags, values and arguments."""
+    """Return `relnox TASK` with these words, quoted for the shell: flags, values and arguments."""
     return shlex.join(["relnox", task, *words])
 
 
 def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) -> list[str]:  # noqa: FBT001 - a value
-    """Return the words that pass a value to an option, such as `--no-tag`; none if the value is None.
+    """Return the words that pass a value to an option: `--tag` or `--no-tag` for a bool, none for None.
 
-    `name` is the field name of the option, such as `expect_plan`.
+    `name` is the field name of the option, such as `expect_plan`. A tuple repeats the option for each item.
     """
     flag = name.rstrip("_").replace("_", "-")
     match value:
@@ -70,7 +70,7 @@ def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) ->
 
 
 def install_command(requirement: str, *, upgrade: bool = False) -> str:
-    """Return the command that installs or upgrades a requirement such as `relnox[check]`, for a fix."""
+    """Return the `pip install` command, with `--upgrade` if requested, for one such as `relnox[check]`."""
     quoted = requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'  # for any shell
     return f"pip install {'--upgrade ' if upgrade else ''}{quoted}"
 
@@ -78,8 +78,8 @@ def install_command(requirement: str, *, upgrade: bool = False) -> str:
 def settings_to_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
     """Return settings of `[tool.relnox]` as TOML, ready to paste.
 
-    `config` has the settings of pyproject.toml. A table that is there cannot be pasted again: its keys are shown
-    as `[table] key = value`.
+    `config` has the settings of pyproject.toml; None stands for no settings. A table that is there cannot be
+    pasted again: its keys are shown as `[table] key = value`.
     """
     import tomlkit  # slow to import, and few commands propose settings
 
@@ -98,7 +98,10 @@ def settings_to_toml(settings: Mapping[str, Any], config: Config | None = None) 
 
 
 def adapt_commands(text: str, front_end: FrontEnd) -> str:
-    """Return a message, fix or note with the command to type, such as `nox -s TASK`, for each `relnox TASK`."""
+    """Return a message, fix or note with the command to type, such as `nox -s TASK`, for each `relnox TASK`.
+
+    Lines that begin with `|`, the output of other programs, stay.
+    """
 
     def convert(line: str) -> str:
         if line.lstrip().startswith("| "):  # output of another program
@@ -109,7 +112,7 @@ def adapt_commands(text: str, front_end: FrontEnd) -> str:
 
 
 def _shown_task_command(match: re.Match[str], front_end: FrontEnd) -> str:
-    """Return the command to show for a match of `relnox TASK`."""
+    """Return the command to show for a match of `relnox TASK`; the match itself for a task without a command."""
     start = front_end.tasks.get(match["task"])
     if start is None:
         return match[0]

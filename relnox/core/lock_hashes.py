@@ -16,9 +16,10 @@ _WITH_GROUPS = (2, 3)
 
 
 def is_lock_current(name: str, lock: str, pyproject: str) -> bool | None:
-    """Return whether a lock file has the hash of a pyproject.toml; None if it has no hash that relnox can compute.
+    """Return whether a lock file has the hash of a pyproject.toml; None if that cannot be determined.
 
-    `name` is `poetry.lock` or `pdm.lock`; the other arguments are the texts of both files.
+    `name` is `poetry.lock` or `pdm.lock`; the other arguments are the texts of both files. A pdm.lock is always
+    current for a pyproject.toml without `[project]`.
     """
     try:
         document, metadata = parse_toml(pyproject), table_at(parse_toml(lock), "metadata")
@@ -38,7 +39,10 @@ def is_lock_current(name: str, lock: str, pyproject: str) -> bool | None:
 
 
 def poetry_hash(document: Mapping[str, Any], *, with_groups: bool = True) -> str:
-    """Return the content hash of poetry.lock for a pyproject.toml (Poetry 2.5; older ones hash no groups)."""
+    """Return the content hash of poetry.lock, in hex, for a parsed pyproject.toml, as of Poetry 2.5.
+
+    Poetry before 2.3 leaves out the dependency groups: `with_groups` is false.
+    """
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     groups = table_at(document, "dependency-groups") if with_groups else {}
     standard = {key: project[key] for key in _PROJECT_KEYS if project.get(key) is not None}
@@ -58,7 +62,7 @@ def poetry_hash(document: Mapping[str, Any], *, with_groups: bool = True) -> str
 
 
 def pdm_hash(document: Mapping[str, Any]) -> str:
-    """Return the content hash of pdm.lock for a pyproject.toml (as of pdm 2.29)."""
+    """Return the content hash of pdm.lock, in hex, for a parsed pyproject.toml, as of pdm 2.29."""
     project, pdm = table_at(document, "project"), table_at(document, "tool", "pdm")
     groups: dict[str, list[Any]] = {}
     for tables in (table_at(document, "dependency-groups"), table_at(pdm, "dev-dependencies")):

@@ -62,14 +62,14 @@ class VersionSource(Record, kw_only=True):
             name in Python), `pattern` (the match of a regular expression), `text` (the whole file) or `json` (a
             string in JSON). Otherwise: `tags` (derived from git tags) or `dynamic` (only the build backend can
             compute it; PEP 621 `dynamic`).
-        file: The POSIX path of the file, relative to the workspace root.
+        file: The POSIX path of the file, relative to the workspace root; for `tags` and `dynamic`, pyproject.toml.
         key: Depends on the kind. `toml`: the keys that lead to the string; `json`: the same, or empty for the
             top-level `version`; `attribute`: the name; `pattern`: the regular expression; `tags`: the tag prefix
             that the backend's settings require, if any. Otherwise empty.
         text: The version exactly as written in the file; for `tags` and `dynamic`, what provides the version.
         semver: Whether the version is written in SemVer's form, as in Cargo.toml and package.json.
         count: The number of matches that a `pattern` must have.
-        length: How many numbers of a release are written there, if not all of them: 2 for the 1.4 of 1.4.2.
+        length: How many numbers of a release are written there: 2 for the 1.4 of 1.4.2, but 0 for all of them.
     """
 
     kind: SourceKind
@@ -108,7 +108,7 @@ class Dependency(Record, kw_only=True):
 
     @property
     def extras(self) -> tuple[str, ...]:
-        """The normalized extras that are requested, such as `toml` in `coverage[toml]`; empty for Poetry."""
+        """The normalized extras that are requested, such as `toml` in `coverage[toml]`; only in PEP 508 syntax."""
         requirement = self.text.partition(";")[0]
         if "[" not in requirement or self.syntax != "pep508":
             return ()
@@ -139,7 +139,7 @@ class Package(Record, kw_only=True):
             may be "".
         classifiers: The trove classifiers, as written.
         dynamic: The metadata fields that the backend computes (PEP 621), or None if it computes all of them.
-        crates: The Rust crates that have the package's version.
+        crates: The names of the Rust crates that have the package's version.
         extras: The normalized names of its extras, or None if the backend computes them.
     """
 
@@ -175,7 +175,7 @@ class Package(Record, kw_only=True):
         return tuple(location for location in (self.source, *self.other_locations) if location.is_in_file)
 
     def required_names(self, *tables: DependencyTable) -> frozenset[str]:
-        """Return the names required in any of these tables, except the package itself (extras may require it)."""
+        """Return the names required in these tables, except the package itself (extras may require it)."""
         return frozenset(dependency.name for dependency in self.dependencies if dependency.table in tables) - {
             self.name
         }

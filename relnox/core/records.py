@@ -17,7 +17,7 @@ class Record:
     """Base class of all records: annotated attributes are the fields, values in the class body their defaults.
 
     With `kw_only=True`, a subclass takes keyword arguments only. Defaults must be immutable, because all instances
-    share them.
+    share them. Wrong arguments raise TypeError, and setting an attribute AttributeError.
     """
 
     __match_args__: ClassVar[tuple[str, ...]] = ()

@@ -68,13 +68,13 @@ _OPERATORS: Mapping[Syntax, Mapping[str, str]] = {
 def parse_clauses(text: str, syntax: Syntax) -> Sequence[Clause]:
     """Return the clauses of a requirement, or of a version constraint in the syntax of Poetry or Cargo.
 
-    There are none if a requirement has a URL.
+    There are none if a requirement has a URL or no versions. Clauses of alternatives (`||`) are in one sequence.
 
     Raises:
         Blocked: The requirement is invalid, or the constraint has no clauses.
     """
     if syntax == "pep508":
-        return _clauses_of_requirement(text)
+        return _clauses_of_pep508_requirement(text)
     clauses = tuple(_clauses_from_matches(_OTHER_CLAUSE.finditer(text), _OPERATORS[syntax]))
     edges = [0, *(edge for clause in clauses for edge in (clause.start, clause.end)), len(text)]
     between = [text[start:end] for start, end in list(pairwise(edges))[::2]]
@@ -87,7 +87,7 @@ def parse_clauses(text: str, syntax: Syntax) -> Sequence[Clause]:
     return clauses
 
 
-def _clauses_of_requirement(text: str) -> Sequence[Clause]:
+def _clauses_of_pep508_requirement(text: str) -> Sequence[Clause]:
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
@@ -105,7 +105,7 @@ def _clauses_of_requirement(text: str) -> Sequence[Clause]:
 
 
 def _clauses_from_matches(matches: Iterator[re.Match[str]], operators: Mapping[str, str]) -> Iterator[Clause]:
-    """Yield the clause of each match; `operators` maps operators as written to those that they stand for."""
+    """Yield the clause of each match; `operators` maps operators to those that they stand for, if to others."""
     for match in matches:
         operator = match["operator"]
         lead = match[0][: match.start("version") - match.start()]
@@ -114,6 +114,8 @@ def _clauses_from_matches(matches: Iterator[re.Match[str]], operators: Mapping[s
 
 def requirement_allows(text: str, version: Version, syntax: Syntax = "pep508") -> bool:
     """Return whether a requirement or a constraint, such as `^2.7 || >=3.8,<4`, allows a version.
+
+    One with a URL or without versions allows any.
 
     Raises:
         Blocked: The text is not valid.
@@ -134,7 +136,10 @@ def is_satisfied_by(dependency: Dependency, version: Version) -> bool:
 
 
 def _all_clauses_allow(clauses: Sequence[Clause], version: Version, syntax: Syntax) -> bool:
-    """Return whether all clauses allow a version; to Cargo, a prerelease only if one names a prerelease of it."""
+    """Return whether all clauses allow a version.
+
+    In Cargo's syntax, a prerelease is allowed only if a clause has a prerelease of the same release.
+    """
     if syntax == "cargo" and version.is_prerelease:
         bounds = (clause.version for clause in clauses)
         if not any(bound.is_prerelease and bound.release == version.release for bound in bounds):
@@ -210,8 +215,11 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
 def requires_later_release(dependency: Dependency, version: Version) -> bool:
     """Return whether a requirement asks for a later release than `version`, by a lower bound or a pin.
 
-    A requirement on `1.2` does not ask for a later release than `1.2rc1`. Clauses with texts that are not versions
-    are ignored: `===` compares strings, so that any text is valid there (PEP 440).
+    A requirement on `1.2` does not ask for a later release than `1.2rc1`, and one with alternatives never does.
+    Clauses with texts that are not versions are ignored: after `===`, any text is valid (PEP 440).
+
+    Raises:
+        Blocked: The requirement is invalid.
     """
     text = dependency.text
     if "|" in text or text.strip() == "*":
@@ -227,7 +235,7 @@ def requires_later_release(dependency: Dependency, version: Version) -> bool:
 
 
 def versions_in_requirement(dependency: Dependency, *operators: str) -> list[Version]:
-    """Return the versions in a requirement, by default after any operator; none if it is invalid."""
+    """Return the versions in a requirement, or only those after `operators` if given; none if it is invalid."""
     versions = []
     with suppress(Blocked):
         for clause in parse_clauses(dependency.text, dependency.syntax):
@@ -243,7 +251,7 @@ def rewrite_requirement(
     policy: UpdatePolicy = "out-of-range",
     format_version: Callable[[Version], str] = str,
 ) -> str | None:
-    """Return a requirement as it is for a new version of the package it names, or None if it need not change.
+    """Return the text of a requirement for a new version of the package it names, or None if it need not change.
 
     In Poetry's and Cargo's syntax, versions after `^` and `~` keep their length, and these operators have their
     meaning there, also below 1.0. `*` is not changed, and neither is a requirement with a URL. `format_version`
@@ -300,7 +308,7 @@ def rewrite_requirement(
 def _pin_requirement(
     text: str, clauses: Sequence[Clause], new: Version, format_version: Callable[[Version], str]
 ) -> str:
-    """Return the requirement with its whole version range replaced by a pin to the new version."""
+    """Return the requirement with a pin to the new version as its range, or unchanged if such a pin is there."""
     first, *others = clauses
     if (
         not others
@@ -317,9 +325,9 @@ def _pin_requirement(
 def _updated_clause(
     clause: Clause, new: Version, format_version: Callable[[Version], str], *, is_exact: bool
 ) -> str:
-    """Return a clause such as `~=1.2` as it is for the new version: with its operator, only `>` becomes `>=`.
+    """Return the text of a clause for the new version; its operator stays, except that `>` becomes `>=`.
 
-    With `is_exact`, no version is shortened to the length of the old one.
+    `!=` and upper bounds that allow the version do not change. With `is_exact`, the version is not shortened.
     """
     # A local segment is valid after == only, and would exclude every other build there.
     public = Version(new.public)
@@ -334,9 +342,9 @@ def _updated_clause(
         case "===":  # compares strings
             version = str(new)
         case "==" | "^" if clause.version_text.endswith(".*") and not is_exact:
-            version = _with_length_of_clause(public, clause) + ".*"
+            version = _release_with_length_of_clause(public, clause) + ".*"
         case "~=" | "^" | "~" if not is_exact:
-            version = _compatible_release_of_clause(public, clause)
+            version = _version_for_compatible_clause(public, clause)
         case ">":  # would exclude the new version itself
             lead = lead.replace(">", ">=")
             version = format_version(public)
@@ -345,22 +353,22 @@ def _updated_clause(
     return lead + version
 
 
-def _with_length_of_clause(new: Version, clause: Clause) -> str:
+def _release_with_length_of_clause(new: Version, clause: Clause) -> str:
     """Return the epoch and release of the new version, cut or padded to as many numbers as the clause has."""
     length = len(clause.version.release)
     return _format_release(new.epoch, (*new.release, *[0] * length)[:length])
 
 
-def _compatible_release_of_clause(new: Version, clause: Clause) -> str:
+def _version_for_compatible_clause(new: Version, clause: Clause) -> str:
     """Return the version for a `~=`, `^` or `~` clause: as many numbers as before, not above the new version."""
-    version = _with_length_of_clause(new, clause)
+    version = _release_with_length_of_clause(new, clause)
     if Version(version) > new:  # 2.0 is too high for 2.0.0a1
         version += new.public.removeprefix(new.base_version)
     return clause.version_text if clause.version == Version(version) else version
 
 
 def _upper_bound_above(bound: str, new: Version) -> str:
-    """Raise an upper bound (`2`, `1.3.0`, `2.0.dev0`) above the new version, with the same length and level.
+    """Return an upper bound (`2`, `1.3.0`, `2.0.dev0`) raised above the new version, of the same length and level.
 
     The level is the position of the last nonzero number: `<2.0.0` ends a major series, `<1.3.0` a minor one.
     """
@@ -372,7 +380,10 @@ def _upper_bound_above(bound: str, new: Version) -> str:
 
 
 def unbounded_sibling_requirements(packages: Iterable[Package], workspace: Workspace) -> list[str]:
-    """Return published requirements on packages of the workspace without a version, as `PACKAGE on REQUIRED`."""
+    """Return the requirements without a version, as `PACKAGE on REQUIRED`, on other packages of the workspace.
+
+    Only those that are published count: of packages that are not private, at run time or in extras.
+    """
     return [
         f"{package.name} on {dependency.name}"
         for package in packages
@@ -387,7 +398,7 @@ def unbounded_sibling_requirements(packages: Iterable[Package], workspace: Works
 
 
 def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace) -> Iterator[str]:
-    """Yield a warning if published requirements on other packages of the workspace have no version."""
+    """Yield one warning if published requirements on other packages of the workspace have no version."""
     if requirements := unbounded_sibling_requirements(packages, workspace):
         yield (
             f"requirements on siblings without a version: {join_names(requirements)}; add one such as >=1.2, so "
@@ -395,8 +406,8 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
         )
 
 
-def dependencies_among(requires: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
-    """Map each package to the others that it needs, directly or not, also through extras such as `acme-core[all]`.
+def transitive_dependencies_among(requires: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
+    """Map each package to the others here that it needs, directly or not, also through extras.
 
     `requires` maps the packages to their `Requires-Dist` values; invalid ones are ignored.
     """

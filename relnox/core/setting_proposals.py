@@ -22,7 +22,7 @@ _MAX_LISTED = 5
 def unclear_tag_format_problems(
     names: Collection[str], detected: DetectedTagFormats, tags: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Yield a problem if the tag formats of some of the packages with these names are unclear."""
+    """Yield one problem if tag formats of packages with these names are unclear; `tags` maps tags to commits."""
     names_by_reason: dict[str, list[str]] = {}
     for name, reason in detected.unclear.items():
         if name in names:
@@ -42,7 +42,7 @@ def unclear_tag_format_problems(
 def propose_settings(
     detected: DetectedTagFormats, tags: Mapping[str, str], names: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return settings that state the tag formats that are unclear, and which packages share their tags.
+    """Return settings of `[tool.relnox]` that state unclear tag formats, and which packages share their tags.
 
     Packages whose file had no tagged version are left out, except those in `names`. `tags` maps tags to commits.
     """
@@ -75,7 +75,10 @@ def propose_settings(
 
 
 def _packages_released_together(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[list[Package]]:
-    """Yield the packages that share their tags, or always had the same versions at the same commits."""
+    """Yield the packages that share their tags, or always had the same versions at the same commits.
+
+    There are none if the settings group packages.
+    """
     config = detected.config
     groups = find_version_groups(detected.workspace, config)
     if config.versions is not None or config.groups or len(groups) == 1:
@@ -100,7 +103,7 @@ def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
 
 
 def version_group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[str]:
-    """Yield a note that proposes version groups for packages that were always released together, with own tags."""
+    """Yield one note that proposes groups for packages that were always released together, with own tags."""
     groups = [
         packages
         for packages in _packages_released_together(detected, tags)
@@ -115,7 +118,10 @@ def version_group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -
 
 
 def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -> list[str]:
-    """Return patterns for exactly these packages, with a glob for each directory that mostly contains them."""
+    """Return patterns for exactly these packages, with a glob for each directory that mostly contains them.
+
+    Others of all packages that match are left out by patterns that begin with `!`.
+    """
     package_directories = {package.directory for package in packages}
     by_parent: dict[str, list[str]] = {}
     for directory in sorted(package_directories):
@@ -137,7 +143,10 @@ def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]
 
 
 def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: Workspace, config: Config) -> str:
-    """Return a message that names these packages, and the settings that would include or exclude them."""
+    """Return a message that names these packages, and the settings that would include or exclude them.
+
+    There are no such settings for packages outside the project's directory.
+    """
     names = join_names((f"{package.name} ({package.pyproject})" for package in unlisted_packages), _MAX_LISTED)
     inside = [package for package in unlisted_packages if package.directory.split("/")[0] != ".."]
     text = f"{names}: not among the packages of this project, not released"
@@ -155,7 +164,9 @@ def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: 
     )
 
 
-def outdated_pin_warnings(unlisted_packages: Iterable[Package], bumps: Iterable[VersionBump]) -> Iterator[str]:
+def outdated_requirement_warnings(
+    unlisted_packages: Iterable[Package], bumps: Iterable[VersionBump]
+) -> Iterator[str]:
     """Yield a message for each requirement of a package outside the project that does not allow a new version."""
     after = {bump.package.name: bump.after for bump in bumps}
     for package in unlisted_packages:

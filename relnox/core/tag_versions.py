@@ -37,7 +37,7 @@ _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has th
 
 
 def detect_tag_source(package: Package, document: Mapping[str, Any]) -> Package:
-    """Return the package with a version source of kind `tags` if its build derives the version from tags."""
+    """Return the package, with a version source of kind `tags` if the pyproject.toml derives it from tags."""
     if (plugin := _find_version_plugin(package, document)) is None:
         return package
     name, settings = plugin
@@ -161,7 +161,7 @@ def _literal_prefix(expression: str) -> str:
 
 
 class CommitTag(Record, kw_only=True):
-    """A tag of the commit that is built, and the package that it belongs to, or "" if it belongs to none."""
+    """A tag of the commit that is built; `package` is "" if it belongs to none, `version` None if it has none."""
 
     name: str
     package: str
@@ -172,7 +172,7 @@ class CommitTags(Record, kw_only=True):
     """The tags of the commit that is built: the one of a package, and all others.
 
     Attributes:
-        package_tag: The package's own tag, or None if it has none at this commit.
+        package_tag: The package's own tag, with the highest version, or None if it has none at this commit.
         other_tags: The tags that do not belong to the package.
         is_version_derived: Whether the backend derives the package's version from tags.
         remedy: How to configure the backend to read only the package's own tags; empty if
@@ -188,7 +188,10 @@ class CommitTags(Record, kw_only=True):
 def classify_tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
 ) -> CommitTags:
-    """Divide the tags of a commit into those of the package and others; for the flags, see `CommitTags`."""
+    """Divide the tags of a commit into those of the package and others.
+
+    `formats` has the tag format of each package, `derives` and `remedy` are fields of the result.
+    """
     here = sorted(tags)
     latest = formats[package].latest_tag(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])
@@ -202,7 +205,7 @@ def classify_tags_of_commit(
 
 
 def find_version_variable(variables: Mapping[str, str], version: Version) -> str:
-    """Return the environment variable that makes build backends use a version, or "" if none does."""
+    """Return the name of an environment variable that makes build backends use this version, or ""."""
     for name, value in sorted(variables.items()):
         if _VERSION_VARIABLE.fullmatch(name) is not None:
             with contextlib.suppress(InvalidVersion):
@@ -214,9 +217,10 @@ def find_version_variable(variables: Mapping[str, str], version: Version) -> str
 def version_mismatch_problem(
     package: str, version: Version, tags: CommitTags, *, variable: str = ""
 ) -> Problem | None:
-    """Return the problem that a version from a backend differs from the tags of the commit; None if they agree.
+    """Return the problem that a version from a backend contradicts the tags of the commit, or None.
 
-    If the environment variable `variable` set the version, the fix is to unset it.
+    If the package has no tag there, a version that is not derived from tags, or is a dev release or a local one,
+    contradicts nothing. The fix is to unset the environment variable `variable`, if one set the version.
     """
     tag = tags.package_tag
     if tag is not None and tag.version == version:

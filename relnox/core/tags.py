@@ -88,7 +88,7 @@ class TagFormat(Record):
 
 
 class DetectedTagFormats(Record):
-    """The tag format of each package.
+    """The tag format of each package, by name.
 
     Attributes:
         formats: The format of each package; for those in `unclear`, that of the tags which they seem to have.
@@ -131,7 +131,8 @@ def detect_tag_formats(
 ) -> DetectedTagFormats:
     """Return the tag format of each package; packages whose backends read any tag share one.
 
-    `had_version` tells whether a package's file had a version at a tag; None if there was no such file.
+    `had_version` tells whether a package's file had a version at a tag, or None if there was none; by default, it
+    had.
 
     Raises:
         Blocked: A format is invalid, or does not distinguish the tags of two packages.
@@ -141,9 +142,9 @@ def detect_tag_formats(
     unclear: dict[str, str] = {}
     untagged: list[tuple[Sequence[Package], Sequence[str]]] = []
     common_forms: Sequence[str] = _PACKAGE_FORMS
-    for packages, forms in _packages_sharing_forms(workspace, config, texts):
+    for packages, forms in _packages_with_usual_forms(workspace, config, texts):
         own_forms: Sequence[str]
-        own_forms, reason = _forms_of_tags(packages, forms, ordered_tags, config, had_version)
+        own_forms, reason = _detect_forms_of_tags(packages, forms, ordered_tags, config, had_version)
         if not own_forms:
             untagged.append((packages, forms))
             continue
@@ -178,7 +179,7 @@ def detect_tag_formats(
     return DetectedTagFormats(workspace, config, formats, proposals, unclear, confirmed)
 
 
-def _forms_of_tags(
+def _detect_forms_of_tags(
     packages: Sequence[Package],
     forms: Iterable[str],
     tags: Sequence[str],
@@ -188,7 +189,7 @@ def _forms_of_tags(
     """Return those of `forms`, such as `{name}-v{version}`, that the tags have, and why they are unclear, or "".
 
     There are several if they give these packages the same tags. If tags have different forms, the form of the tag
-    with the highest version is returned.
+    with the highest version is returned; if there are no tags, none.
     """
     forms_by_formats: dict[frozenset[TagFormat], list[str]] = {}
     for form in forms:
@@ -210,10 +211,13 @@ def _forms_of_tags(
     return own_forms, ""
 
 
-def _packages_sharing_forms(
+def _packages_with_usual_forms(
     workspace: Workspace, config: Config, texts: Mapping[str, str]
 ) -> Iterator[tuple[Sequence[Package], Sequence[str]]]:
-    """Yield packages that share a tag format, with its usual forms; packages in `texts` are left out."""
+    """Yield packages that share a tag format, or a single one, with the usual forms of its tags.
+
+    Packages in `texts`, which have a format in the settings, are left out.
+    """
     rest = [package for package in workspace.packages if package.name not in texts]
     filtering = [package for package in rest if package.source.kind == "tags" and package.source.key]
     for package in filtering:  # their backends ignore other tags, but the pattern may end before a `v`
@@ -237,7 +241,7 @@ def _had_tagged_versions(
 ) -> Iterator[bool]:
     """Yield for the last tags, the highest version first, whether the package's file had their versions.
 
-    Tags at which there was no such file are left out.
+    It had the current version, and any if it has none. Tags at which there was no such file are left out.
     """
     for tag, version in tagged[: -_MAX_LISTED - 1 : -1]:
         answer = package.version in (None, version) or had_version(package, tag, version)
@@ -255,7 +259,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
 ) -> frozenset[str]:
     """Put a format to propose for each unclear package into `formats`.
 
-    Return the packages whose file had the version of a tag in that format.
+    Return the names of the packages whose file had the version of a tag in that format.
     """
     packages = [package for package in workspace.packages if package.name in unclear]
     tags_by_prefix: dict[str, list[tuple[str, Version]]] = {}
@@ -297,7 +301,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
 
 
 def _ungroupable_packages(sharing: Sequence[Package], workspace: Workspace, config: Config) -> Sequence[Package]:
-    """Return which of these packages with the same tags cannot be bumped together with the latest of them."""
+    """Return which of these packages with the same tags cannot be bumped with the one of the highest version."""
     groups = find_version_groups(workspace, config)
     fixed = {package.name: group.name for group in groups if group.kind == "fixed" for package in group.packages}
     if len({fixed.get(package.name, package.name) for package in sharing}) == 1:
@@ -312,7 +316,7 @@ def _ungroupable_packages(sharing: Sequence[Package], workspace: Workspace, conf
 
 
 def _may_be_prefix_of(prefix: str, package: Package) -> bool:
-    """Return whether a tag with this prefix may be a package's: each word is in its name or path."""
+    """Return whether a tag with this prefix may be a package's: its words are general, or in the name or path."""
     own_words = {*_UNSPECIFIC_WORDS, *re.findall(r"[a-z0-9]+", f"{package.name} {package.directory}".lower())}
     joined = package.name.replace("-", "")
     words = re.findall(r"[a-z0-9]+", prefix.lower())
@@ -335,7 +339,7 @@ def _join_highest_tags(tags: Sequence[str]) -> str:
 
 
 def _configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
-    """Map packages to the tag formats that the settings give them."""
+    """Map packages to the tag formats that the settings give them; others are left out."""
     texts = {} if config.tag_format is None else dict.fromkeys(workspace.by_name, config.tag_format)
     for pattern, text in config.tag_formats.items():
         members = patterns.select_packages((pattern,), workspace.packages)
@@ -357,7 +361,7 @@ def _check_distinct_formats(
 ) -> None:
     """Raise `Blocked` if git rejects tags of these formats, or if the formats do not distinguish packages.
 
-    Packages that are always bumped together may share their tags.
+    Packages that are always bumped together may share their tags. `texts` has the formats as written in settings.
     """
     for name, tag_format in formats.items():
         if (why := rules.ref_name_violation(sample := f"{tag_format.prefix}1{tag_format.suffix}")) is not None:
@@ -387,10 +391,12 @@ def _check_distinct_formats(
                 f"tag-format {texts[one]!r} gives {one} and {foreign[0]} the same tags",
                 fix=fix if config.groups else f'{fix}; or, for common tags: [tool.relnox] versions = "lockstep"',
             )
-    _check_distinct_prefixes(names_by_format, texts)
+    _check_unambiguous_formats(names_by_format, texts)
 
 
-def _check_distinct_prefixes(names_by_format: Mapping[TagFormat, Sequence[str]], texts: Mapping[str, str]) -> None:
+def _check_unambiguous_formats(
+    names_by_format: Mapping[TagFormat, Sequence[str]], texts: Mapping[str, str]
+) -> None:
     """Raise `Blocked` if a tag could have two of these formats."""
     by_prefix = sorted(names_by_format, key=lambda tag_format: (tag_format.prefix, tag_format.suffix))
     for number, first in enumerate(by_prefix, 1):
@@ -409,7 +415,7 @@ def _check_distinct_prefixes(names_by_format: Mapping[TagFormat, Sequence[str]],
 
 
 def tags_of_format(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[tuple[str, Version]]:
-    """Return the tags that have a format, with their versions; sorting makes this faster than `matching_tags`."""
+    """Return the tags with this format, and their versions, faster than `matching_tags`: they must be sorted."""
     start = bisect_left(ordered_tags, tag_format.prefix)
     end = bisect_left(ordered_tags, f"{tag_format.prefix}\U0010ffff")
     return tag_format.matching_tags(ordered_tags[start:end])
@@ -431,7 +437,7 @@ def latest_tags(
     """Map each package that has tags to the tag with the highest version, and to that version.
 
     Tags with a greater version than the one `limits` has for the package are used only if there are no others. The
-    same goes for tags outside the bounds of `lines`, the release lines of the commit: a line begins at such a tag.
+    same goes for tags outside `lines`, the release lines of the commit, if any: a line begins at such a tag.
     """
     ordered_tags = sorted(tags)
     matches = {tag_format: tags_of_format(tag_format, ordered_tags) for tag_format in set(formats.values())}

@@ -22,10 +22,10 @@ class VersionGroup(Record):
     """Packages that are bumped together, or that share a version.
 
     Attributes:
-        name: The name of the group in the settings, or that of its only package.
+        name: The name of the group in the settings, or that of its only package; `lockstep` for all packages;
+            words about their tags if the settings name none.
         kind: `fixed` if all packages are bumped together; `linked` if the bumped ones get the same version;
             `alone` for a single package.
-        packages: The packages of the group.
     """
 
     name: str
@@ -81,7 +81,7 @@ def find_version_groups(workspace: Workspace, config: Config) -> tuple[VersionGr
 
 
 def check_group_has_one_version(group: VersionGroup, versions: Mapping[str, Version]) -> None:
-    """Check that all packages of a group have the same version.
+    """Check that all packages of a group that are in `versions` have the same version.
 
     Raises:
         Blocked: The versions differ; the message lists the files with each version.

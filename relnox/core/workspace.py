@@ -73,17 +73,20 @@ class Workspace(Record):
         """The packages in waves: each can be built and installed with only the packages of earlier waves.
 
         Requirements in extras and dependency groups are ignored, since packages may require each other there.
+
+        Raises:
+            Blocked: The others form a cycle.
         """
         order = graph.sort_into_waves(self.dependency_edges("runtime", "build"))
         return tuple(tuple(self.by_name[name] for name in wave) for wave in order)
 
     def release_order(self, among: Iterable[Package] | None = None) -> tuple[Package, ...]:
-        """Return the packages in `among`, by default all, sorted so that each follows the packages it needs."""
+        """Return the packages in `among`, by default all, in the order of `waves`: each follows those it needs."""
         names = {package.name for package in (self.packages if among is None else among)}
         return tuple(package for wave in self.waves for package in wave if package.name in names)
 
     def dependents(self, name: str) -> tuple[Package, ...]:
-        """Return the packages that require the package of this name in any table."""
+        """Return the packages that require the package of this name, also to build, in extras or in groups."""
         tables: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
         return tuple(package for package in self.packages if name in package.required_names(*tables))
 
@@ -92,7 +95,7 @@ class Workspace(Record):
         return graph.reachable_names([package.name], self.dependency_edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:
-        """Return the packages that are given by the name of their distribution, or by their directory.
+        """Return the packages, in their order here, that are given by the name of the distribution or directory.
 
         Raises:
             Blocked: A name matches no package, or several packages.

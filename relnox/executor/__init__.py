@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
     """Execute the plan of a run to its end, or to the first failure or signal.
 
-    An unexpected exception propagates, unless something may be public already. Then it counts as a failed step, so
-    that the outcome is still reported.
+    If a local step failed, changes of the checkout are undone. An unexpected exception propagates, unless
+    something may be public already. Then it counts as a failed step, so that the outcome is still reported.
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
@@ -41,7 +41,7 @@ def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
         if publication is None or not publication.may_have_public_files:
             raise
         bug = error
-        progress.abort_remaining(error)
+        progress.record_abort_of_remaining(error)
     results = progress.results
     unsuccessful = [result.step for result in results if result.status in UNSUCCESSFUL]
     # A remote step that fails leaves the local changes, for a rerun of the command.
@@ -49,7 +49,7 @@ def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
     if run.undo_or_keep_changes(undo=bool(unsuccessful) and not unsuccessful[0].remote) and undone:
         run.emit(Problem("", f"undone: {'; '.join(undone)}", level="note"))
     if unsuccessful and publication is not None:
-        with _suppress_if_must_report(publication):
+        with _suppress_errors_if_public(publication):
             progress.signal_exit_code = _recheck_public_files(
                 publication, signal_handlers, progress.signal_exit_code
             )
@@ -63,10 +63,10 @@ def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
         publication=publication.files if publication is not None else (),
         traceback=_format_traceback(bug),
     )
-    with _suppress_if_must_report(publication):
+    with _suppress_errors_if_public(publication):
         deadline = publication.upload_deadline() if publication is not None else None
         outcome = replace(outcome, deadline=deadline)
-    with _suppress_if_must_report(publication, outcome):
+    with _suppress_errors_if_public(publication, outcome):
         run.emit(RunFinished(outcome))
     return outcome
 
@@ -91,7 +91,7 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
             scheduling.ConcurrentSteps(tuple(steps), progress, run, signal_handlers).execute()
         else:
             for step in steps:
-                scheduling.execute_alone(step, progress, run, signal_handlers)
+                scheduling.execute_in_this_thread(step, progress, run, signal_handlers)
 
 
 def _exit_code(plan: Plan, publication: Publication | None, results: Sequence[StepFinished]) -> ExitCode:
@@ -123,7 +123,7 @@ def _recheck_public_files(
 
 
 @contextlib.contextmanager
-def _suppress_if_must_report(publication: Publication | None, outcome: Outcome | None = None) -> Iterator[None]:
+def _suppress_errors_if_public(publication: Publication | None, outcome: Outcome | None = None) -> Iterator[None]:
     """Suppress errors in the block if something may be public; print the outcome, if given, on standard error."""
     try:
         yield
@@ -137,7 +137,7 @@ def _suppress_if_must_report(publication: Publication | None, outcome: Outcome |
 
 
 def _format_traceback(bug: BaseException | None) -> str | None:
-    """Return the traceback of an unexpected exception for the report, or None for an interruption."""
+    """Return the traceback of an unexpected exception, without secrets, or None for an interruption or None."""
     if bug is None or isinstance(bug, KeyboardInterrupt):
         return None
 

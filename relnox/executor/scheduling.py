@@ -69,19 +69,19 @@ class Progress:
         self._results[id(result.step)] = result
         self._emit(result)
 
-    def abort(self, step: Step, reason: str) -> None:
+    def record_abort(self, step: Step, reason: str) -> None:
         """Record and emit that a step ended without being started, for a reason."""
         self.record_result(StepFinished(step, Status.ABORTED, reason, 0.0))
 
-    def interrupt(self, step: Step, interruption: Interruption, start: float) -> None:
-        """Record and emit that a signal interrupted a step at `start`, which ends the run as well."""
+    def record_interruption(self, step: Step, interruption: Interruption, start: float) -> None:
+        """Record and emit that a signal interrupted a step, and with it the run; `start` is its monotonic time."""
         self.signal_exit_code = interruption.exit_code
         seconds = time.monotonic() - start
         self.record_result(
             StepFinished(step, Status.ABORTED, f"interrupted ({interruption.number.name})", seconds)
         )
 
-    def abort_remaining(self, error: BaseException) -> None:
+    def record_abort_of_remaining(self, error: BaseException) -> None:
         """Record, without events, that all remaining steps end because of an unexpected exception or Ctrl-C."""
         reason = f"internal error ({type(error).__name__})"
         if isinstance(error, KeyboardInterrupt):
@@ -91,7 +91,7 @@ class Progress:
 
 
 def execute_step(step: Step, run: Run) -> StepFinished:
-    """Check, apply and verify a step, and return its result."""
+    """Check, apply and verify a step, and return its result; it failed if one of them raised a known error."""
     start = time.monotonic()
     error: Problem | None = None
     try:
@@ -108,10 +108,10 @@ def execute_step(step: Step, run: Run) -> StepFinished:
     return StepFinished(step, status, detail, time.monotonic() - start, error, run.warnings(step))
 
 
-def execute_alone(step: Step, progress: Progress, run: Run, signals: SignalState) -> None:
-    """Execute a step in this thread, unless a failure or a signal before prevents it."""
+def execute_in_this_thread(step: Step, progress: Progress, run: Run, signals: SignalState) -> None:
+    """Execute a step and record its result, or that a failure or a signal before prevents it."""
     if (reason := progress.reason_not_to_start(step)) is not None:
-        progress.abort(step, reason)
+        progress.record_abort(step, reason)
         return
     progress.emit_start(step)
     start = time.monotonic()
@@ -119,7 +119,7 @@ def execute_alone(step: Step, progress: Progress, run: Run, signals: SignalState
         with signals.executing_step(atomic=step.atomic):
             result = execute_step(step, run)
     except Interruption as interruption:
-        progress.interrupt(step, interruption, start)
+        progress.record_interruption(step, interruption, start)
     else:
         progress.record_result(result)
 
@@ -154,10 +154,11 @@ class ConcurrentSteps:
             try:
                 self._execute_in_threads(pool)
             except BaseException:  # an interruption or a bug: other steps may run for an hour
-                self._end_all()
+                self._end_all_steps()
                 raise
 
     def _execute_in_threads(self, pool: ThreadPool) -> None:
+        """Execute the steps, and record those that a signal interrupts or prevents."""
         try:
             with self._signals.executing_step(atomic=True):  # only the wait below may be interrupted
                 while self._waiting or self._running:
@@ -170,12 +171,12 @@ class ConcurrentSteps:
             if not self._running and not self._waiting:
                 self._signals.pass_on_interruption(interruption)
                 return
-            self._end_all()
+            self._end_all_steps()
             self._progress.signal_exit_code = interruption.exit_code
             for step, start in self._running.values():
-                self._progress.interrupt(step, interruption, start)
+                self._progress.record_interruption(step, interruption, start)
             for step in self._waiting.values():
-                self._progress.abort(step, _INTERRUPTION_REASON)
+                self._progress.record_abort(step, _INTERRUPTION_REASON)
 
     def _start_steps(self, pool: ThreadPool) -> None:
         """Start the steps that are ready and whose resources are free."""
@@ -184,7 +185,7 @@ class ConcurrentSteps:
                 continue
             self._signals.raise_if_received()
             if (reason := self._progress.reason_not_to_start(step)) is not None:
-                self._progress.abort(step, reason)
+                self._progress.record_abort(step, reason)
                 self._mark_ended(self._waiting.pop(step.key))
             elif all(self._used[name] < (limit or default_concurrency()) for name, limit in step.resources):
                 self._used.update(name for name, _ in step.resources)
@@ -212,7 +213,7 @@ class ConcurrentSteps:
         self._order.done(step.key)
         self._ready.update(self._order.get_ready())
 
-    def _end_all(self) -> None:
+    def _end_all_steps(self) -> None:
         """End the programs and requests of the running steps, and wait until all steps have ended."""
         self._is_ended = True
         self._run.close_services()

@@ -70,7 +70,7 @@ class SignalState:
         self._is_interruptible = False
 
     def pass_on_interruption(self, interruption: Interruption) -> None:
-        """Record the signal of an interruption again, if it came after the last step, for the enclosing run."""
+        """Record the signal of an interruption after the last step again, which interrupts the enclosing run."""
         self._received = interruption.number
 
     def raise_if_received(self) -> None:
@@ -85,7 +85,7 @@ def handle_signals(*, enabled: bool = True) -> Iterator[SignalState]:
 
     A run inside another one shares its `SignalState`: what is received after its last step interrupts the other
     run. Handlers with `only_before_a_run` are not restored; signals are ignored instead: the exit code is final.
-    Nothing is handled outside the main thread, where Python delivers no signals, or if it is not enabled.
+    Nothing is handled outside the main thread, where Python delivers no signals, or if `enabled` is false.
     """
     if not enabled or threading.current_thread() is not threading.main_thread():
         yield SignalState()

@@ -15,7 +15,7 @@ from relnox.building import archives
 from relnox.core import graph
 from relnox.core.planning.step import Step
 from relnox.core.release.manifest import MANIFEST_JSON, MANIFEST_TEXT, Distribution, Manifest, PublishingPolicy
-from relnox.core.requirements import dependencies_among
+from relnox.core.requirements import transitive_dependencies_among
 from relnox.core.text import format_count, join_names
 from relnox.errors import Failed
 from relnox.steps.built_archives import archive_staging_directory, built_packages, move_files
@@ -44,7 +44,7 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
         packages = built_packages(run)
         needs = {name: set(siblings) for name, siblings in self.dependencies}
         requirements = {name: package.requires for name, package in packages.items()}  # also those of a build hook
-        for name, siblings in dependencies_among(requirements).items():
+        for name, siblings in transitive_dependencies_among(requirements).items():
             needs[name] |= siblings
         failed_packages = {step.package_invalidated_by_failure for step in run.unsuccessful}
         failed = needs.keys() & failed_packages

@@ -10,7 +10,7 @@ import pytest
 import releases
 from running import run_in_process
 
-from relnox.core.requirements import dependencies_among
+from relnox.core.requirements import transitive_dependencies_among
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,4 +107,7 @@ def test_a_link_inside_the_directory_is_followed(root: Path) -> None:
 
 @pytest.mark.parametrize("text", ["six >= one", "six; " + "(" * 5000 + "a", "", "\0", "six @ "])
 def test_a_requirement_that_is_none_needs_nothing(text: str) -> None:
-    assert dependencies_among({"demo": [text, "attrs"], "attrs": ()}) == {"demo": {"attrs"}, "attrs": set()}
+    assert transitive_dependencies_among({"demo": [text, "attrs"], "attrs": ()}) == {
+        "demo": {"attrs"},
+        "attrs": set(),
+    }

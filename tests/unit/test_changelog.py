@@ -344,8 +344,8 @@ def test_a_link_in_the_heading_is_updated(link: str, tag: str | None, expected: 
     ],
 )
 def test_finding_the_section_of_a_version(heading: str, version: str) -> None:
-    assert changelog.text_of_version(f"{heading}\n\n- a\n\n", version) == "- a"
-    assert changelog.text_of_version(f"{heading}\n\n- a\n\n", "1.3.0") is None
+    assert changelog.section_of_version(f"{heading}\n\n- a\n\n", version) == "- a"
+    assert changelog.section_of_version(f"{heading}\n\n- a\n\n", "1.3.0") is None
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_finding_the_section_of_a_version(heading: str, version: str) -> None:
     ],
 )
 def test_a_section_ends_with_the_next_version_or_the_links(version: str, notes: str | None) -> None:
-    assert changelog.text_of_version(EXAMPLE, version) == notes
+    assert changelog.section_of_version(EXAMPLE, version) == notes
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_a_section_ends_with_the_next_version_or_the_links(version: str, notes: 
     ],
 )
 def test_the_text_of_a_section(text: str, notes: str | None) -> None:
-    assert changelog.text_of_version(text, "1.0") == notes
+    assert changelog.section_of_version(text, "1.0") == notes
 
 
 # --- for any changelog -----------------------------------------------------------------------------
@@ -437,8 +437,8 @@ def test_every_line_but_the_link_is_unchanged(generated: tuple[str, str]) -> Non
 def test_the_unreleased_text_becomes_that_of_the_version(generated: tuple[str, str]) -> None:
     text, contents = generated
     result = released(text)
-    assert changelog.text_of_version(result, "1.2.0") == contents
-    assert changelog.text_of_version(result, "1.1.0") == changelog.text_of_version(text, "1.1.0")
+    assert changelog.section_of_version(result, "1.2.0") == contents
+    assert changelog.section_of_version(result, "1.1.0") == changelog.section_of_version(text, "1.1.0")
 
 
 @given(changelogs())
@@ -446,8 +446,8 @@ def test_a_second_release_follows_the_first(generated: tuple[str, str]) -> None:
     text, _ = generated
     first = released(text)
     second = changelog.add_release(first, version="1.3.0", date=DAY, tag="v1.3.0", previous_tag=None)
-    assert changelog.text_of_version(second, "1.3.0") == ""
-    assert changelog.text_of_version(second, "1.2.0") == changelog.text_of_version(first, "1.2.0")
+    assert changelog.section_of_version(second, "1.3.0") == ""
+    assert changelog.section_of_version(second, "1.2.0") == changelog.section_of_version(first, "1.2.0")
     assert ("compare/v1.2.0...v1.3.0" in second) is ("compare/v1.1.0...HEAD" in text)
     with pytest.raises(Blocked, match="already has a heading"):
         released(second)
@@ -475,7 +475,7 @@ PIECES += [
 def test_any_text_is_released_or_rejected(text: str) -> None:
     has_one = changelog.has_unreleased_heading(text)
     has_version = changelog.has_unreleased_heading(text, {Version("1.2")})
-    assert changelog.text_of_version(text, "1.2") is None or "1.2" in text
+    assert changelog.section_of_version(text, "1.2") is None or "1.2" in text
     try:
         result = released(text)
     except Blocked:

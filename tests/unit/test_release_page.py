@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from packaging.version import Version
 
-from relnox.core.changelog import notes_of_version
+from relnox.core.changelog import release_notes_of_version
 from relnox.core.release import release_page
 from relnox.core.release.restructured_text import to_markdown
 
@@ -113,10 +113,10 @@ def test_the_previous_tag_and_the_latest_version(version: str, previous: str | N
 
 def test_notes_have_the_links_that_they_use() -> None:
     text = "# Log\n\n## Unreleased\n\n- next\n\n## 1.1\n\n- see [a]\n\n## 1.0\n\n- [b]\n\n[a]: https://a\n[b]: https://b\n"
-    assert notes_of_version(text, Version("1.1")) == "- see [a]\n\n[a]: https://a"
-    assert notes_of_version(text, Version("1.0")) == "- [b]\n\n[b]: https://b"
-    assert notes_of_version(text, Version("1.2rc1")) == "- next"
-    assert notes_of_version(text, Version("1.2")) is None
+    assert release_notes_of_version(text, Version("1.1")) == "- see [a]\n\n[a]: https://a"
+    assert release_notes_of_version(text, Version("1.0")) == "- [b]\n\n[b]: https://b"
+    assert release_notes_of_version(text, Version("1.2rc1")) == "- next"
+    assert release_notes_of_version(text, Version("1.2")) is None
 
 
 RESTRUCTURED = {

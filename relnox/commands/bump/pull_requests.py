@@ -13,7 +13,7 @@ from relnox.core import fixes
 from relnox.core.bump import changelog_updates, pull_request_text
 from relnox.core.bump.pull_request_text import PullRequestPackage
 from relnox.core.bump.version_bumps import VersionBump
-from relnox.core.changelog import text_of_version
+from relnox.core.changelog import section_of_version
 from relnox.core.planning import step
 from relnox.core.planning.plan import PlanBuilder
 from relnox.core.planning.step import Edit
@@ -213,7 +213,7 @@ def _pull_request_packages(
             reason=bump.reason,
             tag=tags[name],
             private=bump.package.is_private,
-            changes=text_of_version(changelog, after) or "",
+            changes=section_of_version(changelog, after) or "",
             last_release=f"{diffs[name].before} on {diffs[name].index}" if name in diffs else "",
             differences=tuple(diffs[name].changes()) if name in diffs else (),
         )

@@ -242,7 +242,8 @@ def _is_release_requested(
     return (
         bool(versioned)
         and all(
-            package.name in release.versions and versioning.has_kind_of_bump(release.versions[package.name], bump)
+            package.name in release.versions
+            and versioning.may_result_from_bump(release.versions[package.name], bump)
             for package in versioned
         )
         and (bump.part != "phase" or any(_is_next_phase(release, bump, one, project) for one in versioned))

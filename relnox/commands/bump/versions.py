@@ -275,7 +275,7 @@ def version_notes(
             )
     yield from _unfinished_prerelease_notes(project, bumps, updates)
     yield from checks.unreleased_sibling_notes(project, [bump.package for bump in bumps])
-    yield from setting_proposals.outdated_pin_warnings(project.unlisted_packages, bumps)
+    yield from setting_proposals.outdated_requirement_warnings(project.unlisted_packages, bumps)
     lines = dict.fromkeys(
         # in Poetry's syntax, the name is a key of its own
         f"{name}: {f'{need.name} {need.text}' if need.syntax == 'poetry' else need.text} becomes {new_text}"

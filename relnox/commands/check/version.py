@@ -152,7 +152,7 @@ def _changelog_entry_problems(
     package: Package, version: Version, file: str, text: str, context: CheckContext
 ) -> Iterator[Finding]:
     """Yield a problem if a changelog has nothing about the version; until it is tagged, a bump may add it."""
-    if changelogs.text_of_version(text, str(version)):
+    if changelogs.section_of_version(text, str(version)):
         return
     tools = ("towncrier", "git-cliff")
     is_pending = changelogs.has_unreleased_heading(text, None) and not changelogs.is_unreleased_section_empty(text)

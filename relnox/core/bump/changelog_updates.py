@@ -121,7 +121,7 @@ def unchanged_changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a releas
     files_by_reason: dict[str, list[str]] = {}
     for file, version in versions.items():
         if file is not None and file not in changed:
-            reason = changelog.reason_no_section_is_added(_decode_changelog(contents[file]), version)
+            reason = changelog.reason_version_has_no_section(_decode_changelog(contents[file]), version)
             files_by_reason.setdefault(reason or "", []).append(file)
     for reason, files in files_by_reason.items():
         if reason:

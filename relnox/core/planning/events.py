@@ -16,7 +16,7 @@ from relnox.errors import ExitCode, Problem
 
 
 class Status(StrEnum):
-    """How a step ended; the names are the same as in nox."""
+    """How a step ended, `aborted` if it was interrupted or not started; the names are the same as in nox."""
 
     SUCCESS = "success"
     SKIPPED = "skipped"
@@ -61,12 +61,9 @@ class StepFinished(Record):
     """A step ended.
 
     Attributes:
-        step: The step.
-        status: How the step ended.
-        detail: The verified result, the reason for skipping the step, or the error message.
-        seconds: The elapsed time in seconds.
+        detail: The verified result, the reason for skipping or aborting the step, or the error message.
         error: The error if the step failed, else None.
-        warnings: Warnings about files that the step created.
+        warnings: Warnings about files that the step downloaded.
     """
 
     step: Step
@@ -81,10 +78,8 @@ class Outcome(Record):
     """The result of running a whole plan.
 
     Attributes:
-        plan: The plan.
         results: The result of each step, in the order of the plan.
         exit_code: The exit code of the task.
-        seconds: The elapsed time in seconds.
         stages: The outcomes of the tasks that this task ran, such as those of `rehearse`.
         tables: Tables of results, to print.
         deadline: The time at which the index stops accepting the missing files of a partly published release, as
@@ -135,7 +130,10 @@ class Outcome(Record):
 
 
 def _add_results_to_item(item: CheckedItem, results: Sequence[StepFinished]) -> CheckedItem:
-    """Return an item of a checklist with what its steps found; it is not checkable if one of them was aborted."""
+    """Return an item of a checklist with what its steps found, or unchanged if there are no results.
+
+    It is not checkable if one of them was aborted.
+    """
     if not results:
         return item
     errors = [result.error for result in results if result.error is not None]

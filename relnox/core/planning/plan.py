@@ -37,7 +37,6 @@ class Plan(Record, kw_only=True):
     """Everything that a task will do, determined before anything is changed.
 
     Attributes:
-        task: The name of the task.
         steps: The steps in order: local ones before remote ones.
         notes: Notes for the user, such as what is normalized or left out, and why.
         details: Notes that come with every run, which are shown with `--dry-run` and `--verbose` only.
@@ -110,7 +109,7 @@ class PlanBuilder:
         return steps
 
     def add_problems(self, problems: Iterable[Problem], options: object) -> None:
-        """Add problems, or notes for those that a set option ignores; the fixes of others name that option."""
+        """Add problems; one that a set option allows becomes a note, and the fix of others names the option."""
         for problem in problems:
             flag = f"--{problem.allow.replace('_', '-')}"
             if not problem.allow:
@@ -121,7 +120,7 @@ class PlanBuilder:
                 self.problems.append(problem.but(fix=f"{problem.fix}; to ignore it: {flag}", allow=""))
 
     def build(self, **more: Any) -> Plan:
-        """Return the plan; `more` has the fields that are no attributes of this object."""
+        """Return the plan; `more` has the fields of `Plan` that are no attributes of this object."""
         return Plan(
             task=self.task,
             steps=tuple(self.steps),

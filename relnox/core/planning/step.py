@@ -28,7 +28,7 @@ class Edit(Record, kw_only=True):
     is_link: bool = False
 
     def diff(self) -> str:
-        """Return the edit as a unified diff."""
+        """Return the edit as a unified diff, with one line of context; empty if nothing changes."""
         old, new = (split_lines((part or b"").decode("utf-8", "replace")) for part in (self.before, self.after))
 
         lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)
@@ -51,6 +51,19 @@ class Step(Record, ABC, kw_only=True):
     has another form.
 
     Attributes:
+        remote: Whether the step changes something outside this machine.
+        atomic: Whether an interruption waits for the end of the step, because a half-done step would be worse.
+        concurrent: Whether the step may run at the same time as other concurrent steps next to it in the plan.
+        exclusive: Whether the step changes the checkout or its archives, so that only one run at a time may
+            execute it.
+        runs_project_code: Whether the step runs code of the project, of its packages or of their requirements.
+        runs_task: Whether the step runs another task, whose events appear between the start and the end of the
+            step.
+        publishes: Whether the step only serves to make files public; its failure is ignored once all files are
+            verified.
+        quiet_if_done: Whether the step is shown with `--verbose` only if there was nothing (left) to do: another
+            one says so.
+        makes_public: Whether a release is partly public once the step is done, if a later one fails.
         needs: Keys of the steps that must succeed before this one; see `keys_of`.
     """
 
@@ -58,23 +71,14 @@ class Step(Record, ABC, kw_only=True):
     _title: ClassVar[str] = ""
 
     remote: ClassVar[bool] = False
-    """Whether the step changes something outside this machine."""
     atomic: ClassVar[bool] = False
-    """Whether an interruption waits for the end of the step, because a half-done step would be worse."""
     concurrent: ClassVar[bool] = False
-    """Whether the step may run at the same time as other concurrent steps next to it in the plan."""
     exclusive: ClassVar[bool] = False
-    """Whether the step changes the checkout or its archives, so that only one run at a time may execute it."""
     runs_project_code: ClassVar[bool] = False
-    """Whether the step runs code of the project, of its packages or of their requirements."""
     runs_task: ClassVar[bool] = False
-    """Whether the step runs another task, whose events appear between the start and the end of the step."""
     publishes: ClassVar[bool] = False
-    """Whether the step only serves to make files public; its failure is ignored once all files are verified."""
     quiet_if_done: ClassVar[bool] = False
-    """Whether the step is shown with `--verbose` only if there was nothing (left) to do: another one says so."""
     makes_public: ClassVar[bool] = False
-    """Whether a release is partly public once the step is done, if a later one fails."""
 
     needs: tuple[str, ...] = ()
 
@@ -137,7 +141,7 @@ class Step(Record, ABC, kw_only=True):
 
     @property
     def package_invalidated_by_failure(self) -> str | None:
-        """The package whose archives must not be released if this step fails, or None."""
+        """The name of the package whose archives must not be released if this step fails, or None."""
         return None
 
 

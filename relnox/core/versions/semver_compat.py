@@ -134,7 +134,7 @@ def _semver_prerelease(version: Version) -> str | None:
 
 
 def _pep440_segment(text: str, prerelease: str) -> str:
-    """Convert a SemVer prerelease to a PEP 440 segment; `text` is the whole version, for messages."""
+    """Convert a SemVer prerelease to a PEP 440 segment, or raise `Blocked`; messages name the version, `text`."""
     match = re.fullmatch(_PRERELEASE, prerelease)
     if match is None or match["word"].lower() not in _SEGMENTS:
         raise Blocked(

@@ -68,9 +68,10 @@ def find_assigned_string(code: str, name: str) -> VersionSpan:
 
 
 def version_literals_in(code: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and the string of each variable for the version at the top level of a module.
+    """Yield the name and the string of each variable such as `__version__` or `VERSION` in a module.
 
     Variables that are assigned in a branch or more than once are left out: such values are fallbacks, or computed.
+    There are none if the code is invalid.
     """
     try:
         module = ast.parse(code)
@@ -90,7 +91,7 @@ def find_pattern_matches(text: str, expression: str, count: int = 1) -> tuple[Ve
     """Find the group `version`, or else `value`, in each match of a regular expression (in multi-line mode).
 
     Raises:
-        ValueError: There are not `count` matches, or one has no version.
+        ValueError: The expression is invalid, there are not `count` matches, or one has no version.
     """
     try:
         regex = re.compile(expression, re.MULTILINE)
@@ -116,14 +117,14 @@ def find_only_word(text: str) -> VersionSpan:
 
 
 def read_versions(text: str, source: VersionSource) -> list[str]:
-    """Return the version at each place of the source's file; raise ValueError if it has none."""
+    """Return the version at each place in the text of the source's file; raise ValueError if it has none."""
     if source.kind in _PARSERS:
         return [documents.read_string(_PARSERS[source.kind](text), source.key or ("version",))]
     return [span.text for span in _find_version_spans(text, source)]
 
 
 def _find_version_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
-    """Return all positions of a version in the text of the source's file; raise ValueError if there are none."""
+    """Return all positions of a version in a file that is not TOML or JSON; raise ValueError if there are none."""
     match source.kind:
         case "attribute":
             return (find_assigned_string(text, str(source.key[0])),)
@@ -146,13 +147,13 @@ def parse_source_version(source: VersionSource) -> Version:
 
 
 def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
-    """Format a version for a location.
+    """Format a version for a location, also shortened if it is so there.
 
     Raises:
         Blocked: The location requires SemVer, which cannot express the version.
     """
     if location.length:
-        version = _shorten(version, location.length)
+        version = _shorten_release(version, location.length)
     if not location.semver:
         return semver_compat.format_version(version, scheme)
     try:
@@ -162,29 +163,33 @@ def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
 
 
 def detect_short_form(location: VersionSource, version: Version | None) -> VersionSource:
-    """Return a location, with its `length` if it has a short form of the version, such as 1.4 of 1.4.2."""
+    """Return a location, with its `length` if it has a short form of the version, such as 1.4 of 1.4.2.
+
+    Raises:
+        Blocked: The version there is invalid.
+    """
     length = len(parse_source_version(location).release)
     is_short = version is not None and length < len(version.release)
-    if version is None or not is_short or parse_source_version(location) != _shorten(version, length):
+    if version is None or not is_short or parse_source_version(location) != _shorten_release(version, length):
         return location
     return replace(location, length=length)
 
 
-def _shorten(version: Version, length: int) -> Version:
+def _shorten_release(version: Version, length: int) -> Version:
     return Version.from_parts(epoch=version.epoch, release=version.release[:length])
 
 
 def all_locations_have_version(package: Package, version: Version | None) -> bool:
-    """Return whether all locations of a package's version contain this version."""
+    """Return whether all locations of a package contain this version; raise `Blocked` if one is invalid."""
     return all(
         parse_source_version(location)
-        == (_shorten(version, location.length) if version and location.length else version)
+        == (_shorten_release(version, location.length) if version and location.length else version)
         for location in package.locations
     )
 
 
 def inconsistent_version_error(package: Package, version: Version | None, bump: str) -> Blocked:
-    """Return the error that not all files of a package contain its version; `bump` are the options to fix it."""
+    """Return the error that not all files of a package contain its version; `bump` is the command to set it."""
     lines = "\n".join(f"  {location.text}: {location.file}" for location in package.locations)
     others = [location.file for location in package.other_locations if parse_source_version(location) != version]
     excluded = ", ".join(f'{{ file = "{file}", count = 0 }}' for file in dict.fromkeys(others))
@@ -197,7 +202,7 @@ def inconsistent_version_error(package: Package, version: Version | None, bump: 
 
 
 def replace_version(text: str, source: VersionSource, version: str) -> str:
-    """Replace the version in a file's text; raise ValueError if it cannot be read back."""
+    """Return a file's text with another version; raise ValueError if that cannot be done or read back."""
     if source.kind in _PARSERS:
         change = {source.key or ("version",): (source.text, version)}
         return documents.replace_strings(text, change, _PARSERS[source.kind])

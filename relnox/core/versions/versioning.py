@@ -68,7 +68,7 @@ class Bump(Record, kw_only=True):
 
 
 def check_bump(bump: Bump) -> None:
-    """Raise `Blocked` unless the options are sufficient, and do not contradict each other."""
+    """Raise `Blocked` if the options request no bump, or contradict each other."""
     if bump.allow_lower and bump.to is None:
         raise Blocked(
             "option-missing",
@@ -127,8 +127,8 @@ def next_version(
     """Return the version that a requested bump leads to.
 
     The epoch and the count of numbers in the release (three in 1.2.0) do not change. A local segment is dropped.
-    Under `calver`, every level means the next calendar version, and `today` is the date in UTC. The first alpha,
-    beta or rc gets the number `prerelease_start`, 0 or 1.
+    Under `calver`, every level means the next calendar version, and `today`, the date in UTC, must not be None.
+    The first alpha, beta or rc gets the number `prerelease_start`, 0 or 1.
 
     Raises:
         Blocked: The options contradict each other, or the result is not higher or does not fit the scheme.
@@ -156,8 +156,11 @@ def next_version(
     return result
 
 
-def has_kind_of_bump(version: Version, bump: Bump) -> bool:
-    """Return whether a version is of the kind that a bump results in: final, a beta, a post release, and so on."""
+def may_result_from_bump(version: Version, bump: Bump) -> bool:
+    """Return whether a version is of the kind that a bump results in: final, a beta, a post release, and so on.
+
+    A bump with `to` results in that version only.
+    """
     if bump.to is not None:
         return parse_version(bump.to, where="--to") == version
     if bump.part == "dev":
@@ -230,6 +233,9 @@ def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
     """Return a message if a version will be written in another form than now, or else None.
 
     An example is `1.2.3-alpha.1 is normalized to 1.2.3a1`; with the scheme `semver`, it is the other way round.
+
+    Raises:
+        Blocked: The text is not a version.
     """
     normalized_text = format_version(parse_version(text), scheme)
     if normalized_text == text:
@@ -260,7 +266,7 @@ def explain_bump(current: Version, bump: Bump, after: Version, *, scheme: Scheme
 
 
 class LevelCounting:
-    """Numbering by level: major, minor and patch."""
+    """Numbering by level: major, minor and patch, given as 0, 1 and 2."""
 
     def begins_series(self, release: Release, level: int) -> bool:
         """Return whether a release begins a series at this level or a higher one: at `minor`, 1.2.0 or 2.0.0."""
@@ -292,7 +298,7 @@ class CalendarCounting(LevelCounting):
         self.period: Release = (year, today.month) if has_month else (year,)
 
     def begins_series(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
-        """Return whether a release is of the current year or month."""
+        """Return whether a release is of the current year or month, whatever the level is."""
         return _pad_release(release, len(self.period))[: len(self.period)] == self.period
 
     def next_release(self, release: Release, level: int) -> Release:
@@ -346,7 +352,10 @@ def _precedes_final_version(version: Version) -> bool:
 
 
 class BumpComputation(Record):
-    """The computation of the version after `version`; a phase begins with the number `start`."""
+    """The computation of the version after `version`; a phase begins with the number `start`.
+
+    Methods raise `Blocked` if the version has no such bump.
+    """
 
     version: Version
     bump: Bump
@@ -376,7 +385,10 @@ class BumpComputation(Record):
                 return self._next_development_version()
 
     def _bump_level(self, level: int) -> Version:
-        """Bump a level, or finish the prerelease that leads to it or to a higher one."""
+        """Return the next version at a level, or the end of a prerelease that leads to it or to a higher one.
+
+        If the bump has a phase, it is a prerelease of that version.
+        """
         version, pre = self.version, self.bump.pre
         if (
             not self.bump.always_increment
