@@ -35,7 +35,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def reserve_standard_output(*paths: Any) -> AbstractContextManager[None]:
-    """Return a context in which only documents go to standard output if one of the paths is standard output."""
+    """Return a context in which all but documents goes to standard error if one of the paths is standard output.
+
+    None stands for no path.
+    """
     return STDOUT.redirect_to(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
 
 
@@ -46,7 +49,10 @@ def document_paths(options: CommonOptions) -> tuple[str, ...]:
 
 
 def check_output_paths(options: CommonOptions) -> None:
-    """Raise `Blocked` if two of plan, report and JSON output have one path, or if the report cannot be written."""
+    """Raise `Blocked` if two of plan, report and JSON output have one path, or if the report cannot be written.
+
+    The file of the report is created for this if it does not exist.
+    """
     json_path = STANDARD_OUTPUT if getattr(options, "json", False) else None
     flags: dict[str, str] = {}
     for flag, path in {"--plan": options.plan, "--report": options.report, "--json": json_path}.items():
@@ -64,7 +70,10 @@ def check_output_paths(options: CommonOptions) -> None:
 
 
 def write_document(path: str, text: str, what: str) -> None:
-    """Write text with secrets masked to a file or to standard output; `what` names it in the error message."""
+    """Write text with secrets masked to a file or to standard output (`-`).
+
+    If that fails, raise `Blocked` with `what`, the name of the option that has the path.
+    """
     if path == STANDARD_OUTPUT:
         with STDOUT.redirect_to(None):
             STDOUT.write(mask_secrets(text))
@@ -77,6 +86,7 @@ def write_document(path: str, text: str, what: str) -> None:
 
 
 def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
+    """Return the error that a file cannot be written; `what` is the name of the option that has its path."""
     return Blocked(
         "file-not-writable",
         f"the {what} cannot be written to {path}: {why}",
@@ -85,7 +95,13 @@ def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
 
 
 def write_ci_outputs(outcome: Outcome, options: CommonOptions, project: Project) -> tuple[str, ...]:
-    """Write what a run released to the files that CI reads; return variables that the dotenv file cannot have."""
+    """Write what a run released to the file of `GITHUB_OUTPUT` and the dotenv file of the option `--outputs`.
+
+    Return the names of the variables that the dotenv file cannot have. Tasks without that option write nothing.
+
+    Raises:
+        Blocked: A file cannot be written.
+    """
     files = {"github": os.environ.get("GITHUB_OUTPUT"), "dotenv": getattr(options, "outputs", None)}
     if not hasattr(options, "outputs") or not any(files.values()):
         return ()
@@ -115,7 +131,7 @@ def _read_manifest(file: Path) -> tuple[Manifest | None, str | None]:
 
 
 def check_expected_plan(expected: str, plan: Plan) -> None:
-    """Raise `Blocked` if a plan is not the expected one, which is given as its file or its digest."""
+    """Raise `Blocked` if a plan is not the expected one, given as its file or digest, or if the file is invalid."""
     approved = {} if _DIGEST.fullmatch(expected) else _read_plan(expected)
     digest = approved.get("digest", expected)
     if digest == plan.digest:
@@ -165,7 +181,7 @@ def _comparable_parts(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference_lines(expected: Any, current: Any, where: str = "") -> Iterator[str]:
-    """Yield a line for each value that differs between two plans; `where` is its place."""
+    """Yield a line for each value that differs between two plans; `where` is its place, empty at the top."""
     if isinstance(expected, list) and isinstance(current, list) and len(expected) == len(current):
         expected, current = dict(enumerate(expected)), dict(enumerate(current))
     if isinstance(expected, dict) and isinstance(current, dict):
@@ -196,6 +212,7 @@ def lock_checkout(directory: Path) -> Iterator[None]:
     """Hold the lock of a checkout, so that only one run at a time changes it; raise `Blocked` if another has it.
 
     `directory`, which is created if it does not exist, contains the lock file with the id of this process.
+    Temporary files that a killed run left there are deleted.
     """
     make_private_directory(directory)
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -221,6 +238,7 @@ def lock_checkout(directory: Path) -> Iterator[None]:
 
 
 def _lock_descriptor(descriptor: int) -> None:
+    """Lock an open file until it is closed; raise OSError at once if another process has locked it."""
     if sys.platform == "win32":
         import msvcrt
 

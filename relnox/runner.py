@@ -54,8 +54,9 @@ def run_task(
 ) -> Outcome:
     """Run a task for a front end, report its progress, and return its outcome.
 
-    If an error ends the run before its first step, it is the problem of the outcome's plan. Options and their
-    defaults, which a noxfile or a tasks file sets, are by field name. `front_end` has the commands for fixes.
+    An error before the first step is the problem of the outcome's plan; a bug is raised. The report and the
+    outputs for CI are written as well. Options (`command_line`) and `defaults`, which a noxfile or a tasks file
+    sets, are by field name. `front_end` has the commands for fixes.
     """
     directory = command_line.get("project")
     front_end = replace(front_end, options=("--project", str(directory)) if directory else ())
@@ -79,7 +80,7 @@ def run_task(
                 outcome = planned.run()
                 _report_bug(outcome, reporter)
                 if outcome.exit_code is ExitCode.DONE and not options.dry_run:
-                    _hand_over_outputs(outcome, options, project, reporter)
+                    _write_outputs_for_ci(outcome, options, project, reporter)
                     reporter.show_next_command(outcome.plan.next_command)
                 if not options.dry_run:
                     try:
@@ -104,7 +105,11 @@ def run_task(
 
 
 def _open_project(command_line: Mapping[str, Value]) -> Project:
-    """Return the project in the directory of the command line, or the one that its manifest describes."""
+    """Return the project in the directory of `--project`, or with `--manifest` the one that this file describes.
+
+    Raises:
+        Blocked: `--manifest` is combined with another directory, or the project is not valid.
+    """
     if (manifest := command_line.get("manifest")) is None:
         return open_project(Path(str(command_line.get("project") or ".")), commands.options_by_table)
     if conflicts := [f"--{name}" for name in ("project", "dist") if command_line.get(name)]:
@@ -127,14 +132,18 @@ def _options_from_command_line(
 
 
 def _write_report(path: Value, outcome: Outcome, convert: Callable[[str], str]) -> None:
+    """Write the report to a file; do nothing without a path. `convert` adapts commands in it to the front end."""
     if path:
         run_files.write_document(str(path), reporters.render(outcome, str(path), convert), "report")
 
 
-def _hand_over_outputs(
+def _write_outputs_for_ci(
     outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.PlainReporter
 ) -> None:
-    """Write what a run released to files for the next CI jobs; if that fails, show the error only."""
+    """Write what a run released to files for the next CI jobs; show what is left out.
+
+    An error is shown, not raised: the release itself is done.
+    """
     try:
         refused = run_files.write_ci_outputs(outcome, options, project)
     except Blocked as error:
@@ -166,7 +175,7 @@ def resolve_options(
     options = resolve_option_values(
         declaration,
         command_line=command_line,
-        environment=_settable_environment(declaration),
+        environment=_environment_for_options(declaration),
         file=settings,
         defaults=defaults,
     )
@@ -179,8 +188,8 @@ def resolve_options(
     return options
 
 
-def _settable_environment(declaration: type[CommonOptions]) -> Mapping[str, str]:
-    """Return the environment without variables for options that only other tasks can set by variable."""
+def _environment_for_options(declaration: type[CommonOptions]) -> Mapping[str, str]:
+    """Return the environment without variables for other tasks, whose options this task has by flag only."""
     fields = [field for task in COMMANDS.values() for field in fields_of(task.options)]
     settable = {field.environment_variable for field in fields if "environment" in field.sources}
     others = {field.environment_variable for field in fields_of(declaration) if "environment" not in field.sources}
@@ -188,7 +197,7 @@ def _settable_environment(declaration: type[CommonOptions]) -> Mapping[str, str]
 
 
 def _path_options(task: str) -> dict[str, Field]:
-    """Return the options of a task that are paths in the project."""
+    """Return the options of a task that are paths in the project, by field name."""
     return {field.name: field for field in fields_of(COMMANDS[task].options) if field.kind in (PATH, PATHS)}
 
 
@@ -203,14 +212,16 @@ def _relative_to_root(value: Any, root: Path) -> Any:
 
 
 class PlannedTask:
-    """A task that is planned on creation, and can be run once.
+    """A task that is planned on creation, and can be run once, in a `with` block that closes what it opened.
 
     Args:
+        task: The name of the task.
         project: The project; closed with the planned task.
         nested: Whether the task is a stage of another one.
         interactive: Whether to ask for confirmation and to handle signals; False in the Python API.
 
     Attributes:
+        plan: The plan, which may have problems.
         outcome: The outcome as soon as all steps have ended, whatever fails after them; None before.
         closing: What is closed at the end of the `with` block.
     """
@@ -264,12 +275,14 @@ class PlannedTask:
         self._reporter.show_event(OutputLine(step, line), nested=self._nested)
 
     def run(self) -> Outcome:
-        """Check the plan, ask for confirmation, execute the steps, and show the tables; or show the plan only.
+        """Check the plan, ask for confirmation, execute the steps, show the tables, and return the outcome.
 
-        While steps are executed, a signal ends the run. Signals after the last step do not change the exit code.
+        With `--dry-run`, show the plan only. The files of `--plan` and `--json` are written first. While steps are
+        executed, a signal ends the run. Signals after the last step do not change the exit code.
 
         Raises:
-            Blocked: The plan has problems or is not the expected one, or the user declined.
+            Blocked: The plan has problems, except those of a checklist, or is not the expected one; the user
+                declined; or a file cannot be written.
         """
         plan, options = self.plan, self._options
         try:
@@ -360,16 +373,17 @@ class PlannedTask:
         return tables
 
     def _run_stage(self, stack: ExitStack, step: Stage, root: Path) -> Outcome:
-        return self._open_stage(stack, step, root).run()
+        return self._open_planned_task(stack, step, root).run()
 
     def _plan_stage(self, stack: ExitStack, step: Stage, root: Path) -> Plan:
-        planned = self._open_stage(stack, step, root)
+        """Return the plan of a stage; raise `Blocked` if it has problems."""
+        planned = self._open_planned_task(stack, step, root)
         if planned.plan.problems:
             raise planned._add_public_files(text.combine_problems(planned.plan))  # noqa: SLF001 - of this class
         return planned.plan
 
-    def _open_stage(self, stack: ExitStack, step: Stage, root: Path) -> PlannedTask:
-        """Plan the task of a stage, in the checkout or a clone; it is closed at the end of the whole run."""
+    def _open_planned_task(self, stack: ExitStack, step: Stage, root: Path) -> PlannedTask:
+        """Plan the task of a stage in `root`, the checkout or a clone; `stack` closes it after the whole run."""
         is_rehearsal = self._project.is_rehearsal or root != self._project.root
         project = replace(open_project(root, commands.options_by_table), is_rehearsal=is_rehearsal)
         options = resolve_options(step.task, dict(step.options), project)
@@ -380,7 +394,7 @@ class PlannedTask:
 
 
 def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
-    """Ask on the terminal; raise `Blocked` if there is none, or if the user declines."""
+    """Ask on the terminal; raise `Blocked` if the user declines, or without a terminal or `interactive`."""
     if not (interactive and STDIN.isatty() and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {question}"
         raise Blocked("confirmation-needed", message, "pass --yes")
@@ -421,7 +435,7 @@ def _report_visible_credentials(project: Project, reporter: reporters.PlainRepor
 
 
 def _report_late_error(error: BaseException, reporter: reporters.PlainReporter) -> None:
-    """Report an error after the last step, which does not change the exit code."""
+    """Report an error after the last step, which does not change the exit code; ignore KeyboardInterrupt."""
     if isinstance(error, KeyboardInterrupt):
         return
     mask_error(error)
@@ -432,7 +446,7 @@ def _report_late_error(error: BaseException, reporter: reporters.PlainReporter) 
 
 
 def _report_bug(outcome: Outcome, reporter: reporters.PlainReporter) -> None:
-    """Report a bug that ended a run, with its traceback in verbose mode."""
+    """Report the bug that ended a run, if any, with its traceback in verbose mode."""
     if outcome.traceback is None:
         return
     last = outcome.traceback.strip().splitlines()[-1]

@@ -37,13 +37,13 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     commit; tags of others are ignored. `paths` are the file patterns in `[tool.relnox.paths]`, each of which must
     match a file.
     """
-    history = _read_parents(git, revision)
+    parents = _read_parents(git, revision)
     versions = {package.name: package.version for package in workspace.packages}
-    reachable_tags = (name for name, commit in tags.items() if commit in history)
+    reachable_tags = (name for name, commit in tags.items() if commit in parents)
     last_tags = latest_tags(tag_formats, reachable_tags, versions, lines)
     tagged_commits = list(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
-    inside, edge = release_history.find_tags_containing_commits(history, tagged_commits)
-    exclusions = edge if len(last_tags) == len(workspace.packages) else ()
+    coverage = release_history.find_tag_coverage(parents, tagged_commits)
+    exclusions = coverage.newest_common if len(last_tags) == len(workspace.packages) else ()
     commits = list(_read_commits(git, exclusions, revision))
     if _any_changes_former_pyproject(commits, workspace):
         renamed_directories = _find_renamed_directories(git, exclusions, revision)
@@ -55,7 +55,7 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
         _check_path_patterns(paths, git, commits)
     patterns = release_history.path_patterns_by_package(paths, workspace.packages)
     return release_history.collect_histories(
-        workspace.packages, last_tags, tags, inside, commits, path_patterns=patterns
+        workspace.packages, last_tags, tags, coverage.masks, commits, path_patterns=patterns
     )
 
 

@@ -12,7 +12,7 @@ from relnox.core.bump.release_history import (
     ReleaseHistory,
     auto_bump_requests,
     collect_histories,
-    find_tags_containing_commits,
+    find_tag_coverage,
     level_of_commit,
 )
 from relnox.core.bump.version_bumps import BumpRequest
@@ -194,9 +194,13 @@ def test_histories_equal_sets_of_ancestors(graph: Graph, data: st.DataObject) ->
     tags = {f"{name}-v1.0": commit for name, commit in zip(names, graph.chosen, strict=False)}
     tagged = {name: (f"{name}-v1.0", Version("1.0")) for name in names if f"{name}-v1.0" in tags}
     released = list(dict.fromkeys(tags[tag] for tag, _ in tagged.values()))
-    inside, edge = find_tags_containing_commits(graph.parents, released)
-    old = {each for commit in edge for each in graph.ancestors(commit)} if len(tagged) == len(names) else set()
-    found = collect_histories(packages, tagged, tags, inside, (each for each in commits if each.id not in old))
+    masks, newest_common = find_tag_coverage(graph.parents, released)
+    old = (
+        {each for commit in newest_common for each in graph.ancestors(commit)}
+        if len(tagged) == len(names)
+        else set()
+    )
+    found = collect_histories(packages, tagged, tags, masks, (each for each in commits if each.id not in old))
     for name in names:
         behind = graph.ancestors(tags[f"{name}-v1.0"]) if name in tagged else set()
         since = [each for each in commits if name in touched[each.id] and each.id not in behind]

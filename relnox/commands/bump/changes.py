@@ -219,7 +219,7 @@ def _bumps_by_tool_run(
     detect = tools_on_copy.detect_changelog_tool
     tools = {name: project.once(detect, project.root / name, config.changelog) for name in directories}
     runs: dict[tuple[str, Tool, str], list[VersionBump]] = {}
-    for bump in filter(changelog_updates.is_listed_in_changelogs, bumps):
+    for bump in filter(changelog_updates.belongs_in_changelogs, bumps):
         directory = "." if is_lockstep else bump.package.directory
         if tools[directory] is None:
             own = changelog_updates.choose_changelog(

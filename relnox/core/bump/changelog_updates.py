@@ -24,11 +24,11 @@ from relnox.errors import Blocked
 def find_changelogs(
     workspace: Workspace, candidates: Mapping[str, Sequence[str]], contents: Mapping[str, bytes], config: Config
 ) -> dict[str, str]:
-    """Map each package that has a changelog to the path of that file.
+    """Map the name of each package that has a changelog to the path of that file.
 
     It is in the directory of the package, or in the root if all packages that are published share one version.
     `candidates` maps directories to the paths of files that may be changelogs, the most usual first; `contents`
-    has those that exist.
+    maps those that exist to their content.
     """
     common = choose_changelog(".", candidates, contents)
     shared = _packages_of_common_changelog(workspace, config) if common is not None else frozenset()
@@ -79,7 +79,7 @@ def updated_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     """Yield the path and the new content of each changelog that has unreleased changes.
 
     `changelogs` has the path of each package's changelog, `tags` the tag of its release and that of the previous
-    one; `today` is in UTC.
+    one, or None for no link to it; `today` is in UTC.
 
     Raises:
         Blocked: A changelog already has the version, or has several headings for unreleased changes.
@@ -114,9 +114,9 @@ def unchanged_changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a releas
     """Yield notes on changelogs that a release does not change, with the reasons.
 
     `changelogs` has the path of each package's changelog, `candidates` the paths of files that may be changelogs,
-    by directory, and `changed` the files that the release changes.
+    by directory, `contents` the content of those that exist, and `changed` the files that the release changes.
     """
-    bumps_to_list = [bump for bump in bumps if is_listed_in_changelogs(bump)]
+    bumps_to_list = [bump for bump in bumps if belongs_in_changelogs(bump)]
     versions = {changelogs.get(bump.package.name): bump.after for bump in bumps_to_list}
     files_by_reason: dict[str, list[str]] = {}
     for file, version in versions.items():
@@ -157,10 +157,10 @@ def remaining_change_file_notes(
 ) -> Iterator[str]:
     """Yield a note for each directory with change files, as scriv has them, that a final release does not remove.
 
-    `change_files` are tuples of a directory, the tool, the command to run, and the files; `removed` are the files
-    that the release removes.
+    `change_files` are tuples of a directory, the tool, the command to run (it may contain `{version}`), and the
+    files; `removed` are the files that the release removes.
     """
-    version = next((str(bump.after) for bump in bumps if is_listed_in_changelogs(bump)), None)
+    version = next((str(bump.after) for bump in bumps if belongs_in_changelogs(bump)), None)
     for directory, tool, command, files in change_files if version is not None else ():
         if left := [posixpath.relpath(file, directory) for file in files if file not in removed]:
             count = format_count(len(left), "change file")
@@ -170,8 +170,8 @@ def remaining_change_file_notes(
             )
 
 
-def is_listed_in_changelogs(bump: VersionBump) -> bool:
-    """Return whether changelogs list the new version; prereleases are not listed."""
+def belongs_in_changelogs(bump: VersionBump) -> bool:
+    """Return whether changelogs get a section for the new version; those of prereleases do not."""
     return not bump.after.is_prerelease
 
 
@@ -182,7 +182,7 @@ def _bumps_by_changelog(
     by_file: dict[str, list[VersionBump]] = {}
     for bump in bumps:
         file = changelogs.get(bump.package.name)
-        if file is not None and is_listed_in_changelogs(bump):
+        if file is not None and belongs_in_changelogs(bump):
             by_file.setdefault(file, []).append(bump)
     return {
         file: of_file for file, of_file in by_file.items() if _has_unreleased_heading(contents[file], of_file[0])
@@ -207,7 +207,7 @@ def _has_any_unreleased_heading(content: bytes) -> bool:
 
 
 def _has_unreleased_entries(content: bytes) -> bool:
-    """Return whether the content of a changelog has text below a heading for unreleased changes."""
+    """Return whether the content of a changelog has text below its one heading for unreleased changes."""
     try:
         return not changelog.is_unreleased_section_empty(_decode_changelog(content))
     except Blocked:

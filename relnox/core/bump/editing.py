@@ -18,12 +18,15 @@ from relnox.core.workspace import Workspace
 from relnox.errors import Blocked
 
 StringChanges: TypeAlias = dict[tuple[str | int, ...], tuple[str, str]]
-"""StringChanges of a TOML file by their keys: the current and the new value."""
+"""The strings to replace in a TOML file, by their keys: the current and the new value."""
 _BOM = b"\xef\xbb\xbf"
 
 
 def editable_files(workspace: Workspace) -> tuple[str, ...]:
-    """Return the paths of all files that a bump may edit: version locations, pyproject.toml and lock files."""
+    """Return the paths, relative to the root, of all files that a bump may edit.
+
+    These are the version locations, the files with requirements such as pyproject.toml, and lock files.
+    """
     names = {location.file for package in workspace.packages for location in package.locations}
     for package in workspace.packages:
         names |= {package.pyproject, *(dependency.file for dependency in package.dependencies if dependency.file)}
@@ -33,7 +36,7 @@ def editable_files(workspace: Workspace) -> tuple[str, ...]:
 def edits_between(
     before: Mapping[str, bytes], after: Mapping[str, bytes | None], links: Collection[str] = ()
 ) -> Iterator[Edit]:
-    """Yield an edit for each file whose content changes, sorted by path.
+    """Yield an edit for each file whose content in `after` differs, sorted by path; other files stay.
 
     In `after`, None removes a file; `links` are the symbolic links, whose content is their target.
     """
@@ -51,7 +54,8 @@ def edit_contents(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield each file that a bump edits with its new content; only versions and requirements change in it.
 
-    `contents` has the current content of each of the `editable_files`.
+    Lock files are yielded even if nothing changes. `contents` has the current content of each of the
+    `editable_files`.
 
     Raises:
         Blocked: A file has changed since it was read, or cannot hold the new version.
@@ -103,7 +107,10 @@ def _replacements_by_file(
 def workspace_after_release(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> Workspace:
-    """Return the workspace with the versions and requirements that its packages have in the release commit."""
+    """Return the workspace with the versions and requirements that its packages have in the release commit.
+
+    Versions that come from tags stay.
+    """
     after = {bump.package.name: bump.after for bump in bumps}
     packages = []
     for package in workspace.packages:

@@ -45,7 +45,7 @@ def update_lock_file(
 ) -> str:
     """Return the text of a lock file with the new versions of packages and crates, and the new requirements.
 
-    `format_at` formats a version for a location.
+    `file` is its path relative to the root; `format_at` formats a version for a location.
 
     Raises:
         ValueError: The file does not have its usual form.
@@ -101,7 +101,13 @@ def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
 def packages_locked_from_index(
     file: str, text: str, updates: DependencyUpdates, workspace: Workspace
 ) -> list[str]:
-    """Return the packages that a uv.lock takes from an index, so that it cannot have their new versions yet."""
+    """Return the packages that a uv.lock takes from an index, so that it cannot have their new versions yet.
+
+    The result is sorted, and empty for other lock files.
+
+    Raises:
+        ValueError: The text is not valid TOML.
+    """
     if posixpath.basename(file) != "uv.lock":
         return []
     names = {name for _, name, _, _ in _specifier_changes(file, text, updates, workspace)}
@@ -173,7 +179,7 @@ def _update_npm_lock(
 ) -> str:
     """Return the text of a lock file of npm with the new version of the package.json beside it.
 
-    A version other than that of the package.json stays, since npm did not update it either.
+    A version other than that of the package.json stays, since npm did not update it either; so does invalid JSON.
     """
     package_json = posixpath.join(posixpath.dirname(file), "package.json")
     paths: tuple[KeyPath, ...] = (("version",), ("packages", "", "version"))

@@ -26,13 +26,13 @@ class PullRequestPackage(Record, kw_only=True):
     """A package that a release pull request bumps.
 
     Attributes:
-        before: The current version.
+        before: The current version, or `-` if there is none.
         after: The new version.
         reason: Why the package is bumped.
         tag: The tag of the new version.
         changes: The text about the new version in the package's changelog; empty if there is none.
         private: Whether the package is not published.
-        last_release: The last release, with which this commit was compared, such as `1.2.0 on pypi`.
+        last_release: The last release, with which this commit was compared, such as `1.2.0 on pypi`; or empty.
         differences: Pairs of what changes in its archives, and how.
     """
 
@@ -48,7 +48,7 @@ class PullRequestPackage(Record, kw_only=True):
 
 
 def format_pull_request_title(message: str) -> str:
-    """Return the first line of a commit message, at most `MAX_TITLE_LENGTH` characters."""
+    """Return the first line of a commit message, cut to `MAX_TITLE_LENGTH` characters."""
     line = escape_line(message.strip().partition("\n")[0].strip())
     return line if len(line) <= MAX_TITLE_LENGTH else f"{line[: MAX_TITLE_LENGTH - 1]}…"
 
@@ -58,7 +58,7 @@ def format_pull_request_body(
 ) -> str:
     """Return the body of the pull request; if it exceeds the limit in bytes, the rest is left out, with a note.
 
-    `tasks` is the Markdown list of what a person has to do, or empty.
+    `branch` is the one to merge into; `tasks` is the Markdown list of what a person has to do, or empty.
     """
     lines: list[str] = []
     size = len(_SHORTENED.encode())

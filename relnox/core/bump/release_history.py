@@ -33,7 +33,10 @@ _LAST_PARAGRAPH_OF_TRAILERS = re.compile(r"\n\n(?:[A-Za-z0-9-]+: .*\n)*[A-Za-z0-
 
 
 def add_trailers(message: str, key: str, bumps: Iterable[VersionBump]) -> str:
-    """Return a message with a trailer `KEY: PACKAGE VERSION` for each bump, below the trailers that it has."""
+    """Return a message with a trailer `KEY: PACKAGE VERSION` for each bump, below the trailers that it has.
+
+    `key` is `RELEASE` or `DEVELOPMENT`.
+    """
     message = message.rstrip()
     separator = "\n" if _LAST_PARAGRAPH_OF_TRAILERS.search(message) else "\n\n"
     return message + separator + "\n".join(f"{key}: {bump.package.name} {bump.after}" for bump in bumps)
@@ -92,7 +95,7 @@ class ReleaseHistory(NamedTuple):
         tag: The tag of the package with the highest version that is reachable and not above the package's own, or
             None.
         version: The version in that tag, or None if there is no tag.
-        commits: The commits since that tag that change files of the package.
+        commits: The commits that change files of the package since that tag, or all of them, newest first.
     """
 
     tag: str | None
@@ -101,7 +104,7 @@ class ReleaseHistory(NamedTuple):
 
 
 def current_versions(packages: Iterable[Package], history: Mapping[str, ReleaseHistory]) -> dict[str, Version]:
-    """Map packages to their versions, from their files or, if these come from tags, from their last tags.
+    """Map names of packages to their versions, from their files or, if these come from tags, from their last tags.
 
     Packages without a version are left out.
     """
@@ -115,44 +118,53 @@ def current_versions(packages: Iterable[Package], history: Mapping[str, ReleaseH
     return versions
 
 
-def find_tags_containing_commits(
-    history: Mapping[str, Sequence[str]], tagged_commits: Iterable[str]
-) -> tuple[dict[str, int], list[str]]:
-    """Return which tagged commits contain each commit, and the newest commits that all of them contain.
+class TagCoverage(NamedTuple):
+    """Which commits are in the histories of tagged commits.
 
-    `history` maps each commit to its parents; children come before their parents. The result for a commit is a bit
-    mask: bit N is set if tagged commit N contains it.
+    Attributes:
+        masks: A bit mask for each commit: bit N is set if it is in the history of tagged commit N.
+        newest_common: The newest commits that are in all of these histories; empty if no commit is tagged.
+    """
+
+    masks: Mapping[str, int]
+    newest_common: Sequence[str]
+
+
+def find_tag_coverage(parents: Mapping[str, Sequence[str]], tagged_commits: Iterable[str]) -> TagCoverage:
+    """Find out which commits are in the histories of tagged commits.
+
+    `parents` maps each commit to its parents; children come before their parents.
     """
     bits = {commit: 1 << index for index, commit in enumerate(tagged_commits)}
     all_bits = (1 << len(bits)) - 1
-    coverage: dict[str, int] = dict.fromkeys(history, 0)
+    masks: dict[str, int] = dict.fromkeys(parents, 0)
     boundary: dict[str, None] = {}
-    for commit, parents in history.items():
-        mask = coverage[commit] = coverage[commit] | bits.get(commit, 0)
+    for commit, own_parents in parents.items():
+        mask = masks[commit] = masks[commit] | bits.get(commit, 0)
         if mask == all_bits and commit in bits:
             boundary[commit] = None
-        for parent in parents:
-            if parent in coverage:
-                coverage[parent] |= mask
-                if mask != all_bits and coverage[parent] | bits.get(parent, 0) == all_bits:
+        for parent in own_parents:
+            if parent in masks:
+                masks[parent] |= mask
+                if mask != all_bits and masks[parent] | bits.get(parent, 0) == all_bits:
                     boundary[parent] = None
-    return coverage, list(boundary) if all_bits else []
+    return TagCoverage(masks, list(boundary) if all_bits else [])
 
 
 def collect_histories(  # noqa: PLR0913 - what it is derived from
     packages: Iterable[Package],
     last_tags: Mapping[str, tuple[str, Version]],
     tags: Mapping[str, str],
-    coverage: Mapping[str, int],
+    masks: Mapping[str, int],
     commits: Iterable[Commit],
     *,
     path_patterns: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dict[str, ReleaseHistory]:
-    """Return the release history of each package.
+    """Return the release history of each package, by its name.
 
-    `last_tags` has the last tag of each package with its version; `tags` maps tags to their commits. `coverage`
-    has the bit masks from `find_tags_containing_commits` for the commits in the order of `last_tags`. `commits`
-    are those that at least one of these tags does not contain, newest first.
+    `last_tags` has the last tag of each package that has one, with its version; `tags` maps tags to their commits.
+    `masks` are those of `TagCoverage` for the commits in the order of `last_tags`. `commits` are those that at
+    least one of these tags does not contain, newest first. `path_patterns` has the file patterns of packages.
     """
     numbers = {
         commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
@@ -161,7 +173,7 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
     workspace = tuple(packages)
     commits_by_package: dict[str, list[Commit]] = {package.name: [] for package in workspace}
     for commit, package_names in commits_with_changed_packages(workspace, commits, path_patterns):
-        mask = coverage.get(commit.id, 0)
+        mask = masks.get(commit.id, 0)
         for name in package_names:
             if not mask & bit.get(name, 0):
                 commits_by_package[name].append(commit)
@@ -177,9 +189,9 @@ def commits_with_changed_packages(
     commits: Iterable[Commit],
     path_patterns: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[Commit, set[str]]]:
-    """Yield each commit, newest first as given, with the names of the packages that it changes.
+    """Yield each commit, newest first as given, with the names of the packages that it changes, which may be none.
 
-    The file patterns of a package add files of other directories to it, or exclude its own.
+    Lock files do not count. The file patterns of a package add files of other directories, or exclude its own.
     """
     owners = {package.directory: package.name for package in packages}
     cache: dict[str, str | None] = {}
@@ -244,7 +256,10 @@ def level_of_commit(message: str, config: CommitsConfig) -> Level | None:
 
 
 def unconventional_commits(histories: Iterable[ReleaseHistory]) -> tuple[Commit, ...]:
-    """Return the commits that ask for no release because their messages are no Conventional Commits."""
+    """Return the commits that ask for no release because their messages are no Conventional Commits, each once.
+
+    Histories without a tag are left out.
+    """
     commits = {commit.id: commit for history in histories if history.tag for commit in history.commits}
     return tuple(
         commit
@@ -263,8 +278,9 @@ def auto_bump_requests(
 ) -> dict[str, BumpRequest]:
     """Return the bump that `--part auto` requests for each package with something to release.
 
-    With `phase`, the new versions are prereleases of that phase. If other packages have tags, one without tags is
-    released only if it is in `selected_names`, those on the command line.
+    With `phase`, the new versions are prereleases of that phase. Private packages and those without a version that
+    can be bumped are left out. If other packages have tags, one without tags is released only if it is in
+    `selected_names`, those on the command line.
 
     Raises:
         Blocked: A prerelease is requested, but it would be lower than the version in the files.
@@ -291,6 +307,9 @@ def _request_for_manual_version(
     """Return the request to release a version that was set by hand since the last release, or None if none was.
 
     `is_new` is whether a package without tags is released for the first time.
+
+    Raises:
+        Blocked: A prerelease of this phase would be lower than that version.
     """
     version = package.version
     # A local segment marks development, as in 1.2.0+dev after 1.2.0; it is never released.

@@ -86,12 +86,14 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
 ) -> ResolvedBumps:
     """Resolve bump requests into the bumps of packages and the updates of requirements.
 
-    `current_versions` lacks the packages without a version; `today` is the date in UTC, for calendar versions. If
-    `dev_number` is not None, dependents get development versions with that number. `own_changes` has the requests
-    that the changes of each package make, in case it is bumped because of others.
+    The mappings are by package name. `current_versions` lacks the packages without a version; `today` is the date
+    in UTC, for calendar versions. If `dev_number` is not None, dependents get development versions with that
+    number. `own_changes` has the requests that the changes of each package make, in case it is bumped because of
+    others.
 
     Raises:
-        Blocked: A version cannot be bumped as requested, or the versions of a group differ.
+        Blocked: A version cannot be bumped as requested, the versions of a group differ, a requirement cannot be
+            rewritten, or the setting `dependency-updates` names a package of the workspace.
     """
     if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
@@ -132,7 +134,7 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
 
 
 def inconsistent_version_problems(packages: Iterable[tuple[Package, Version | None]]) -> Iterator[Problem]:
-    """Yield a problem for each package, given with its version, whose version locations do not all contain it."""
+    """Yield a problem for each package whose version locations do not all contain the version given with it."""
     for package, version in packages:
         if package.other_locations and not all_locations_have_version(package, version):
             yield inconsistent_version_error(package, version, "--to VERSION")
@@ -145,7 +147,11 @@ def _bump_group(
     config: Config,
     today: date,
 ) -> Iterator[VersionBump]:
-    """Yield the bumps of one group; none if no package of the group has a request."""
+    """Yield the bumps of one group; none if no package of the group has a request.
+
+    Raises:
+        Blocked: A version cannot be bumped as requested, or the versions of a fixed group differ.
+    """
     requested_packages = [package for package in group.packages if package.name in bump_requests]
     if not requested_packages:
         return
@@ -207,7 +213,11 @@ def _base_version_of_group(
 
 
 def _next_version(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
-    """Return the version after `base`; if `bump` is None, return `base` unchanged."""
+    """Return the version after `base`, or the one in `bump.to` if `base` is None; return `base` if `bump` is None.
+
+    Raises:
+        Blocked: The version cannot be bumped in this way.
+    """
     if base is None:
         if bump is None or bump.to is None:
             raise AssertionError("a package without a version has a request that gives one")
@@ -232,7 +242,7 @@ def _causes_by_dependent(
 ) -> dict[str, list[VersionBump]]:
     """Map each dependent whose published requirements change to the bumps that cause this.
 
-    Private packages and packages without a version are left out.
+    Private packages and packages without a version are left out, and all packages if `dependents = "none"`.
     """
     if config.dependents == "none":
         return {}
@@ -295,9 +305,10 @@ def _bump_of_dependent(current: Version, causes: Sequence[VersionBump], config: 
 
 
 def _raise_level_of_request(request: BumpRequest, other: BumpRequest | None, current: Version) -> BumpRequest:
-    """Return a request with the level of `other`, if that is higher; a phase such as beta stays.
+    """Return `request` with the level of `other`, if that is higher; a phase such as beta stays.
 
-    Requests for a development version or for the current version have no level and stay as they are.
+    Requests for a development version or for the current version have no level and stay as they are. A request for
+    the next prerelease has the phase of the `current` version.
     """
     level = _requested_level(request)
     other_level = _requested_level(other) if other is not None else None
