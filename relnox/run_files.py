@@ -35,10 +35,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def reserve_standard_output(*paths: Any) -> AbstractContextManager[None]:
-    """Return a context in which all but documents goes to standard error if one of the paths is standard output.
-
-    None stands for no path.
-    """
+    """Return a context; if a path is standard output, only documents go there, all else to standard error."""
     return STDOUT.redirect_to(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
 
 
@@ -131,7 +128,7 @@ def _read_manifest(file: Path) -> tuple[Manifest | None, str | None]:
 
 
 def check_expected_plan(expected: str, plan: Plan) -> None:
-    """Raise `Blocked` if a plan is not the expected one, given as its file or digest, or if the file is invalid."""
+    """Raise `Blocked` if a plan is not the expected one, given as a file or digest, or if the file is invalid."""
     approved = {} if _DIGEST.fullmatch(expected) else _read_plan(expected)
     digest = approved.get("digest", expected)
     if digest == plan.digest:

@@ -140,10 +140,7 @@ def _write_report(path: Value, outcome: Outcome, convert: Callable[[str], str]) 
 def _write_outputs_for_ci(
     outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.PlainReporter
 ) -> None:
-    """Write what a run released to files for the next CI jobs; show what is left out.
-
-    An error is shown, not raised: the release itself is done.
-    """
+    """Write what a run released to files for the next CI jobs; show what is left out, and errors."""
     try:
         refused = run_files.write_ci_outputs(outcome, options, project)
     except Blocked as error:

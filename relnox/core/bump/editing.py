@@ -23,10 +23,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def editable_files(workspace: Workspace) -> tuple[str, ...]:
-    """Return the paths, relative to the root, of all files that a bump may edit.
-
-    These are the version locations, the files with requirements such as pyproject.toml, and lock files.
-    """
+    """Return the paths of all files that a bump may edit: version locations, requirements, lock files."""
     names = {location.file for package in workspace.packages for location in package.locations}
     for package in workspace.packages:
         names |= {package.pyproject, *(dependency.file for dependency in package.dependencies if dependency.file)}

@@ -103,10 +103,7 @@ def packages_locked_from_index(
 ) -> list[str]:
     """Return the packages that a uv.lock takes from an index, so that it cannot have their new versions yet.
 
-    The result is sorted, and empty for other lock files.
-
-    Raises:
-        ValueError: The text is not valid TOML.
+    The result is empty for other lock files. Raise ValueError if the text is not TOML.
     """
     if posixpath.basename(file) != "uv.lock":
         return []

@@ -33,10 +33,7 @@ _LAST_PARAGRAPH_OF_TRAILERS = re.compile(r"\n\n(?:[A-Za-z0-9-]+: .*\n)*[A-Za-z0-
 
 
 def add_trailers(message: str, key: str, bumps: Iterable[VersionBump]) -> str:
-    """Return a message with a trailer `KEY: PACKAGE VERSION` for each bump, below the trailers that it has.
-
-    `key` is `RELEASE` or `DEVELOPMENT`.
-    """
+    """Return a message with a trailer `KEY: PACKAGE VERSION` for each bump, below the trailers that it has."""
     message = message.rstrip()
     separator = "\n" if _LAST_PARAGRAPH_OF_TRAILERS.search(message) else "\n\n"
     return message + separator + "\n".join(f"{key}: {bump.package.name} {bump.after}" for bump in bumps)
@@ -122,8 +119,8 @@ class TagCoverage(NamedTuple):
     """Which commits are in the histories of tagged commits.
 
     Attributes:
-        masks: A bit mask for each commit: bit N is set if it is in the history of tagged commit N.
-        newest_common: The newest commits that are in all of these histories; empty if no commit is tagged.
+        masks: For each commit, bit N is set if it is in the history of tagged commit N.
+        newest_common: The newest commits in all of these histories; empty if no commit is tagged.
     """
 
     masks: Mapping[str, int]
@@ -131,10 +128,7 @@ class TagCoverage(NamedTuple):
 
 
 def find_tag_coverage(parents: Mapping[str, Sequence[str]], tagged_commits: Iterable[str]) -> TagCoverage:
-    """Find out which commits are in the histories of tagged commits.
-
-    `parents` maps each commit to its parents; children come before their parents.
-    """
+    """Find the commits in the histories of tagged ones; `parents` maps commits to parents, children first."""
     bits = {commit: 1 << index for index, commit in enumerate(tagged_commits)}
     all_bits = (1 << len(bits)) - 1
     masks: dict[str, int] = dict.fromkeys(parents, 0)

@@ -92,8 +92,8 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
     others.
 
     Raises:
-        Blocked: A version cannot be bumped as requested, the versions of a group differ, a requirement cannot be
-            rewritten, or the setting `dependency-updates` names a package of the workspace.
+        Blocked: A version or requirement cannot be changed, the versions of a group differ, or the setting
+            `dependency-updates` names a package of the workspace.
     """
     if own := sorted(config.dependency_updates.keys() & workspace.by_name.keys()):
         raise Blocked(
@@ -384,9 +384,9 @@ def _new_requirement_text(dependency: Dependency, bump: VersionBump, config: Con
     """Return the text of a requirement after the package it names is bumped, or None if it is unchanged.
 
     `update-requirements = "never"` counts as `out-of-range`: then a text means that the requirement excludes the
-    new version. In a table of another tool, a requirement that does not allow the current version is unchanged,
-    since it is not about that one. A requirement in Cargo.toml on the current version always becomes one on the
-    new version.
+    new version. In a table of another tool, a requirement that does not allow the current version stays. One in
+    Cargo.toml on the current version always becomes one on the new version.
+
     """
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
     if dependency.syntax == "cargo":

@@ -254,7 +254,6 @@ def _check_texts(value: object) -> tuple[str, ...]:
 
 
 def _policy_as_json(policy: PublishingPolicy) -> dict[str, Any]:
-    """Return the policy as the JSON object that `_parse_policy` reads."""
     packages = []
     for package in policy.packages:
         values = field_values(package)
@@ -283,10 +282,7 @@ def _parse_policy(document: dict[str, Any]) -> PublishingPolicy:
 
 
 def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
-    """Return the files in a list of JSON objects, validated, since their strings become paths and uploads.
-
-    Raise ValueError, KeyError or TypeError if one is invalid.
-    """
+    """Return the validated files; raise ValueError, KeyError or TypeError if one is invalid."""
     files: dict[str, Distribution] = {}
     for entry in entries:
         file = Distribution(

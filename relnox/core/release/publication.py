@@ -105,11 +105,10 @@ def are_all_verified(files: Sequence[PublishedFile]) -> bool:
 
 
 def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
-    """Return the exit code of publishing, from the states of all files of the release and the errors of the run.
+    """Return the exit code of publishing, from the states of all files of the release and the codes of errors.
 
-    If all are verified, it is `DONE`; else with a conflict `CONFLICT`; else with a public file `PARTLY_PUBLIC`;
-    else `TRY_LATER` if a file may be public or an error is neither `BLOCKED` nor `FAILED`; else the worst of the
-    errors, or `FAILED` without errors.
+    If no file is or may be public, the worst error decides, or `FAILED` if there is none; errors that are not
+    `BLOCKED` or `FAILED` become `TRY_LATER`. `CONFLICT` takes precedence, unless all are verified.
     """
     states = {file.state for file in files}
     if are_all_verified(files):
@@ -149,9 +148,8 @@ def add_public_files_to_error(error: Problem, index: str, names: Sequence[str], 
 def exit_code_after_publication(errors: Sequence[ExitCode]) -> ExitCode:
     """Return the exit code for errors that occurred after all files of a release were verified; `DONE` for none.
 
-    Usually that is `CONFLICT`: publishing again does not fix a public release, and `BLOCKED` or `FAILED` would
-    mean that nothing is public. Temporary errors keep `TRY_LATER`, and hooks that have not run yet give
-    `PARTLY_PUBLIC`.
+    `TRY_LATER` and `PARTLY_PUBLIC` stay; other errors give `CONFLICT`, since a rerun does not fix them, and
+    `BLOCKED` or `FAILED` would mean that nothing is public.
     """
     code = ExitCode.worst([*errors])
     return code if code in (ExitCode.DONE, ExitCode.TRY_LATER, ExitCode.PARTLY_PUBLIC) else ExitCode.CONFLICT

@@ -76,10 +76,7 @@ def has_section(body: str, section: str) -> bool:
 
 
 def replace_section(body: str, tag: str, section: str) -> str:
-    """Return the text of a release page with its section about installation replaced, or appended if missing.
-
-    `section` is the new one with its markers.
-    """
+    """Return the text of a release page with this section (markers included) replaced, or appended if missing."""
     first, last = _section_markers(tag)
     start, end = body.find(first), body.find(last)
     if 0 <= start < end:

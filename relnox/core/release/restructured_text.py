@@ -52,7 +52,7 @@ _MARKS |= {nodes.superscript: ("<sup>", "</sup>"), nodes.subscript: ("<sub>", "<
 def to_markdown(text: str, file: str = "") -> str:
     """Return reStructuredText as Markdown; `file` is the whole file, for the targets of links in the text.
 
-    `file` may be empty. Roles and directives that docutils does not know are registered with it for this process.
+    Roles and directives that docutils does not know are registered with it.
     """
     definitions = "\n".join(match for match in _DEFINITION.findall(file) if match not in text)
     source = f"{text}\n\n{definitions}\n"
@@ -81,7 +81,7 @@ def _shown_text_of_role(text: str) -> str:
 class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no types
     """A directive that docutils does not know: it is replaced by its content.
 
-    A line before that says what `versionadded` and the like say.
+    A line before that has the version of `versionadded` and the like.
     """
 
     has_content = True

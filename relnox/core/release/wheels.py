@@ -117,8 +117,8 @@ def is_installable_on(wheel: str, python: str) -> bool:
 def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Return the CI jobs that build the platform wheels of packages, as the matrix of a GitHub workflow.
 
-    There is one for each package and platform, with the values for cibuildwheel's `--platform`, `--archs` and
-    `CIBW_BUILD`; the list `include` is empty without platform wheels.
+    The list `include` has one for each package and platform, with the values for cibuildwheel's `--platform`,
+    `--archs` and `CIBW_BUILD`.
 
     Raises:
         Blocked: The settings have an identifier that cibuildwheel does not know.

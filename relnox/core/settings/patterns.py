@@ -92,9 +92,5 @@ def parse_file_patterns(patterns: tuple[str, ...]) -> PathSpec[GitIgnoreSpecPatt
 
 
 def is_file_included(patterns: Iterable[str], file: str) -> bool | None:
-    """Return whether the last pattern that matches a file includes it (not `!`); None if no pattern matches.
-
-    Raises:
-        ValueError: A pattern is invalid.
-    """
+    """Return whether the last pattern that matches a file includes it (not `!`); None if no pattern matches."""
     return parse_file_patterns(tuple(patterns)).check_file(file).include

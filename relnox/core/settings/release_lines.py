@@ -45,10 +45,7 @@ class ReleaseLine(Record):
 
 
 class ReleaseLineSetting(SettingKind):
-    """A branch, a list of branches, or a table of branches with bounds; converted to a tuple of release lines.
-
-    `name`, `names` and `bounds` validate the three forms.
-    """
+    """A branch, a list of branches, or a table of branches with bounds; converted to a tuple of release lines."""
 
     expected = "a string, a list of strings, or a table of strings"
 

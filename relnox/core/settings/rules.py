@@ -122,10 +122,7 @@ def version_pattern_problem(text: str) -> Blocked | None:
 
 
 def index_name_problem(text: str) -> Blocked | None:
-    """Return the problem with the name of an index of the project, or None.
-
-    It may have letters, digits, `-`, `_` and `.`, and must not be a name that relnox uses itself.
-    """
+    """Return the problem with the name of an index (new, of letters, digits, `-`, `_` and `.`), or None."""
     why = None
     if text.upper() == "FORGE":
         why = "the variable RELNOX_FORGE_TOKEN holds the token of the forge"
@@ -137,10 +134,7 @@ def index_name_problem(text: str) -> Blocked | None:
 
 
 def passed_variable_problem(text: str) -> Blocked | None:
-    """Return the problem with the name of a variable that programs of the project may read, or None.
-
-    It must not be that of an upload credential.
-    """
+    """Return the problem with the name of a variable to pass to programs (no upload credential), or None."""
     if variable_name_problem(text) is not None:
         return _invalid_value("it is not a valid variable name", 'for example: pass-env = ["NAME"]')
     if is_upload_credential_name(text) or is_upload_setting_name(text):

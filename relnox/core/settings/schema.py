@@ -62,10 +62,7 @@ class SettingKind(Record, ABC):
         """
 
     def parse(self, text: str, where: str) -> Any:
-        """Validate and convert a string from the command line or the environment; see `check`.
-
-        `where` is the flag or variable, for messages.
-        """
+        """Validate and convert a string from the flag or environment variable `where`; see `check`."""
         return self.check(text, where)
 
     @abstractmethod
@@ -73,7 +70,7 @@ class SettingKind(Record, ABC):
         """Return the JSON schema (draft 7); rules for strings are not part of it."""
 
     def wrong_type_error(self, value: Any, key: str) -> Blocked:
-        """Return the error for a value of the wrong type; `key` is the setting, flag or variable that has it."""
+        """Return the error for a value of the wrong type of a setting, flag or variable (`key`)."""
         message = f"{key} = {_format_value(value)} is not {self.expected}"
         return Blocked("value-invalid", message, f"set {key} to {self.expected}")
 
@@ -377,11 +374,7 @@ class Field(Record):
         return f"RELNOX_{name.upper()}"
 
     def parse(self, text: str) -> Any:
-        """Validate and convert a value from the command line; for a list, one of its items.
-
-        Raises:
-            Blocked: The value is invalid.
-        """
+        """Validate and convert a value from the command line (for a list, an item); raise `Blocked` if invalid."""
         kind = self.kind.item if isinstance(self.kind, ListOf) else self.kind
         return kind.parse(text, self.flag)
 
