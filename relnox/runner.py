@@ -199,7 +199,8 @@ def _path_options(task: str) -> dict[str, Field]:
 
 
 def _relative_to_root(value: Any, root: Path) -> Any:
-    """Return a path of the working directory relative to the root, or absolute if it is outside the root."""
+    """Return a path (or each of a tuple) relative to the root, or absolute if it is outside the root."""
+
     if isinstance(value, tuple):
         return tuple(_relative_to_root(item, root) for item in value)
     if Path(value).is_absolute() or os.path.samefile(root, os.curdir):  # noqa: PTH121 - as below
@@ -274,8 +275,8 @@ class PlannedTask:
     def run(self) -> Outcome:
         """Check the plan, ask for confirmation, execute the steps, show the tables, and return the outcome.
 
-        With `--dry-run`, show the plan only. The files of `--plan` and `--json` are written first. While steps are
-        executed, a signal ends the run. Signals after the last step do not change the exit code.
+        `--plan` is written first. With `--dry-run`, only show the plan. With `--json`, print the task's document.
+        A signal ends the run while steps are executed, and does not change the exit code after the last one.
 
         Raises:
             Blocked: The plan has problems, except those of a checklist, or is not the expected one; the user
@@ -391,7 +392,7 @@ class PlannedTask:
 
 
 def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
-    """Ask on the terminal; raise `Blocked` if the user declines, or without a terminal or `interactive`."""
+    """Ask on the terminal; raise `Blocked` if the user declines, without a terminal, or if not `interactive`."""
     if not (interactive and STDIN.isatty() and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {question}"
         raise Blocked("confirmation-needed", message, "pass --yes")

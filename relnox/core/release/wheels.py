@@ -57,7 +57,7 @@ def platform_wheel_identifiers(package: str, settings: Mapping[str, tuple[str, .
     """Return the build identifiers of a package's platform wheels; empty if it has none.
 
     Raises:
-        Blocked: The settings have an identifier that cibuildwheel does not know.
+        Blocked: A build identifier in the settings is not valid.
     """
     identifiers = dict.fromkeys(name for text in settings.get(package, ()) for name in _expand_braces(text))
     for name in identifiers:
@@ -83,7 +83,7 @@ def compare_files(package: str, files: Collection[str], settings: Mapping[str, t
     serve several Pythons (`abi3`). Packages that are not in the settings have one wheel, `py3-none-any`.
 
     Raises:
-        Blocked: The settings have an identifier that cibuildwheel does not know.
+        Blocked: A build identifier in the settings is not valid.
     """
     expected = platform_wheel_identifiers(package, settings) if package in settings else (_PURE,)
     wheels = {file: _tags_in_filename(file) for file in files if not file.endswith(".tar.gz")}
@@ -121,7 +121,7 @@ def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...
     `--archs` and `CIBW_BUILD`.
 
     Raises:
-        Blocked: The settings have an identifier that cibuildwheel does not know.
+        Blocked: A build identifier in the settings is not valid.
     """
     jobs: dict[tuple[str, str], list[str]] = {}
     for package in packages:
