@@ -200,7 +200,6 @@ def _path_options(task: str) -> dict[str, Field]:
 
 def _relative_to_root(value: Any, root: Path) -> Any:
     """Return a path (or each of a tuple) relative to the root, or absolute if it is outside the root."""
-
     if isinstance(value, tuple):
         return tuple(_relative_to_root(item, root) for item in value)
     if Path(value).is_absolute() or os.path.samefile(root, os.curdir):  # noqa: PTH121 - as below
