@@ -51,8 +51,7 @@ def edit_contents(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield each file that a bump edits with its new content; only versions and requirements change in it.
 
-    Lock files are yielded even if nothing changes. `contents` has the current content of each of the
-    `editable_files`.
+    Lock files are yielded even if nothing changes. `contents` has the current content of all `editable_files`.
 
     Raises:
         Blocked: A file has changed since it was read, or cannot hold the new version.

@@ -92,7 +92,7 @@ class ReleaseHistory(NamedTuple):
         tag: The tag of the package with the highest version that is reachable and not above the package's own, or
             None.
         version: The version in that tag, or None if there is no tag.
-        commits: The commits that change files of the package since that tag, or all of them, newest first.
+        commits: The commits since that tag (without one, all) that change files of the package, newest first.
     """
 
     tag: str | None
@@ -211,8 +211,8 @@ def path_patterns_by_package(
 ) -> dict[str, tuple[str, ...]]:
     """Return the file patterns of each package that has any, from the setting `paths`.
 
-    If several keys of the setting match a package, the patterns of globs come first, so that those of names
-    override them.
+    If several keys of the setting match a package, the patterns of names come last and so override those of globs.
+
     """
     path_patterns: dict[str, tuple[str, ...]] = {}
     for key in sorted(paths, key=lambda key: not set("*?[") & set(key)):

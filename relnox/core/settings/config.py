@@ -163,7 +163,7 @@ class InstallChecks(Record, kw_only=True):
         modules: The modules to import, or None for those that the wheel contains.
         extras: The extras to install with the package.
         smoke: Expressions to evaluate, each in a process of its own.
-        metadata_only: Whether the package contains no modules, so that none is imported.
+        metadata_only: Whether the package contains no modules to import.
     """
 
     modules: tuple[str, ...] | None = None

@@ -122,7 +122,7 @@ def version_pattern_problem(text: str) -> Blocked | None:
 
 
 def index_name_problem(text: str) -> Blocked | None:
-    """Return the problem with the name of an index (new, of letters, digits, `-`, `_` and `.`), or None."""
+    """Return the problem with a name for an index (no predefined one; of word characters, `-`, `.`), or None."""
     why = None
     if text.upper() == "FORGE":
         why = "the variable RELNOX_FORGE_TOKEN holds the token of the forge"
