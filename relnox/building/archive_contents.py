@@ -27,22 +27,22 @@ RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 """Files for which RECORD has no hash (PEP 427)."""
 
 
-def import_names(
-    archive: Archive, site_packages: Path | None = None, files: Iterable[str] = ()
+def importable_modules(
+    archive: Archive, site_packages: Path | None = None, installed_files: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Return the importable modules of an archive: those that its metadata declares, else the top-level modules.
+    """Return the importable modules of an archive: those that its metadata declares, else the top-level ones.
 
     Metadata declares modules by PEP 794. A directory without `__init__` is a namespace package, and so is one
     whose `__init__` calls pkgutil or pkg_resources (known if it is installed): then the topmost modules inside are
     returned with their full names. Top-level tests, examples and similar modules are returned only if there are
-    no others. `site_packages` is where the archive is installed, if it is, and `files` are its files there.
+    no others. With `site_packages`, the archive is installed there with `installed_files` (paths as in RECORD).
     """
-    if (declared := archive.import_names) is not None:
+    if (declared := archive.declared_import_names) is not None:
         public = (name.partition(";") for name in declared)
         return tuple(sorted(name.strip() for name, _, mark in public if name.strip() and "private" not in mark))
-    members = archive.member_names if site_packages is None else files
-    paths = {path for member in members if (path := _installed_path(member)) is not None}
-    modules = sorted(_importable_modules(paths, site_packages))
+    members = archive.member_names if site_packages is None else installed_files
+    paths = {path for member in members if (path := _path_in_site_packages(member)) is not None}
+    modules = sorted(_modules_in_directory(paths, site_packages))
     return tuple(name for name in modules if name.partition(".")[0] not in _TEST_AND_DOC_NAMES) or tuple(modules)
 
 
@@ -53,25 +53,28 @@ def are_only_test_modules(names: Iterable[str]) -> bool:
 
 
 def parse_entry_points(text: str, source: str = "<string>") -> ConfigParser:
-    """Parse `entry_points.txt`: a section for each group; raise `configparser.Error` if the text is invalid."""
+    """Parse `entry_points.txt`: a section for each group; raise `configparser.Error` if the text is invalid.
+
+    `source` is the name of the file in the error.
+    """
     parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign] # names are case-sensitive
     parser.read_string(text, source)
     return parser
 
 
-def read_scripts(entry_points: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+def read_scripts(entry_points_file: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return the target (`module:attribute`) and the required extras of each script, by the script's name.
 
     A missing `entry_points.txt` has no scripts; an invalid one raises `Failed`.
     """
     try:
-        text = entry_points.read_text(encoding="utf-8") if entry_points.is_file() else ""
-        parser = parse_entry_points(text, str(entry_points))
+        text = entry_points_file.read_text(encoding="utf-8") if entry_points_file.is_file() else ""
+        parser = parse_entry_points(text, str(entry_points_file))
     except (ConfigError, UnicodeError) as error:
         raise Failed(
             "archive-invalid",
-            f"{entry_points.parent.name}/{entry_points.name} cannot be parsed: {error}",
+            f"{entry_points_file.parent.name}/{entry_points_file.name} cannot be parsed: {error}",
             fix=REBUILD_FIX,
         ) from error
     scripts = {}
@@ -94,7 +97,7 @@ def supported_pythons(archive: Archive) -> SpecifierSet:
 def find_applicable_requirements(
     archive: Archive, python: str, extras: Iterable[str] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the name and the extras of each requirement of an archive that applies on this machine.
+    """Yield the normalized name and the extras of each valid requirement that applies on this machine.
 
     `python` is a full version such as `3.12.1`; `extras` are the extras of the archive that are installed.
     """
@@ -111,23 +114,26 @@ def find_applicable_requirements(
             yield canonicalize_name(requirement.name), tuple(requirement.extras)
 
 
-def _installed_path(member: str) -> PurePosixPath | None:
-    """Return the path in site-packages of a member of a wheel, or None if it is installed elsewhere."""
+def _path_in_site_packages(member: str) -> PurePosixPath | None:
+    """Return the path in site-packages of a member of a wheel; None for metadata, scripts and data."""
     parts = member_path(member).parts
     if not parts or parts[0].endswith((".dist-info", ".data")):
         return PurePosixPath(*parts[2:]) if len(parts) > 2 and parts[1] in ("purelib", "platlib") else None  # noqa: PLR2004
     return member_path(member)
 
 
-def _importable_modules(files: Iterable[PurePosixPath], location: Path | None, prefix: str = "") -> Iterator[str]:
+def _modules_in_directory(
+    files: Iterable[PurePosixPath], location: Path | None, prefix: str = ""
+) -> Iterator[str]:
     """Yield the full names of the modules and packages in a directory, and of those inside namespace packages.
 
-    `location` is where the directory is installed, or None if it is not.
+    `files` are relative to the directory, which is installed at `location` (None: nowhere); `prefix` is the name
+    of its package and a dot, or empty.
     """
     inner: dict[str, list[PurePosixPath]] = {}
     for path in files:
         if len(path.parts) == 1:
-            if (name := _module_name(path.name)) is not None:
+            if (name := _module_name(path.name)) not in (None, "__init__", "__main__"):
                 yield f"{prefix}{name}"
         else:
             inner.setdefault(path.parts[0], []).append(PurePosixPath(*path.parts[1:]))
@@ -135,10 +141,10 @@ def _importable_modules(files: Iterable[PurePosixPath], location: Path | None, p
         if not _is_identifier(directory):
             continue
         inside = None if location is None else location / directory
-        has_init = any(_module_name(path.name, init=True) == "__init__" for path in below if len(path.parts) == 1)
+        has_init = any(_module_name(path.name) == "__init__" for path in below if len(path.parts) == 1)
         members: list[str] = []
         if not has_init or (inside is not None and _declares_namespace_package(inside / "__init__.py")):
-            members += _importable_modules(below, inside, f"{prefix}{directory}.")
+            members += _modules_in_directory(below, inside, f"{prefix}{directory}.")
         yield from members or ([f"{prefix}{directory}"] if has_init else [])
 
 
@@ -150,13 +156,11 @@ def _declares_namespace_package(init: Path) -> bool:
         return False
 
 
-def _module_name(filename: str, *, init: bool = False) -> str | None:
-    """Return the module in a file of this name, or None if it cannot be imported; with `init`, also `__init__`."""
+def _module_name(filename: str) -> str | None:
+    """Return the name of the module in a file, such as `__init__`, or None if the file cannot be imported."""
     stem, _, rest = filename.partition(".")
     importable = rest == "py" or f".{rest}".endswith(_EXTENSION_SUFFIXES)
-    if not importable or not _is_identifier(stem) or (stem in ("__init__", "__main__") and not init):
-        return None
-    return stem
+    return stem if importable and _is_identifier(stem) else None
 
 
 def _is_identifier(name: str) -> bool:
@@ -170,17 +174,17 @@ def read_contents(archive: Archive) -> ArchiveContents:
     return ArchiveContents(
         filename=archive.path.name,
         kind=archive.kind,
-        members={_name_without_version(file.name, is_wheel=is_wheel): file.size for file in files},
+        members={_path_without_version(file.name, is_wheel=is_wheel): file.size for file in files},
         requires=tuple(map(_normalize_requirement, archive.requires)),
-        entry_points=tuple(_entry_points(archive)) if is_wheel else (),
+        entry_points=tuple(_format_entry_points(archive)) if is_wheel else (),
         requires_python=str(archive.fields.get("requires_python", "")),
         license=_short_license(archive),
         top_level=tuple(sorted(set(_top_level_names(archive)))) if is_wheel else (),
     )
 
 
-def _name_without_version(member: str, *, is_wheel: bool) -> str:
-    """Return the path of a member without the version, which its first directory has; an sdist's is left out."""
+def _path_without_version(member: str, *, is_wheel: bool) -> str:
+    """Return the path of a member without the version, or, in an sdist, without its first directory."""
     return _VERSIONED.sub(r"\1.\2/", member, count=1) if is_wheel else member.partition("/")[2]
 
 
@@ -194,8 +198,8 @@ def _normalize_requirement(requirement: str) -> str:
     return str(parsed)
 
 
-def _entry_points(archive: Archive) -> Iterator[str]:
-    """Yield the entry points of a wheel as `[GROUP] NAME = OBJECT`; none if they are invalid."""
+def _format_entry_points(archive: Archive) -> Iterator[str]:
+    """Yield the entry points of a wheel as `[GROUP] NAME = OBJECT`; none if they are missing or invalid."""
     name = find_dist_info_file(archive, "entry_points.txt")
     try:
         parser = parse_entry_points(read_file(archive, name).decode("utf-8", "replace") if name else "")
@@ -207,7 +211,7 @@ def _entry_points(archive: Archive) -> Iterator[str]:
 
 
 def _short_license(archive: Archive) -> str:
-    """Return the license expression, else the first line of the license text, else the license classifiers."""
+    """Return the license expression, else the start of the license text, else the classifiers; else empty."""
     fields = archive.fields
     first_line = str(fields.get("license_expression") or fields.get("license") or "").strip().partition("\n")[0]
     classifiers = (name for name in fields.get("classifiers", ()) if name.startswith("License ::"))

@@ -63,7 +63,9 @@ class ArchiveEntry(NamedTuple):
 
     Attributes:
         name: The path in the archive; for directories of zip files, it ends in a slash.
-        crc32: The checksum of a file in a wheel.
+        size: The unpacked size in bytes.
+        link_target: The target of a link in an sdist; otherwise empty.
+        crc32: The checksum of a file in a wheel; 0 in sdists.
     """
 
     name: str
@@ -78,10 +80,10 @@ class Archive:
     """A wheel or an sdist.
 
     Attributes:
-        name: Normalized name (PEP 503), from the file name.
+        name: Normalized name (PEP 503), from the file name, as is the version.
         tags: The tags in the file name of a wheel; empty for an sdist.
-        fields: The fields of its metadata, as `packaging.metadata` names them.
-        malformed_fields: The fields that are unknown, or cannot be parsed.
+        fields: The fields of its metadata, by the names of `packaging.metadata`, such as `requires_dist`.
+        malformed_fields: The values of fields that are unknown or cannot be parsed, by lowercase names.
     """
 
     path: Path
@@ -109,8 +111,8 @@ class Archive:
         return tuple(self.fields.get("requires_dist", ()))
 
     @property
-    def import_names(self) -> tuple[str, ...] | None:
-        """The `Import-Name` and `Import-Namespace` fields of the metadata (PEP 794); None if it has neither."""
+    def declared_import_names(self) -> tuple[str, ...] | None:
+        """The values of `Import-Name` and `Import-Namespace` (PEP 794), such as `demo; private`; None if unset."""
         places = (
             *((self.fields, name) for name in ("import_names", "import_namespaces")),
             *((self.malformed_fields, name) for name in ("import-name", "import-namespace")),
@@ -141,17 +143,17 @@ def hash_file(path: Path) -> Digests:
 
 
 def is_file_inside(directory: Path, path: Path) -> bool:
-    """Return whether a path is a file in a directory, or a symbolic link to a file inside the directory."""
+    """Return whether a path in a directory is a file, and not a symbolic link to a target outside of it."""
     return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(directory.resolve()))
 
 
 def hash_of_file_inside(directory: Path, path: Path) -> str | None:
-    """Return the SHA-256 of a file in hex, or None if it is not a file inside the directory."""
+    """Return the SHA-256 of a file in hex, or None if it is missing or a symbolic link out of the directory."""
     return hash_file(path).sha256 if is_file_inside(directory, path) else None
 
 
 def read_archive(path: Path) -> Archive:
-    """Read the entries and the metadata of an archive; raise `Failed` if that is not possible safely."""
+    """Read the entries and the metadata of an archive; raise `Failed` if it, or its file name, is not valid."""
     kind: DistributionKind = "wheel" if path.name.endswith(".whl") else "sdist"
     tags: frozenset[Tag] = frozenset()
     try:
@@ -221,7 +223,11 @@ def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> b
 
 
 def unpack_sdist(path: Path, into: Path) -> Path:
-    """Unpack an sdist into an empty directory; return its only top-level entry, else raise `Failed`."""
+    """Unpack an sdist into an empty directory; return its only top-level entry.
+
+    Raises:
+        Failed: It is damaged, has a link to a target outside, or another number of entries than one.
+    """
     try:
         with _open_sdist(path) as (sdist, _):
             sdist.extractall(into, filter="data")
@@ -247,7 +253,7 @@ def unpack_sdist(path: Path, into: Path) -> Path:
 
 
 def limit_sdist_times(path: Path, epoch: int) -> None:
-    """Replace each time in an sdist that is later than `epoch` with `epoch`, as SOURCE_DATE_EPOCH requires.
+    """Replace each time in an sdist that is later than `epoch` (Unix time) with it, as SOURCE_DATE_EPOCH requires.
 
     setuptools and pdm-backend write the time of the build. Where there is such a time, the owners of the files,
     which are those of this machine, are removed as well; every other sdist keeps its bytes.
@@ -272,7 +278,7 @@ def limit_sdist_times(path: Path, epoch: int) -> None:
 
 
 def _read_gzip_time(path: Path) -> int:
-    """Return the time in the header of a gzip file, in seconds since 1970 (RFC 1952)."""
+    """Return the Unix time in the header of a gzip file (RFC 1952); 0 if it has none."""
     with path.open("rb") as file:
         return int.from_bytes(file.read(8)[4:], "little")
 
@@ -284,7 +290,7 @@ def member_path(member: str) -> PurePosixPath:
 
 
 def find_dist_info_file(archive: Archive, name: str) -> str | None:
-    """Return the name of a file in the wheel's top-level `.dist-info` directory, or None if it does not exist."""
+    """Return the path in a wheel of a file of its `.dist-info` directory, such as `RECORD`, or None."""
     matches = (member for member in archive.member_names if member.endswith(f".dist-info/{name}"))
     return next((member for member in matches if member.count("/") == 1), None)
 
@@ -369,7 +375,7 @@ class _LimitedGzipFile(gzip.GzipFile):
     """A gzip file that raises `Failed` instead of unpacking more than `MAX_UNPACKED_SIZE` bytes."""
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return the next bytes; raise `ReadError` for a negative size, which only damaged tar headers have."""
+        """Return the next bytes; raise `ReadError` for a negative size or None, caused by damaged tar headers."""
         if size is None or size < 0:
             raise tarfile.ReadError("damaged header")
         data = super().read(max(0, min(size, MAX_UNPACKED_SIZE + 1 - self.tell())))
@@ -379,7 +385,7 @@ class _LimitedGzipFile(gzip.GzipFile):
 
 
 def _find_metadata_position(entries: Sequence[ArchiveEntry], pattern: re.Pattern[str]) -> int:
-    """Return the position of the metadata file; raise `Failed` unless exactly one name matches."""
+    """Return the index of the file whose name matches; raise `Failed` unless there is exactly one."""
     positions = [
         number for number, entry in enumerate(entries) if entry.kind == "file" and pattern.fullmatch(entry.name)
     ]

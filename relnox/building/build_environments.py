@@ -91,7 +91,7 @@ class BuildConditions(Record, kw_only=True):
     locale: str
 
     def environment_variables(self, epoch: int | None) -> dict[str, str]:
-        """Return the time zone, the locale and, unless it is None, `SOURCE_DATE_EPOCH` as variables."""
+        """Return variables for the time zone, the locale and, unless None, `SOURCE_DATE_EPOCH` (Unix time)."""
         variables = {"TZ": self.time_zone, "LC_ALL": self.locale}
         return variables | ({} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)})
 
@@ -102,13 +102,14 @@ VARIED_CONDITIONS = BuildConditions(umask=0o077, time_zone="Pacific/Kiritimati",
 
 
 class BuildHookContext(Record, kw_only=True):
-    """The variables, output callback and constraints with which all build hooks of one package run.
+    """The conditions with which all build hooks of one package run.
 
     Attributes:
         variables: The environment variables, without credentials.
         siblings: Maps the names of other packages of the project that the build requires to their new wheels, or
             to sdists of packages without wheels.
         on_line: Called with each line of output.
+        constraints: Limits on the releases that are installed as build requirements.
     """
 
     variables: Mapping[str, str]
@@ -122,7 +123,7 @@ class BuildEnvironmentPool:
     """The environments of all builds in a run, and processes that have imported their backends.
 
     Args:
-        directory: Takes a purpose, and creates a new directory that exists until the run ends.
+        create_directory: Creates a directory for a purpose (a word), which exists until the run ends.
         on_install: Called before the installer contacts an index.
     """
 
@@ -131,12 +132,12 @@ class BuildEnvironmentPool:
         *,
         installer: Installer,
         python: Path,
-        directory: Callable[[str], Path],
+        create_directory: Callable[[str], Path],
         on_install: Callable[[], None] = lambda: None,
     ) -> None:
         self._installer = installer
         self._python = python
-        self._directory = directory
+        self._create_directory = create_directory
         self._on_install = on_install
         self._environments = _OncePerKeyCache[tuple[tuple[str, ...], Constraints], VirtualEnvironment]()
         self._servers = _OncePerKeyCache[tuple[Path, str], ForkServer]()
@@ -146,7 +147,10 @@ class BuildEnvironmentPool:
     def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
     ) -> VirtualEnvironment:
-        """Return the environment for all packages with these requirements; `siblings` are archives by name."""
+        """Return the environment for all packages with these requirements; create it once, or raise `Failed`.
+
+        `siblings` are archives of the project by name, which are installed in place of releases.
+        """
         resolved_requirements = tuple(_use_sibling_archives(sorted(requirements), siblings))
 
         def create() -> VirtualEnvironment:
@@ -158,7 +162,7 @@ class BuildEnvironmentPool:
 
     def create_environment(self) -> VirtualEnvironment:
         """Create an empty environment that no other build uses."""
-        return self._installer.create_environment(self._directory("environment") / "env", self._python)
+        return self._installer.create_environment(self._create_directory("environment") / "env", self._python)
 
     def install(
         self,
@@ -168,7 +172,7 @@ class BuildEnvironmentPool:
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
     ) -> None:
-        """Install requirements into an environment; raise `Failed` with the end of the installer's output."""
+        """Install requirements, if any; raise `Failed` with the end of the installer's output."""
         if requirements:
             self._on_install()
             completed = self._installer.install(
@@ -182,14 +186,17 @@ class BuildEnvironmentPool:
     def prepare_environment(
         self, requirements: Collection[str], backend: str, variables: Mapping[str, str], constraints: Constraints
     ) -> None:
-        """Create the environment for all packages with these requirements, and start its backend's process."""
+        """Create the environment for all packages with these requirements, and start its backend's process.
+
+        `backend` is the module that it imports, and `variables` its environment; raises `Failed` like `install`.
+        """
         environment = self.get_shared_environment(requirements, {}, constraints)
         self._get_or_start_server(environment, backend, variables)
 
     def get_backend_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
-        """Return the process that has imported a backend, or None if each hook needs a new process."""
+        """Return the process that has imported a backend, or None if it cannot be forked safely."""
         server = self._get_or_start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 
@@ -201,7 +208,7 @@ class BuildEnvironmentPool:
         def start() -> ForkServer:
             modules = (backend, *SHAREABLE_BACKENDS[backend])
             statements = STATEMENTS_TO_PRELOAD.get(backend, "")
-            directory = self._directory("output")
+            directory = self._create_directory("output")
             server = ForkServer(environment.python, modules, variables, directory, statements=statements)
             self._running.append(server)
             if self._is_closed:  # the pool was closed meanwhile
@@ -227,6 +234,7 @@ class _OncePerKeyCache(Generic[K, V]):
         self._lock = threading.Lock()
 
     def get(self, key: K, make: Callable[[], V]) -> V:
+        """Return the value of a key, which the first call makes; its exception is raised in all calls."""
         with self._lock:
             is_first = key not in self._futures
             future = self._futures.setdefault(key, Future())
@@ -241,7 +249,8 @@ class _OncePerKeyCache(Generic[K, V]):
 def _use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
     """Return requirements, with those on other packages of the project (siblings) as URLs of their new archives.
 
-    A requirement that does not allow the new version refers to an older release, and is kept.
+    If any is replaced, the archives of all siblings are added. A requirement that does not allow the new version
+    refers to an older release, and is kept.
     """
     if not siblings:
         return list(requirements)
@@ -270,7 +279,7 @@ class BuildEnvironment:
         self._installed: set[str] = set()
 
     def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
-        """Return the environment with these requirements installed; raise `Failed` if that fails."""
+        """Return the environment after installing the requirements that it lacks; raise `Failed` if that fails."""
         if self._environment is None:
             self._environment = self._pool.create_environment()
         missing = set(_use_sibling_archives(sorted(requirements), self.context.siblings)) - self._installed
@@ -283,7 +292,7 @@ class BuildEnvironment:
     def run_hook(
         self, argv: Sequence[str], *, cwd: Path | None, extra_variables: Mapping[str, str]
     ) -> process.CompletedProgram:
-        """Run a hook in the environment that `get_environment` returned last.
+        """Run a hook in the environment that `get_environment` returned last; raise `Failed` if it times out.
 
         `argv` is its interpreter, a script that calls the hook, and the arguments of the script.
         """
@@ -326,7 +335,10 @@ class _SharedBuildEnvironment(BuildEnvironment):
 def create_build_environment(
     pool: BuildEnvironmentPool, source: Path, context: BuildHookContext, *, shared: bool
 ) -> BuildEnvironment:
-    """Return the environment for a package's build; with `shared`, a shared one if its backend allows that."""
+    """Return the environment for builds of a package; with `shared`, a shared one if its backend allows that.
+
+    `source` is the directory of the package. Nothing is installed yet.
+    """
     backend = _module_of_build_backend(source)
     if shared and backend is not None and backend in SHAREABLE_BACKENDS:
         return _SharedBuildEnvironment(pool, backend, context)
@@ -334,7 +346,7 @@ def create_build_environment(
 
 
 def _module_of_build_backend(source: Path) -> str | None:
-    """Return the module of a package's build backend; None for one in its own source (`backend-path`)."""
+    """Return the module of a package's build backend; None for an invalid one, or one in its own source."""
     file = source / "pyproject.toml"
     document = parse_toml(file.read_text(encoding="utf-8")) if file.is_file() else {}
     table = table_at(document, "build-system")

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
 from relnox.core import fixes
 from relnox.core.records import Record
@@ -47,7 +46,7 @@ class Interpreter(Record):
 
 @cache
 def find_interpreter(version: str) -> Interpreter:
-    """Return a working interpreter of a Python version (`3.12`), or the running one if `version` is empty.
+    """Return a working interpreter of a Python version (`3.12`), or the running one if it is empty; cached.
 
     Raises:
         Blocked: It is not installed, or the version is invalid.
@@ -114,11 +113,11 @@ class Installer(Record):
     """uv, with which environments are created and packages installed into them.
 
     Attributes:
-        env: The environment variables of uv, which may configure an index.
+        env: The complete environment variables of uv, which may configure an index.
         project_directory: The directory whose settings uv reads, or None for the current directory.
     """
 
-    env: Mapping[str, str] = MappingProxyType({})
+    env: Mapping[str, str]
     project_directory: Path | None = None
 
     def create_environment(self, directory: Path, python: Path) -> VirtualEnvironment:
@@ -144,16 +143,17 @@ class Installer(Record):
         """Install requirements (PEP 508) or archives, and return the result of the command, which may have failed.
 
         With `index_url`, nothing is installed from another index, even if an sdist sets one. If the constraints
-        require hashes, only wheels are installed, since sdists could run code before their hashes are compared.
+        require hashes, only wheels are installed, since sdists could run code before their hashes are compared;
+        requirements that cannot be resolved then raise `Failed`.
         """
         if constraints.require_hashes:
             # In this mode, uv takes pinned requirements only; it finds their hashes in the constraints.
-            requirements = self._pin_requirements(requirements, environment.python, constraints)
+            requirements = self._resolve_requirements(requirements, environment.python, constraints)
         argv: list[str | os.PathLike[str]] = [find_uv(), "pip", "install", "--python", environment.python]
         # [tool.uv.sources] of an sdist may name an index of its own.
         argv += ["--index-url", index_url, "--no-sources"] if index_url else []
         argv += ["--no-deps", "--require-hashes"] if constraints.require_hashes else []
-        with self._constraint_options(constraints) as options:
+        with self._resolution_options(constraints) as options:
             return process.run(
                 [*argv, *options, "--", *requirements], env=self.env, timeout=_INSTALL_TIMEOUT, on_line=on_line
             )
@@ -165,8 +165,8 @@ class Installer(Record):
         )
 
     @contextlib.contextmanager
-    def _constraint_options(self, constraints: Constraints) -> Iterator[process.Arguments]:
-        """Yield the command-line options that apply constraints, also to the build requirements of sdists."""
+    def _resolution_options(self, constraints: Constraints) -> Iterator[process.Arguments]:
+        """Yield uv's options for the project's settings and constraints, which also apply to builds of sdists."""
         options: list[str | os.PathLike[str]] = (
             ["--project", self.project_directory] if self.project_directory else []
         )
@@ -184,11 +184,15 @@ class Installer(Record):
                 options += ["--exclude-newer-package", f"{name}={time}"]
             yield options
 
-    def _pin_requirements(
+    def _resolve_requirements(
         self, requirements: Sequence[str], python: Path, constraints: Constraints
     ) -> tuple[str, ...]:
-        """Return pinned releases (`NAME==VERSION`) of requirements (PEP 508) and all their dependencies."""
-        with self._constraint_options(constraints) as options, temporary_directory() as directory:
+        """Return the releases (`NAME==VERSION`) that requirements and all their dependencies resolve to.
+
+        Raises:
+            Failed: They cannot be resolved.
+        """
+        with self._resolution_options(constraints) as options, temporary_directory() as directory:
             file = directory / "pins.txt"  # the project's settings may set another output file
             completed = process.run(
                 [
@@ -206,7 +210,7 @@ class Installer(Record):
 
 
 def choose_installer_fix(completed: process.CompletedProgram, default: str) -> str:
-    """Return the fix for an installer that failed for lack of space, hashes or a cache; else the default."""
+    """Return the fix for an installer whose output names a lack of space, hashes or a cache; else `default`."""
     output = completed.output.lower()
     if "no space left on device" in output:
         return f"free space on the disk of {tempfile.gettempdir()} and of the installer's cache"
@@ -220,12 +224,12 @@ def choose_installer_fix(completed: process.CompletedProgram, default: str) -> s
     return default
 
 
-def use_only_index(variables: Mapping[str, str], index_url: str) -> dict[str, str]:
-    """Return `variables`, changed so that uv and pip use only this index (a simple API URL).
+def single_index_variables(base: Mapping[str, str], index_url: str) -> dict[str, str]:
+    """Return the variables in `base`, changed so that uv and pip use only this index (a simple API URL).
 
     Unlike options, variables also apply to the builds that uv runs for sdists.
     """
-    others = {name: value for name, value in variables.items() if not _SOURCE_VARIABLES.fullmatch(name)}
+    others = {name: value for name, value in base.items() if not _SOURCE_VARIABLES.fullmatch(name)}
     pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index_url}
     # [tool.uv.sources] of an sdist may name another index.
     return others | pip | {"UV_NO_CONFIG": "1", "UV_NO_SOURCES": "1", "UV_DEFAULT_INDEX": index_url}

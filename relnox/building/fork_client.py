@@ -33,7 +33,10 @@ def can_fork_safely() -> bool:
 class ForkServer:
     """A process that imports modules and runs `statements` once, and then runs each script in a fork of itself.
 
+    The constructor starts it, and does not wait. Errors of modules and statements are ignored.
+
     Args:
+        variables: The complete environment of the process.
         directory: For the files with the output of scripts.
     """
 
@@ -63,7 +66,10 @@ class ForkServer:
         threading.Thread(target=self._read_replies, daemon=True).start()
 
     def is_single_threaded(self) -> bool:
-        """Wait for the imports of modules; return whether the process has one thread, so that forks are safe."""
+        """Wait for the imports of modules; return whether the process has one thread, so that forks are safe.
+
+        False if it died, or the imports take more than two minutes.
+        """
         with contextlib.suppress(FutureTimeout):
             return self._ready.result(_START_TIMEOUT) == 1
         return False
@@ -92,7 +98,11 @@ class ForkServer:
         timeout: float,
         on_line: Callable[[str], None],
     ) -> CompletedProgram:
-        """Run a Python script in a fork, and return its result; see `process.run`. A timeout raises `Failed`."""
+        """Run a Python script (`argv` is its path and arguments) in a fork; return its result, even if it failed.
+
+        `env` is its complete environment, and `on_line` gets each line of output. A script that runs longer than
+        `timeout` seconds is killed, and raises `Failed`, as does a process that died.
+        """
         number = next(self._numbers)
         output = self._directory / f"{number}.output"
         status = self._waiting[number] = Future()
@@ -111,13 +121,15 @@ class ForkServer:
             output.unlink(missing_ok=True)
         return CompletedProgram(tuple(argv), returncode, output_file.text)
 
-    def _wait_for_status(self, number: int, status: Future[int], timeout: float, output_file: _OutputFile) -> int:
+    def _wait_for_status(
+        self, request_id: int, status: Future[int], timeout: float, output_file: _OutputFile
+    ) -> int:
         """Report the output of a script until it ends; return its status, or kill it and raise `Failed`."""
         for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
             with contextlib.suppress(FutureTimeout):
                 return status.result(_POLL_INTERVAL)
             output_file.report_new_lines()
-        self._send(end=number)
+        self._send(end=request_id)
         with contextlib.suppress(FutureTimeout):
             status.exception(_POLL_INTERVAL * 4)
         raise Failed(
@@ -138,6 +150,7 @@ class ForkServer:
             raise _server_died_error() from error
 
     def _read_replies(self) -> None:
+        """Pass each reply to the thread that waits for it; when the process ends, fail the other requests."""
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         with self._process.stdout as replies:
             for line in replies:

@@ -38,7 +38,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(statements: str, *modules: str) -> None:
-    """Import modules, run statements, and then the requests on standard input."""
+    """Import modules, run statements, then the requests on standard input until it ends, and exit."""
     requests, replies = os.dup(0), os.dup(1)
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):  # output of a module during its import must not mix with replies
@@ -52,9 +52,9 @@ def main(statements: str, *modules: str) -> None:
         exec(statements, {})  # noqa: S102 - they are relnox's
     gc.collect()
     gc.freeze()
-    children = ForkedChildren(requests, replies)
-    children.reply({"threads": count_threads()})
-    children.serve()
+    server = RequestServer(requests, replies)
+    server.reply({"threads": count_threads()})
+    server.serve()
     os._exit(0)  # skips exit handlers, which are for the children
 
 
@@ -75,8 +75,8 @@ def prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
 
 
-class ForkedChildren:
-    """The forked children, each of which runs one request."""
+class RequestServer:
+    """The loop that runs each request in a forked child; `requests` and `replies` are file descriptors."""
 
     def __init__(self, requests: int, replies: int) -> None:
         self.requests = requests
@@ -107,6 +107,7 @@ class ForkedChildren:
                     self.handle_request(line)
 
     def handle_request(self, line: bytes) -> None:
+        """Start a child for a request, or kill the child that the request names."""
         request = json.loads(line)
         if "end" in request:
             kill_process_groups([pid for pid, number in self.request_ids.items() if number == request["end"]])
@@ -125,6 +126,7 @@ class ForkedChildren:
             os.setpgid(pid, pid)
 
     def report_ended_children(self) -> None:
+        """Reply with the status of each child that has ended, and kill the processes that it left behind."""
         while self.request_ids:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -171,7 +173,7 @@ def run_in_child(request: Dict[str, Any]) -> None:
 
 
 def run_script(request: Dict[str, Any]) -> int:
-    """Run the script of a request as `python SCRIPT` would, and return its exit status."""
+    """Run the script of a request in this process as `python SCRIPT` would, and return its exit status."""
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)

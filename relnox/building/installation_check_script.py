@@ -1,9 +1,9 @@
 """A script that checks installed packages, run by the Python (3.8 or newer) of the environment to verify.
 
 It is run as `python -I installation_check_script.py REQUEST RESULT` with the paths of two files. The request is a
-Python literal: modules to import, entry points of scripts to look up, and a directory that nothing may be loaded
-from; or an expression to evaluate. The result file gets one literal per line as the checks run, so that it shows
-what was running if an import hangs or ends the interpreter.
+Python literal: {"modules": NAMES, "scripts": {NAME: "module:attribute"}, "root": DIR}, where nothing may be loaded
+from DIR; or {"expression": TEXT}, to evaluate it. The result file gets one literal per line as the checks run, so
+that it shows what was running if an import hangs or ends the interpreter.
 
 `relnox.building.installation_checks` runs this script. Few modules are imported here, to keep start-up fast.
 """
@@ -85,7 +85,7 @@ def check_import(name: str, result: ResultFile) -> None:
 
 
 def check_script(name: str, target: str, result: ResultFile) -> None:
-    """Write whether the target of a script (`module:attribute`) exists and is callable."""
+    """Write whether the target of a script (`module:attribute`) is callable; raise if it does not exist."""
     module, _, attributes = target.partition(":")
     entry_point: object = import_module(module.strip())
     for attribute in filter(None, attributes.strip().split(".")):

@@ -31,7 +31,7 @@ class InstalledDistribution(Record, kw_only=True):
 
     Attributes:
         direct_url: The content of `direct_url.json` (PEP 610); empty if the distribution came from an index.
-        record_hashes: Maps each file in RECORD (its path in site-packages) to its hash, or to "" if it has none.
+        record_hashes: Maps each file in RECORD (its path in site-packages) to its hash (`sha256=…`), or to "".
     """
 
     name: str
@@ -48,7 +48,7 @@ def read_installed_distributions(environment: VirtualEnvironment) -> dict[str, I
 
 
 def changed_file_messages(distribution: InstalledDistribution) -> Iterator[str]:
-    """Yield a message for each installed file that is missing or differs from its hash in RECORD."""
+    """Yield a message for each file in RECORD that is missing, or differs from its hash, if it has one."""
     for name, recorded_hash in distribution.record_hashes.items():
         path = distribution.dist_info_directory.parent / name
         try:
@@ -64,7 +64,7 @@ def changed_file_messages(distribution: InstalledDistribution) -> Iterator[str]:
 
 
 def _read_distribution(info: Path) -> InstalledDistribution:
-    """Read a .dist-info directory; what its missing or invalid files would state is empty."""
+    """Read a .dist-info directory; what its missing files would state is empty."""
     head = _read_text(info / "METADATA").partition("\n\n")[0].splitlines()
     fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head)}
     rows = csv.reader(_read_text(info / "RECORD").splitlines())
@@ -101,6 +101,7 @@ class InstallationCheckResult(Record, kw_only=True):
     """The results of the checks in one environment.
 
     Attributes:
+        failures: Empty if all checks passed.
         versions: Maps each imported module to its `__version__`, or to None if it has none.
         scripts: The names of the scripts whose functions exist.
         output: The last lines of output.
@@ -123,8 +124,8 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
 ) -> InstallationCheckResult:
     """Run the checks of a request in an environment, and kill the processes that they leave running.
 
-    `installation_check_script` describes requests. The directory, which must be empty, gets temporary files; the
-    time limit is in seconds.
+    `installation_check_script` describes requests. The directory, which must be empty, gets temporary files; what
+    takes longer than the time limit (seconds) is a failure. `variables` are changed to activate the environment.
     """
     script = Path(installation_check_script.__file__)
     request_file, result_file, empty = directory / "request", directory / "result", directory / "empty"

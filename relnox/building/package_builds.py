@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
-from relnox.building.build_environments import BuildConditions, BuildEnvironment
+from relnox.building.build_environments import BuildEnvironment
 from relnox.core import fixes
 from relnox.core.release.manifest import DistributionKind
 from relnox.core.settings.build_settings import BuildSettings
@@ -45,6 +45,8 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
     settings: BuildSettings,
 ) -> Path:
     """Build an sdist, or a wheel from an unpacked sdist, into the existing directory `output`; return its path.
+
+    `environment` gets the build requirements; messages name the package.
 
     Raises:
         Failed: The backend failed; the message has the end of its output.
@@ -93,7 +95,7 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
         tail = "".join(f"\n  | {line}" for line in hook_output[-30:])
         raise Failed(
             "build-failed",
-            f"{name}: building the {kind} failed: {_root_cause(error)}{tail}",
+            f"{name}: building the {kind} failed: {_summarize_error(error)}{tail}",
             fix=_fix_for_known_failure(name, kind, source, hook_output)
             or getattr(getattr(error, "exception", None), "fix", None)
             or f"fix the error in the build; {_SHOW_OUTPUT}",
@@ -106,20 +108,23 @@ def run_build_command(  # noqa: PLR0913 - the parameters of a build
     source: Path,
     output: Path,
     *,
-    conditions: BuildConditions,
+    umask: int,
     variables: Mapping[str, str],
     on_line: Callable[[str], None],
     builds_wheels: bool,
 ) -> list[Path]:
-    """Build the archives of a package with the project's own build command, and return them.
+    """Run the project's own build command in the directory `source`, and return the archives in `output`.
 
-    In the command, `{output}` stands for the directory of the archives. Wheels are returned if `builds_wheels`.
+    In the command, `{output}` stands for that directory. Wheels are returned if `builds_wheels`.
+
+    Raises:
+        Failed: The command failed, or wrote no archives.
     """
     process.run(
         [argument.replace("{output}", str(output)) for argument in command],
         cwd=source,
         env=variables,
-        umask=conditions.umask,
+        umask=umask,
         timeout=_COMMAND_TIMEOUT,
         on_line=on_line,
     ).check(f"{name}: build command", fix=f"run it yourself in the directory of {name}: {shlex.join(command)}")
@@ -200,7 +205,7 @@ def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, outp
     return None
 
 
-def _root_cause(error: Exception) -> str:
+def _summarize_error(error: Exception) -> str:
     """Return why a build failed, in one line."""
     inner = getattr(error, "exception", None) or error
     if isinstance(inner, subprocess.CalledProcessError):

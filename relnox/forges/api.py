@@ -65,6 +65,7 @@ class PullRequest(Record, kw_only=True):
 
     Attributes:
         url: The URL of its web page.
+        body: The description, in Markdown; may be empty.
         head: The short name of the branch to merge.
         base: The short name of the branch to merge into.
         is_open: Whether it is neither merged nor closed.
@@ -123,6 +124,7 @@ class CheckRun(Record, kw_only=True):
     """A result of CI for a commit: a check run or status on GitHub, a pipeline on GitLab.
 
     Attributes:
+        state: `failed` includes canceled runs.
         url: The URL of its web page, or empty.
     """
 
@@ -144,9 +146,9 @@ class Environment(Record, kw_only=True):
 
 
 class Forge(ABC):
-    """A repository on a forge. Each method sends requests, with retries, for at most about ten minutes.
+    """A repository on a forge. Methods that send requests retry them for at most about ten minutes.
 
-    All methods raise `TryLater` if the forge is down, or limits the rate of requests for too long; `Blocked` if
+    They raise `TryLater` if the forge is down, or limits the rate of requests for too long; `Blocked` if
     the token is missing, is not accepted or lacks a permission; and `Failed` if the forge rejects the request, or
     its response is not as documented.
 
@@ -163,7 +165,9 @@ class Forge(ABC):
     pull_request_term: ClassVar[str]
     """The forge's term for a pull request, for messages."""
     pull_requests_path: ClassVar[str]
+    """The path of the pull requests, below that of the repository."""
     update_method: ClassVar[str]
+    """The HTTP method of requests that change a pull request."""
     field_names: ClassVar[Mapping[str, str]]
     """Maps `head`, `base`, `title` and `body` of a pull request to the forge's names, where they differ."""
     has_drafts: ClassVar[bool]
@@ -171,7 +175,7 @@ class Forge(ABC):
     max_body: ClassVar[int]
     """The maximum number of characters in the text of a release."""
     environment_fix: ClassVar[str]
-    """What protects the environment `{name}`."""
+    """The fix for an environment that is not protected; `{name}` stands for its name."""
     pages_path: ClassVar[str]
     """The path of the pages of tags, after the URL of the repository."""
 
@@ -197,7 +201,7 @@ class Forge(ABC):
         """
 
     @abstractmethod
-    def _open_requests_query(self, head: str, base: str) -> Mapping[str, str]:
+    def _open_pull_requests_query(self, head: str, base: str) -> Mapping[str, str]:
         """Return the query parameters that list the open pull requests between two branches."""
 
     @abstractmethod
@@ -214,19 +218,19 @@ class Forge(ABC):
     def environment(self, name: str) -> Environment | None:
         """Return an environment, or None if there is none of this name."""
 
-    def _get_briefly(
+    def _get_quickly(
         self, path: str, failure: str, permission: str, convert: Callable[[Any], T], **query: str
     ) -> T:
-        """Return the converted document of a GET request, which is retried for some seconds only."""
+        """Return the document of a GET request as `convert` returns it; it is retried for 15 seconds at most."""
         document = self.request("GET", path, failure, permission, query=query, seconds=_SHORT_TIME)
         return self._parse(convert, document, failure)
 
     # --- pull requests
 
-    def open_pull_request(self, head: str, base: str) -> PullRequest | None:
+    def find_open_pull_request(self, head: str, base: str) -> PullRequest | None:
         """Return the open pull request between two branches of this repository, or None if there is none."""
         failure = f"cannot list {self.pull_request_term}s of {self.location.path}"
-        query = self._open_requests_query(head, base)
+        query = self._open_pull_requests_query(head, base)
         documents = self.request("GET", self.pull_requests_path, failure, "pull-requests: read", query=query)
         if not isinstance(documents, list):
             raise self.unexpected_response_error(failure)
@@ -254,13 +258,13 @@ class Forge(ABC):
         try:
             document = self.request("POST", self.pull_requests_path, failure, "pull-requests: write", body=values)
         except RequestRejected:
-            if (existing := self.open_pull_request(head, base)) is not None:
+            if (existing := self.find_open_pull_request(head, base)) is not None:
                 return existing
             raise
         return self._parse(self._parse_pull_request, document, failure)
 
     def update_pull_request(self, number: int, *, title: str, body: str) -> PullRequest:
-        """Change the title and the description of a pull request."""
+        """Change the title and the description of a pull request, and return it."""
         failure = f"cannot change {self.pull_request_term} {number}"
         path, values = f"{self.pull_requests_path}/{number}", self._rename_fields(title=title, body=body)
         document = self.request(self.update_method, path, failure, "pull-requests: write", body=values)
@@ -281,7 +285,7 @@ class Forge(ABC):
 
     @abstractmethod
     def check_release_permission(self, tag: str, commit: str) -> None:
-        """Check that the token may write releases, with one request that changes nothing.
+        """Raise `Blocked` if the token may not write releases, after at most one request, which changes nothing.
 
         The tag need not exist; the forge must have the commit.
         """
@@ -301,19 +305,19 @@ class Forge(ABC):
 
     @abstractmethod
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
-        """Change the text of a release, and add links to those files that it does not link to."""
+        """Change the text of a release and, on a forge without drafts, add the links to files that it lacks."""
 
     @abstractmethod
     def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
-        """Make a draft public, and the latest release of the repository or not."""
+        """Make a draft public, mark it as a prerelease or not, and as the latest release or not."""
 
     @abstractmethod
     def latest_release(self) -> str | None:
-        """Return the tag of the release that the forge presents as the latest one; None if there is none."""
+        """Return the tag of the release marked as latest; None without one, or on a forge without such marks."""
 
     @abstractmethod
     def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
-        """Return the files of a release by name; none if there is no release.
+        """Return the files of a release by name; none if there is no release (None).
 
         On GitLab they are in a generic package, with its own name and version, before there is a release.
         """
@@ -332,7 +336,10 @@ class Forge(ABC):
 
     @abstractmethod
     def generated_notes(self, tag: str, previous: str, version: Version) -> str:
-        """Return the notes that the forge generates for the changes between two tags, in Markdown."""
+        """Return the notes that the forge generates for the changes between two tags, in Markdown.
+
+        `version` is that of `tag`, which GitLab cannot parse.
+        """
 
     def download_sha256(self, file: ReleaseFile) -> str | None:
         """Download a file without storing it; return its SHA-256 (hex), or None if it is not there."""
@@ -345,10 +352,10 @@ class Forge(ABC):
             raise self._response_error(response, "", f"cannot download {file.name}", "contents: read")
         return sha256
 
-    def _parse(self, read: Callable[[Any], T], document: Any, failure: str) -> T:
-        """Return a JSON document as `read` converts it; raise `Failed` if it is not as the forge documents it."""
+    def _parse(self, convert: Callable[[Any], T], document: Any, failure: str) -> T:
+        """Return a JSON document as `convert` returns it; raise `Failed` if it is not as the forge documents."""
         try:
-            return read(document)
+            return convert(document)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self.unexpected_response_error(failure) from error
 
@@ -366,20 +373,20 @@ class Forge(ABC):
         may_be_missing: bool = False,
         seconds: float | None = None,
     ) -> Any:
-        """Send a request, which must be safe to repeat, with retries; return the JSON document of the response.
+        """Send a request, which must be safe to repeat, with retries; return the response's JSON, None if empty.
 
         Args:
-            method: The method.
+            method: The HTTP method; all but GET need a token.
             path: The path below that of the repository.
             failure: The first words of the error message, such as `cannot read pull request 7`.
             permission: The permission that the token needs, as named by GitHub, such as `pull-requests: read`.
             query: The parameters to append to the URL.
             body: The document to send as JSON.
             may_be_missing: Whether to return None for a response with status 404.
-            seconds: The time limit, retries included; None for the default one.
+            seconds: The time limit, retries included; None for about ten minutes.
 
         Raises:
-            TransientError: The forge is down, or limits the rate of requests for too long.
+            TryLater: The forge is down, or limits the rate of requests for too long.
             Blocked: The token is missing, is not accepted or lacks a permission, or the repository was moved.
             RequestRejected: The forge rejected the request for another reason.
             Failed: The response is not JSON.
@@ -430,7 +437,7 @@ class Forge(ABC):
             raise self._missing_token_error(f"cannot change {self.location.path} on {self.name}")
 
     def unexpected_response_error(self, failure: str) -> Failed:
-        """Return the error for a response that is not as the forge documents it."""
+        """Return the error for a response that is not as documented; `failure` is the start of its message."""
         return Failed(
             "forge-rejected",
             f"{failure}: unexpected response from {self.name} ({self.location.api})",
@@ -451,7 +458,7 @@ class Forge(ABC):
     def _response_error(
         self, response: Response, explanation: str, failure: str, permission: str
     ) -> Failed | Blocked:
-        """Return the error for a response that is not successful."""
+        """Return the error for a response that is not successful; `explanation` is its message, or empty."""
         status, repository, variable = response.status_code, self.location.path, self.location.token_variable
         reason = f"{self.name}: {status}{f' {explanation}' if explanation else ''}"
         if response.is_redirect:
@@ -485,24 +492,28 @@ class Forge(ABC):
     def _send(
         self,
         method: str,
-        address: str,
+        url: str,
         content: bytes | BinaryIO | None,
         timeout: float,
-        kind: str = "application/json",
+        content_type: str = "application/json",
     ) -> Response:
-        """Send a request once; raise `TransientError` if the server fails or limits the rate of requests."""
+        """Send a request with `content` as its body, once; return the response, even if it rejects the request.
+
+        Raises:
+            TransientError: The server fails, or limits the rate of requests.
+        """
         try:
             response = http.send_once(
                 method,
-                address,
-                headers={**self.headers, **({} if content is None else {"Content-Type": kind})},
+                url,
+                headers={**self.headers, **({} if content is None else {"Content-Type": content_type})},
                 body=content,
                 auth=None if self._token is None else self._add_token,
                 read_timeout=timeout,
                 limit=_LIMIT,
             )
         except http.ResponseTooLarge as error:
-            raise self.unexpected_response_error(f"{method} {address}") from error
+            raise self.unexpected_response_error(f"{method} {url}") from error
         except retries.TransientError as error:
             if error.code == "rate-limited" and error.retry_after is None:
                 error.retry_after = _SECONDARY_LIMIT_WAIT

@@ -48,18 +48,18 @@ class GitHub(Forge):
         runs: list[CheckRun] = []
         for page in range(1, _MAX_PAGES + 1):
             path, more = f"/commits/{commit}/check-runs", {"per_page": "100", "page": str(page)}
-            of_page = self._get_briefly(path, failure, "checks: read", _parse_check_runs, **more)
+            of_page = self._get_quickly(path, failure, "checks: read", _parse_check_runs, **more)
             runs += of_page
             if len(of_page) < 100:  # noqa: PLR2004 - the size of a page
                 break
         path = f"/commits/{commit}/status"
-        return (*runs, *self._get_briefly(path, failure, "statuses: read", _parse_statuses, per_page="100"))
+        return (*runs, *self._get_quickly(path, failure, "statuses: read", _parse_statuses, per_page="100"))
 
     def environment(self, name: str) -> Environment | None:
         """Return an environment with its protection rules."""
         failure = f"cannot read the environments of {self.location.path}"
         path = "/environments"
-        return self._get_briefly(path, failure, "actions: read", _parse_environments, per_page="100").get(name)
+        return self._get_quickly(path, failure, "actions: read", _parse_environments, per_page="100").get(name)
 
     @property
     def _repository_path(self) -> str:
@@ -78,7 +78,7 @@ class GitHub(Forge):
             f"{scope.replace('-', ' ').capitalize()} ({access}) of the personal access token"
         )
 
-    def _open_requests_query(self, head: str, base: str) -> Mapping[str, str]:
+    def _open_pull_requests_query(self, head: str, base: str) -> Mapping[str, str]:
         return {"state": "open", "head": f"{self.location.path.partition('/')[0]}:{head}", "base": base}
 
     def _parse_pull_request(self, document: Any) -> PullRequest:
@@ -118,7 +118,7 @@ class GitHub(Forge):
     def create_release(
         self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
     ) -> tuple[ReleasePage, ...]:
-        """Create a draft, and wait until it is listed."""
+        """Create a draft, and wait for up to a minute until it is listed, else raise `TryLater`."""
         del files
         failure = f"cannot create a draft release of {tag}"
         values = {"tag_name": tag, "name": title, "body": body, "draft": True, "prerelease": prerelease}
@@ -143,7 +143,7 @@ class GitHub(Forge):
         self._write_release("PATCH", f"/releases/{page.id}", f"cannot publish the release of {page.tag}", values)
 
     def latest_release(self) -> str | None:
-        """Request the latest release, which may be missing."""
+        """Return the tag of the latest release, which is neither a draft nor a prerelease."""
         failure = f"cannot read the latest release of {self.location.path}"
         document = self.request("GET", "/releases/latest", failure, "contents: read", may_be_missing=True)
         return None if document is None else self._parse(_parse_release, document, failure).tag
@@ -205,6 +205,7 @@ class GitHub(Forge):
         return self._parse(lambda document: str(document["body"]), document, failure)
 
     def _write_release(self, method: str, path: str, failure: str, values: Mapping[str, Any]) -> Any:
+        """Send a request that writes a release; raise `Conflict` if an immutable one used its tag."""
         try:
             return self.request(method, path, failure, "contents: write", body=values)
         except RequestRejected as error:

@@ -50,14 +50,14 @@ class GitLab(Forge):
     def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
         """Return the latest pipeline of a commit for each ref and source."""
         failure = f"cannot read the pipelines of {commit[:10]}"
-        return self._get_briefly("/pipelines", failure, "api", _parse_latest_pipelines, sha=commit, per_page="100")
+        return self._get_quickly("/pipelines", failure, "api", _parse_latest_pipelines, sha=commit, per_page="100")
 
     def environment(self, name: str) -> Environment | None:
-        """Return an environment if it is protected; GitLab answers on paid plans only."""
+        """Return a protected environment; for others, and on free plans, GitLab's response raises `Blocked`."""
         failure = f"cannot read whether environment {name} is protected (GitLab says it on paid plans only)"
         path = f"/protected_environments/{quote(name, safe='')}"
-        has_reviewers = self._get_briefly(path, failure, "api", _has_approval_rules)
-        may_self_review = self._get_briefly("", failure, "api", _allows_self_review)
+        has_reviewers = self._get_quickly(path, failure, "api", _has_approval_rules)
+        may_self_review = self._get_quickly("", failure, "api", _allows_self_review)
         return Environment(
             has_reviewers=has_reviewers,
             prevents_self_review=None if may_self_review is None else not may_self_review,
@@ -80,7 +80,7 @@ class GitLab(Forge):
         is_job_fix = self._has_job_token and permission.startswith("pull-requests")
         return _JOB_FIX if is_job_fix else _PERMISSION_FIX
 
-    def _open_requests_query(self, head: str, base: str) -> Mapping[str, str]:
+    def _open_pull_requests_query(self, head: str, base: str) -> Mapping[str, str]:
         return {"state": "opened", "source_branch": head, "target_branch": base, "per_page": "100"}
 
     def _parse_pull_request(self, document: Any) -> PullRequest:
@@ -162,7 +162,7 @@ class GitLab(Forge):
         """List the files of the generic package; the newest one of each name."""
         del page
         failure = f"cannot list the files of the generic package {package} {version}"
-        version = _package_version(version)
+        version = _valid_package_version(version)
         query = {"package_type": "generic", "package_name": package, "package_version": version}
         packages = list(self.request_all("/packages", failure, "contents: read", **query))
         files: dict[str, ReleaseFile] = {}
@@ -202,7 +202,7 @@ class GitLab(Forge):
 
     def _file_url(self, package: str, version: str, name: str) -> str:
         """Return the URL of a file of a generic package."""
-        path = f"packages/generic/{package}/{quote(_package_version(version))}/{quote(name)}"
+        path = f"packages/generic/{package}/{quote(_valid_package_version(version))}/{quote(name)}"
         return f"{self.location.api}/{self._repository_path}/{path}"
 
     def _file_link(self, file: ReleaseFile) -> dict[str, str]:
@@ -210,7 +210,7 @@ class GitLab(Forge):
         return {"name": file.name, "url": file.url, "direct_asset_path": f"/{file.name}", "link_type": kind}
 
 
-def _package_version(version: str) -> str:
+def _valid_package_version(version: str) -> str:
     """Return the version for a generic package, where the `!` of an epoch is not allowed."""
     return re.sub(r"[^\w.+-]", "-", version)
 
@@ -260,5 +260,6 @@ def _has_approval_rules(document: Any) -> bool:
 
 
 def _allows_self_review(document: Any) -> bool | None:
+    """Return whether who started a job may approve it; None if GitLab does not say."""
     value = document.get("allow_pipeline_trigger_approve_deployment")
     return value if isinstance(value, bool) else None

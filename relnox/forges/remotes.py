@@ -59,8 +59,8 @@ def repository_location(remote_url: str, environment: Mapping[str, str]) -> Repo
     """
     scheme, host, path = _parse_remote_url(remote_url)
     own_server = (
-        _server_of_url(environment.get("GITHUB_SERVER_URL")),
-        _server_of_url(environment.get("CI_SERVER_URL")),
+        _host_of_server(environment.get("GITHUB_SERVER_URL")),
+        _host_of_server(environment.get("CI_SERVER_URL")),
     )
     forge = _detect_forge_kind(host, environment.get("RELNOX_FORGE", ""), own_server)
     is_own = host == own_server[forge == "gitlab"]
@@ -73,7 +73,7 @@ def repository_location(remote_url: str, environment: Mapping[str, str]) -> Repo
     if is_own and environment.get(variable):
         api = environment[variable].rstrip("/")
     else:
-        api = _default_api(forge, host, origin)
+        api = _default_api_url(forge, host, origin)
     public = host in ("github.com", "gitlab.com") or host.endswith(".ghe.com")
     tokens = [name for name in _TOKENS[forge] if is_own or (public and name != "CI_JOB_TOKEN")]
     token_variables = ("RELNOX_FORGE_TOKEN", *tokens)
@@ -133,7 +133,7 @@ def _detect_forge_kind(host: str, setting: str, own_servers: tuple[str, str]) ->
     raise _unknown_forge_error(f"{host} is neither github.com nor gitlab.com")
 
 
-def _server_of_url(url: str | None) -> str:
+def _host_of_server(url: str | None) -> str:
     """Return the host in the URL of a CI job's server, or an empty string if the URL is missing or invalid."""
     try:
         return _parse_remote_url(f"{url.rstrip('/')}/owner/name")[1] if url else ""
@@ -141,7 +141,8 @@ def _server_of_url(url: str | None) -> str:
         return ""
 
 
-def _default_api(kind: Kind, host: str, origin: str) -> str:
+def _default_api_url(kind: Kind, host: str, origin: str) -> str:
+    """Return the URL of a forge's API by that of its server (`origin`)."""
     if kind == "gitlab":
         return f"{origin}/api/v4"
     is_in_cloud = host == "github.com" or host.endswith(".ghe.com")

@@ -214,7 +214,7 @@ def build_archives(
             step.command,
             source,
             into,
-            conditions=conditions,
+            umask=conditions.umask,
             variables=variables,
             on_line=run.line_callback(step),
             builds_wheels=step.wheels != "check",

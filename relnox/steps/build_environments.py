@@ -55,7 +55,7 @@ class BuildingServices(SharedService):
         """Return the environment variables for installers that create build and test environments."""
         variables = self._run.environment_variables(own_indexes=True)
         index = self._settings.only_index
-        return variables if index is None else environments.use_only_index(variables, index)
+        return variables if index is None else environments.single_index_variables(variables, index)
 
     def report_package_sources(self) -> None:
         """Report once where build requirements come from, with a warning about sources other than the index."""
@@ -93,7 +93,7 @@ class BuildingServices(SharedService):
                 self._pools[python] = build_environments.BuildEnvironmentPool(
                     installer=environments.Installer(variables, self._create_uv_settings_directory()),
                     python=environments.find_interpreter(python).path,
-                    directory=self._run.create_temporary_directory,
+                    create_directory=self._run.create_temporary_directory,
                     on_install=self.report_package_sources,
                 )
             return self._pools[python]

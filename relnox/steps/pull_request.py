@@ -102,7 +102,7 @@ class OpenPullRequest(
 
     def reason_to_skip(self, run: Run) -> str | None:
         """Return a reason if an open pull request has this title and description, else None."""
-        request = run.forge(self.remote_name).open_pull_request(self.head, self.base)
+        request = run.forge(self.remote_name).find_open_pull_request(self.head, self.base)
         if request is None or not self._matches_plan(request):
             return None
         run.record_result(self, _pull_request_table(request))

@@ -301,7 +301,7 @@ class _Installation:
     def _modules_to_import(self) -> tuple[str, ...]:
         distribution = self._installed[self._step.package]
         site_packages = distribution.dist_info_directory.parent
-        return archive_contents.import_names(self.archive, site_packages, distribution.record_hashes)
+        return archive_contents.importable_modules(self.archive, site_packages, distribution.record_hashes)
 
     @property
     def _programs_and_data(self) -> list[str]:
@@ -317,7 +317,7 @@ class _Installation:
             return "[tool.relnox.verify] modules"
         if self._step.checks.metadata_only:
             return "[tool.relnox] metadata-only"
-        return "its metadata" if self.archive.import_names is not None else ""
+        return "its metadata" if self.archive.declared_import_names is not None else ""
 
     def _is_other_version(self, text: str) -> bool:
         """Return whether a text is a version (unlike a commit id), and not that of the release."""

@@ -66,14 +66,14 @@ def test_invalid_file_names_are_rejected(name: str, tmp_path: Path) -> None:
 )
 def test_import_names_of_a_wheel(files: list[str], names: list[str], tmp_path: Path) -> None:
     path = wheel(tmp_path, dict.fromkeys(files, ""))
-    assert archive_contents.import_names(archives.read_archive(path)) == tuple(names)
+    assert archive_contents.importable_modules(archives.read_archive(path)) == tuple(names)
 
 
 def test_import_names_of_the_metadata_take_precedence(tmp_path: Path) -> None:
     # PEP 794
     stated = with_fields("Metadata-Version: 2.5", "Import-Name: public", "Import-Name: _hidden ; private")
     path = wheel(tmp_path, metadata=stated)
-    assert archive_contents.import_names(archives.read_archive(path)) == ("public",)
+    assert archive_contents.importable_modules(archives.read_archive(path)) == ("public",)
 
 
 def test_script_names_are_case_sensitive(tmp_path: Path) -> None:

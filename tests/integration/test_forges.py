@@ -43,7 +43,7 @@ def forge(server: ForgeServer) -> Forge:
 
 
 def find(forge: Forge) -> Any:
-    return forge.open_pull_request("release", "main")
+    return forge.find_open_pull_request("release", "main")
 
 
 def create(forge: Forge) -> Any:

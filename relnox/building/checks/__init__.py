@@ -18,8 +18,11 @@ from relnox.errors import Failed, Problem
 
 
 def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, ...]:
-    """Return the problems of an archive: differences from the plan, violations of format or index rules."""
-    problems = _collect_problems(_find_problems(archive, expected), archive, private=expected.is_private)
+    """Return the problems of an archive: differences from the plan, violations of format or index rules.
+
+    They include what check-wheel-contents finds in a wheel, if it is installed.
+    """
+    problems = _collect_problems(_find_problems(archive, expected), archive, is_private=expected.is_private)
     if archive.kind == "wheel":
         problems += _collect_problems(wheel.run_check_wheel_contents(archive), archive)
     return problems
@@ -28,9 +31,10 @@ def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Problem,
 def check_wheels_against_sdist(
     release: Sequence[Archive], *, optional_extensions: bool = False
 ) -> tuple[Problem, ...]:
-    """Return problems for differences between the wheels of a release and the sdist they were built from.
+    """Return problems for differences between the wheels of a release and its sdist; none without an sdist.
 
-    If any wheel of the release has native modules, wheels without them are valid fallbacks for other platforms.
+    With `optional_extensions`, or if another wheel of the release has native modules, a wheel may lack those that
+    the sdist declares.
     """
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     wheels = [archive for archive in release if archive.kind == "wheel"]
@@ -46,7 +50,10 @@ def check_wheels_against_sdist(
 
 
 def find_archive_errors(path: Path, expected: ExpectedArchive) -> tuple[Problem, ...]:
-    """Return the errors in an archive that was built elsewhere; it may have any name and version."""
+    """Return the errors in an archive that was built elsewhere, or the one that prevents reading it.
+
+    Its name and version may differ from `expected`.
+    """
     try:
         return _find_errors(archives.read_archive(path), expected)
     except Failed as error:
@@ -54,7 +61,10 @@ def find_archive_errors(path: Path, expected: ExpectedArchive) -> tuple[Problem,
 
 
 def find_errors_against_sdist(paths: Iterable[Path], *, optional_extensions: bool) -> tuple[Problem, ...]:
-    """Return the errors in how the wheels of a release differ from its sdist; unreadable archives are skipped."""
+    """Return the errors in how the wheels of a release differ from its sdist; unreadable archives are skipped.
+
+    With `optional_extensions`, wheels may lack native modules.
+    """
     readable = []
     for path in paths:
         with contextlib.suppress(Failed):
@@ -76,9 +86,9 @@ def read_valid_archive(path: Path) -> Archive:
 
 
 def _find_errors(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, ...]:
-    """Return the errors in an archive, which may have any name and version."""
+    """Return the errors in an archive, whose name and version may differ from `expected`."""
     expected = replace(expected, name=archive.name, version=archive.version)
-    problems = _collect_problems(_find_problems(archive, expected), archive, private=expected.is_private)
+    problems = _collect_problems(_find_problems(archive, expected), archive, is_private=expected.is_private)
     return tuple(problem for problem in problems if problem.level == "error")
 
 
@@ -94,15 +104,18 @@ def _find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Prob
 
 
 def _collect_problems(
-    problems: Iterable[Problem], archive: Archive, *, private: bool = False
+    problems: Iterable[Problem], archive: Archive, *, is_private: bool = False
 ) -> tuple[Problem, ...]:
-    """Return problems with the file name and final level of each; an error while reading becomes the last one."""
+    """Return problems with the file name and final level of each; an error while reading becomes the last one.
+
+    What the public index rejects is a warning if `is_private`.
+    """
     results = []
     try:
         for problem in problems:
             level = problem.level
             if level == "rejected-by-index":
-                level = "warning" if private else "error"
+                level = "warning" if is_private else "error"
             results.append(problem.but(file=archive.path.name, level=level))
     except Failed as error:
         results.append(_read_error_problem(error, archive.path))

@@ -24,7 +24,7 @@ class ExpectedArchive(Record, kw_only=True):
         is_private: Whether the rules of the public index cause warnings only, because it goes to another index.
         may_be_empty: Whether a wheel may install nothing, because the package consists only of requirements.
         extensions_are_optional: Whether a wheel may lack the native modules that the source declares.
-        ignored_imports: Pairs of a source file and a module that it imports and git ignores.
+        ignored_imports: Pairs of paths in the project: a module, and a module that it imports and git ignores.
         fake_secrets: Globs for the end of the paths of files whose secrets are not secret.
     """
 

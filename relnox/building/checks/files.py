@@ -161,7 +161,7 @@ def _layout_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Pr
             "(rejected by the public index)",
             "configure the build backend to put all files into one directory (PEP 625)",
         )
-    files = _paths_inside(archive)
+    files = _paths_below_top_level(archive)
     if "pyproject.toml" not in files:
         if "setup.py" in files and "pyproject.toml" not in (expected.tracked_files or ()):
             message = "pyproject.toml is missing (builds from setup.py alone are deprecated)"
@@ -185,7 +185,7 @@ def _tracked_file_problems(archive: Archive, expected: ExpectedArchive) -> Itera
     """Yield problems for files of an sdist that git does not track, and for tracked modules that it lacks."""
     if expected.tracked_files is None:
         return
-    files = _paths_inside(archive)
+    files = _paths_below_top_level(archive)
     extra = files - _parent_directories(files) - expected.tracked_files - {""}
     if untracked := {name for name in extra if not is_generated_file(name)}:
         yield warning(
@@ -216,9 +216,9 @@ def _tracked_file_problems(archive: Archive, expected: ExpectedArchive) -> Itera
         )
 
 
-def is_generated_file(name: str) -> bool:
-    """Return whether build backends generate a file with this name, or copy it from another directory."""
-    return _GENERATED_FILES.fullmatch(name) is not None
+def is_generated_file(path: str) -> bool:
+    """Return whether build backends generate a file with this path, or copy it from another directory."""
+    return _GENERATED_FILES.fullmatch(path) is not None
 
 
 def read_pyproject(sdist: Archive) -> Mapping[str, Any]:
@@ -230,7 +230,7 @@ def read_pyproject(sdist: Archive) -> Mapping[str, Any]:
         return {}
 
 
-def _paths_inside(archive: Archive) -> set[str]:
+def _paths_below_top_level(archive: Archive) -> set[str]:
     """Return the path of each member of an sdist, relative to its top-level directory."""
     return {"/".join(member_path(member).parts[1:]) for member in archive.member_names}
 

@@ -212,7 +212,7 @@ def _license_file_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
-    """Yield problems for a readme that the public index cannot render; `content_type` may be undeclared (None)."""
+    """Yield problems for a readme that the public index cannot render, or without a content type (None)."""
     if content_type is None:
         message = "readme has no content type (the public index takes it for reStructuredText)"
         yield warning("readme-invalid", message, _CONTENT_TYPE_FIX)
@@ -232,7 +232,7 @@ def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
 
 
 def _missing_field_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield warnings for recommended fields that the metadata lacks, unless the package is private."""
+    """Yield warnings for recommended fields that the metadata lacks, unless it is malformed or marked private."""
     fields = archive.fields
     classifiers = " ".join(fields.get("classifiers", ()))
     if "Private ::" in classifiers or archive.malformed_fields:
@@ -243,7 +243,7 @@ def _missing_field_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def missing_fields(fields: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the recommended keys of `[project]` that are missing, by the code of the problem.
+    """Return the recommended keys of `[project]` that are missing, by the code of the problem; empty if none are.
 
     `fields` has values by the names that `packaging.metadata` gives to fields.
     """

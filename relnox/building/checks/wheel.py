@@ -19,7 +19,12 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from relnox.building.archive_contents import RECORD_FILES, are_only_test_modules, import_names, parse_entry_points
+from relnox.building.archive_contents import (
+    RECORD_FILES,
+    are_only_test_modules,
+    importable_modules,
+    parse_entry_points,
+)
 from relnox.building.archives import Archive, find_dist_info_file, iter_files, member_path, read_file
 from relnox.building.checks.expected import ExpectedArchive, format_names, index_rejection, warning
 from relnox.building.checks.files import is_generated_file, read_pyproject
@@ -91,7 +96,7 @@ def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
                 f"is tagged for any platform, but contains {module}",
                 "mark the wheel as platform-specific: has_ext_modules (setuptools), infer_tag (hatchling)",
             )
-    elif not (expected.extensions_are_optional or is_empty or _has_native_file(archive)):
+    elif not (expected.extensions_are_optional or is_empty or _has_script_or_native_file(archive)):
         message = f"is tagged for {format_names(archive.platforms)}, but has no native modules or programs"
         yield Problem("archive-invalid", message, _missing_extensions_fix(archive.name))
 
@@ -127,7 +132,7 @@ def rejected_platform_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
-    """Yield the failures of check-wheel-contents, if it is installed, as warnings; it reads valid wheels only."""
+    """Yield the failures of check-wheel-contents as warnings; none without it, or for an invalid wheel."""
     try:
         from check_wheel_contents.checker import WheelChecker
         from check_wheel_contents.contents import WheelContents
@@ -157,7 +162,7 @@ def has_native_module(archive: Archive) -> bool:
     return any(map(_NATIVE_MODULE.fullmatch, archive.member_names))
 
 
-def _has_native_file(archive: Archive) -> bool:
+def _has_script_or_native_file(archive: Archive) -> bool:
     """Return whether a wheel has a script, or a file that is native code by its name or first bytes."""
     size = max(map(len, _NATIVE_MAGIC_NUMBERS))
     return (
@@ -177,7 +182,7 @@ def _missing_extensions_fix(package: str) -> str:
 
 def _dist_info_problems(archive: Archive) -> Iterator[Problem]:
     """Yield problems for the name of the `.dist-info` directory, and for its file WHEEL."""
-    text = _read_dist_info(archive, "WHEEL")
+    text = _read_dist_info_file(archive, "WHEEL")
     file = HeaderParser().parsestr(text or "")
     if (version := file.get("Wheel-Version", "missing").strip()).partition(".")[0] != "1":
         yield Problem(
@@ -238,7 +243,7 @@ def _record_problems(archive: Archive) -> Iterator[Problem]:
 def _entry_point_problems(archive: Archive) -> Iterator[Problem]:
     """Yield problems for entry points that installers or the public index cannot use."""
     try:
-        parser = parse_entry_points(_read_dist_info(archive, "entry_points.txt") or "")
+        parser = parse_entry_points(_read_dist_info_file(archive, "entry_points.txt") or "")
     except ConfigError as problem:
         message = f"entry_points.txt cannot be parsed: {str(problem).splitlines()[0]}"
         yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)
@@ -263,7 +268,7 @@ def _entry_point_problems(archive: Archive) -> Iterator[Problem]:
                 yield Problem("archive-invalid", message, _ENTRY_POINT_FIX)
 
 
-def _read_dist_info(archive: Archive, file: str) -> str | None:
+def _read_dist_info_file(archive: Archive, file: str) -> str | None:
     name = find_dist_info_file(archive, file)
     return None if name is None else read_file(archive, name).decode("utf-8", "replace")
 
@@ -297,7 +302,11 @@ def sdist_difference_problems(wheel: Archive, sdist: Archive) -> Iterator[Proble
     yield from _static_metadata_problems(wheel, sdist)
     directories = {member_path(name).parent for name in sdist.member_names if name.endswith("/__init__.py")}
     packages = {directory.name for directory in directories if directory.parent not in directories}
-    if are_only_test_modules(names := import_names(wheel)) and packages and not are_only_test_modules(packages):
+    if (
+        are_only_test_modules(names := importable_modules(wheel))
+        and packages
+        and not are_only_test_modules(packages)
+    ):
         yield Problem(
             "archive-content",
             f"has no modules except {format_names(names)}, but its sdist has {format_names(packages)}",
@@ -361,18 +370,18 @@ def _normalize_field(key: str, value: Any) -> object:
 
 def missing_extension_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
     """Yield a problem if a wheel has no native modules, but the sdist's settings require them in every build."""
-    if (reason := _reason_for_native_modules(read_pyproject(sdist))) and not _has_native_file(wheel):
+    if (reason := _reason_for_native_modules(read_pyproject(sdist))) and not _has_script_or_native_file(wheel):
         message = f"has no native modules, although {reason}"
         yield Problem("archive-invalid", message, _missing_extensions_fix(wheel.name))
 
 
-def _reason_for_native_modules(document: Mapping[str, Any]) -> str | None:
+def _reason_for_native_modules(pyproject: Mapping[str, Any]) -> str | None:
     """Return a clause on the setting by which every build has native modules, or None if none says so."""
-    tool = table_at(document, "tool")
+    tool = table_at(pyproject, "tool")
     for name in ("setuptools", "setuptools-rust"):
         if table_at(tool, name).get("ext-modules"):
             return f"[tool.{name}] ext-modules declares them"
-    backend = table_at(document, "build-system").get("build-backend")
+    backend = table_at(pyproject, "build-system").get("build-backend")
     if backend == "maturin" and table_at(tool, "maturin").get("bindings") != "bin":
         return "its build backend is maturin"
     build = table_at(tool, "hatch", "build")

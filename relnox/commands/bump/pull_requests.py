@@ -51,7 +51,7 @@ def add_pull_request(
     except Blocked as error:
         new.problems.append(error)
     else:
-        request = project.once(forge.open_pull_request, head, base) if base is not None else None
+        request = project.once(forge.find_open_pull_request, head, base) if base is not None else None
         if request is not None:
             new.notes.append(f"updates pull request {request.number}: {request.url}")
     new.problems += checks.committer_problems(project)
