@@ -123,6 +123,7 @@ class BuildEnvironmentPool:
     """The environments of all builds in a run, and processes that have imported their backends.
 
     Args:
+        python: The interpreter of all environments.
         create_directory: Creates a directory for a purpose (a word), which exists until the run ends.
         on_install: Called before the installer contacts an index.
     """
@@ -196,7 +197,7 @@ class BuildEnvironmentPool:
     def get_backend_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
-        """Return the process that has imported a backend, or None if it cannot be forked safely."""
+        """Return the process that imports a backend, started once, or None if it cannot be forked safely."""
         server = self._get_or_start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 
@@ -294,7 +295,8 @@ class BuildEnvironment:
     ) -> process.CompletedProgram:
         """Run a hook in the environment that `get_environment` returned last; raise `Failed` if it times out.
 
-        `argv` is its interpreter, a script that calls the hook, and the arguments of the script.
+        `argv` is its interpreter, a script that calls the hook, and the arguments of the script. `extra_variables`
+        replace those of the context.
         """
         return process.run(
             argv,

@@ -46,7 +46,7 @@ class Interpreter(Record):
 
 @cache
 def find_interpreter(version: str) -> Interpreter:
-    """Return a working interpreter of a Python version (`3.12`), or the running one if it is empty; cached.
+    """Return a working interpreter of a Python `version` (`3.12`; empty: of the running one); cached.
 
     Raises:
         Blocked: It is not installed, or the version is invalid.

@@ -319,12 +319,12 @@ class Forge(ABC):
     def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
         """Return the files of a release by name; none if there is no release (None).
 
-        On GitLab they are in a generic package, with its own name and version, before there is a release.
+        On GitLab they are in the generic package with this name and version, even before there is a release.
         """
 
     @abstractmethod
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
-        """Upload a file that the release lacks, or has only in part; the parameters are those of `files`."""
+        """Upload a file that the release (on GitLab, the generic package) lacks, or has only in part."""
 
     @abstractmethod
     def delete_release(self, page: ReleasePage) -> None:
@@ -402,7 +402,7 @@ class Forge(ABC):
         return self._parse_response(response, failure, permission)
 
     def request_all(self, path: str, failure: str, permission: str, **query: str) -> Iterator[Any]:
-        """Request all pages of a list, and yield its items; the parameters are those of `request`."""
+        """Request all pages of a list as `request` does, and yield its items; `query` is for the URL."""
         number, items = 1, [None] * _PAGE_SIZE
         while len(items) >= _PAGE_SIZE:
             page = {"per_page": str(_PAGE_SIZE), "page": str(number)}

@@ -217,7 +217,7 @@ def _tracked_file_problems(archive: Archive, expected: ExpectedArchive) -> Itera
 
 
 def is_generated_file(path: str) -> bool:
-    """Return whether build backends generate a file with this path, or copy it from another directory."""
+    """Return whether build backends generate a file with this path in an archive, or copy it from elsewhere."""
     return _GENERATED_FILES.fullmatch(path) is not None
 
 
