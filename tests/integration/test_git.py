@@ -6,7 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import commit_all, git, remote_of, repository, single, write
+from projects import commit_all, git, remote_of, repository, shell, single, write
 
 from relnox.core.planning.step import Edit, NewTag
 from relnox.errors import Failed
@@ -290,6 +290,14 @@ def test_shell_syntax_in_a_tag_name_is_not_executed(root: Path) -> None:
     assert read_tags(here, "origin") == here.tags()
     assert len(here.tags()) == 6
     assert not (root / "pwned").exists()
+
+
+def test_a_fetch_from_a_hanging_remote_is_ignored_when_its_time_is_over(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_SSH", str(shell(root.parent / "slow/ssh", "exec sleep 60")))
+    git(root, "remote", "set-url", "origin", "ssh://slow.example.invalid/demo.git")
+    remotes.try_to_fetch_objects(checkout(root), "origin", "refs/heads/main", timeout=0.5)
 
 
 def test_branch_and_planned_tags_are_pushed_and_no_others(root: Path) -> None:

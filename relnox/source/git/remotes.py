@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from relnox.core import fixes
@@ -19,7 +20,7 @@ class Remote:
     """A remote whose refs are read once, when first used.
 
     Attributes:
-        error: Why the refs could not be read, or None.
+        error: Why the refs could not be read; None if they were, or there was no attempt.
     """
 
     def __init__(self, git: Git | None, name: str) -> None:
@@ -30,7 +31,10 @@ class Remote:
 
     @property
     def refs(self) -> Mapping[str, str] | None:
-        """The object of each branch and tag by its full name; None without a remote, or if it does not answer."""
+        """The object id of each branch and tag by full name; `^{}` follows the name for the commit of a tag.
+
+        None if there is no such remote, or it does not answer within ten seconds; then `error` has the reason.
+        """
         if (
             self._refs is None
             and self.error is None
@@ -44,7 +48,12 @@ class Remote:
         return self._refs
 
     def require_refs(self, needed_by: str) -> Mapping[str, str]:
-        """Return `refs` for an option that requires them, without a timeout; else raise `Blocked` or `Failed`."""
+        """Return the refs for an option, named in the error, that requires them; wait without a time limit.
+
+        Raises:
+            Blocked: There is no such remote.
+            Failed: The remote does not answer.
+        """
         if self._refs is None:
             if self._git is None or self.name not in remote_names(self._git):
                 raise Blocked(
@@ -57,12 +66,12 @@ class Remote:
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """The commit of each tag; none if `refs` is None."""
+        """The commit of each tag by its short name; empty if `refs` is None."""
         return commits_of_tags(self.refs or {})
 
     @property
     def branches(self) -> Mapping[str, str]:
-        """The commit of each branch; none if `refs` is None."""
+        """The commit of each branch by its short name; empty if `refs` is None."""
         prefix = "refs/heads/"
         refs = self.refs or {}
         return {name.removeprefix(prefix): commit for name, commit in refs.items() if name.startswith(prefix)}
@@ -102,13 +111,16 @@ def read_push_refs(git: Git, remote: str) -> dict[str, str]:
 
 
 def default_branch(git: Git, remote: str) -> str | None:
-    """Ask a remote for its default branch, and return the branch's short name, or None if it has none."""
+    """Ask a remote for its default branch; return its short name, or None if it has none, or raise `Failed`."""
     target = _run_ls_remote(git, remote, "--symref", pattern="HEAD").partition("\tHEAD")[0]
     return target.removeprefix("ref: refs/heads/") if target.startswith("ref: refs/heads/") else None
 
 
 def _run_ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout: float | None = None) -> str:
-    """Return the output of `git ls-remote`; raise `Failed` with what git reports."""
+    """Return the output of `git ls-remote`, for refs that match `pattern` if it is not empty.
+
+    Raise `Failed` with what git reports.
+    """
     command = ("ls-remote", *options, "--", remote, *filter(None, [pattern]))
     listing = git.run(*command, stderr=False, timeout=timeout)
     if listing.returncode != 0:
@@ -130,9 +142,10 @@ def _failure_reason(completed: process.CompletedProgram) -> str:
 
 
 def try_to_fetch_objects(git: Git, remote: str, *refs: str, timeout: float = NETWORK_TIMEOUT) -> None:
-    """Fetch the objects of a remote's refs, without changing local refs; failures are ignored."""
+    """Fetch the objects of a remote's refs, without changing local refs; failures and timeouts are ignored."""
     options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=")
-    git.run("fetch", *options, "--", remote, *refs, timeout=timeout)
+    with contextlib.suppress(Failed):  # the time is over
+        git.run("fetch", *options, "--", remote, *refs, timeout=timeout)
 
 
 def push_branch_and_tags(
@@ -141,8 +154,8 @@ def push_branch_and_tags(
     """Push a branch (none, if it is empty) and new tags atomically; raise `Failed` if the remote rejects them.
 
     If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags of
-    commits that are not on its branch. `replaces` is the commit that the remote's branch must still be at, or None
-    for any ancestor of the branch.
+    commits that are not on its branch. The push replaces what the branch has on the remote if it is at the commit
+    `replaces` there; for None, the remote's branch must be an ancestor, or not exist.
     """
     lease = [f"--force-with-lease=refs/heads/{branch}:{replaces}"] if replaces is not None else []
     names = list(tags)
@@ -190,9 +203,9 @@ def quote_push_output(completed: process.CompletedProgram) -> str:
 def _push_refs(
     git: Git, remote: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]
 ) -> process.CompletedProgram:
-    """Push refs atomically or, if the remote does not support that, one group after another.
+    """Push refs atomically or, if the remote does not support that, one group after another until one fails.
 
-    Each group consists of options of `git push` and refs.
+    Each group consists of options of `git push` and refs. Return the result of the last command.
     """
 
     def run(atomic: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> process.CompletedProgram:
