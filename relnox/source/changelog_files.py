@@ -22,7 +22,7 @@ _PLACES = ("", "docs/", "doc/", "docs/source/", "doc/source/")
 def find_changelogs(root: Path, directory: str) -> tuple[str, ...]:
     """Return the files that may be the changelog of the package in a directory, the most usual name first.
 
-    A link to another one of them is left out. Paths are relative to the root.
+    Links to another one of them are left out. The directory (`.` for the root) and paths are relative to the root.
     """
     prefix = "" if directory == "." else f"{directory}/"
     paths = [
@@ -40,11 +40,11 @@ class _ChangeFileTool(NamedTuple):
     """A tool that collects change files.
 
     Attributes:
-        command: What adds the change files to the changelog.
-        settings: The files that may have its settings.
-        table: Matches the beginning of the settings in such a file.
+        command: What adds the change files to the changelog, with `{version}` for the version.
+        settings: The files that may have its settings, as globs.
+        table: A regular expression for the beginning of the settings in such a file.
         keys: The settings that name the directory; together they are its path.
-        defaults: The directories of change files if there are no such settings.
+        defaults: The directories of change files if there are no such settings, as globs.
     """
 
     name: str
@@ -94,7 +94,10 @@ _NO_CHANGE = re.compile(r"\..*|README.*|.*template.*|.*\.(j2|ini|json|toml|cfg)"
 
 
 class ChangeFiles(NamedTuple):
-    """The files in a directory in which a tool collects changes until a release, and its release command."""
+    """The files in a directory in which a tool collects changes until a release, as paths relative to the root.
+
+    `command` is the tool's command that adds them to the changelog, with `{version}` for the version.
+    """
 
     directory: str
     tool: str
@@ -103,9 +106,9 @@ class ChangeFiles(NamedTuple):
 
 
 def find_change_files(root: Path, directories: Iterable[str]) -> tuple[ChangeFiles, ...]:
-    """Return the change files of the tools with settings in these directories, which are relative to the root.
+    """Return the change files of the tools that have settings in these directories (relative to the root).
 
-    Without any settings, they are those in the directories that the tools use by default.
+    In a directory without any settings, all tools are taken to use their default directories of change files.
     """
     change_files: dict[str, ChangeFiles] = {}
     for top in (root / directory for directory in directories):
@@ -131,7 +134,7 @@ def _read_tool_settings(tool: _ChangeFileTool, top: Path) -> Iterator[str]:
 
 
 def _change_file_directory(text: str, keys: Collection[str]) -> str | None:
-    """Return the directory of change files that settings (TOML, INI or YAML) name, as a glob; None without one."""
+    """Return the directory that settings (TOML, INI or YAML) name, as a glob; None without one inside theirs."""
     matches = [re.search(rf"^\s*{key}\s*[:=]\s*[\"']?([^\s\"'#]+)", text, re.MULTILINE) for key in keys]
     path = posixpath.normpath("/".join(match[1] for match in matches if match is not None))
     is_inside = keys and all(matches) and not path.startswith(("/", "..")) and path != "."

@@ -43,7 +43,7 @@ files, and with their line ends as committed: only attributes of the commit conv
 def copy_commit(
     git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None] = MappingProxyType({})
 ) -> Git:
-    """Check out a commit into a new directory that shares the objects of the repository, but nothing else.
+    """Check out a commit in `into`/checkout, a new repository that shares the objects of `git`, but nothing else.
 
     The copy has the branches, tags and submodules of the repository. Submodules are copied from the current
     checkout; those that are not initialized there stay empty. Files have the time of the commit, except edited
@@ -51,6 +51,10 @@ def copy_commit(
 
     Returns:
         The copy, with the root that corresponds to that of `git`.
+
+    Raises:
+        Blocked: The path of an edit leads out of the copy.
+        Failed: git fails, such as for a missing object.
     """
     checkout = into / "checkout"
     _check_out(git.at_top(), commit, checkout, checkout / ".git", fix="check the repository: git fsck")
@@ -69,13 +73,16 @@ def read_changes_in_copy(copy: Git, edits: Mapping[str, bytes | None]) -> dict[s
     """Return what changed in a copy since `copy_commit` made it with these edits, in the form of the edits."""
     contents = {
         name: read_project_file(copy.root, name) if (copy.root / name).is_file() else None
-        for name in sorted({*copy.changed_files(), *edits})
+        for name in sorted({*copy.changed_and_untracked_files(), *edits})
     }
     return {name: content for name, content in contents.items() if name not in edits or edits[name] != content}
 
 
 def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: str) -> None:
-    """Check out a commit, with its submodules, into a new repository that shares the objects of the source."""
+    """Check out a commit, with its submodules, into a new repository that shares the objects of the source.
+
+    `fix` is for the error (`Failed`) if git fails.
+    """
     object_format = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits
     options = ["--quiet", "--template=", f"--object-format={object_format}"]
     if git_directory != into / ".git":  # of a submodule: backends must not take the directory for its content
@@ -113,10 +120,11 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
 
 
 def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
-    """Clone a repository into a bare one, and clone that, its remote, into a checkout.
+    """Clone a repository into `into`/remote.git, and clone that, its remote, into `into`/checkout.
 
     All objects are copied, so that nothing that happens in the clones affects the original repository. Submodules
-    that are initialized are cloned as well. In both clones, the branch points to the commit.
+    that are initialized are cloned as well. In both clones, the branch points to the commit. The checkout has the
+    same committer, and calls its remote `remote_name`. Raise `Failed` if git fails.
 
     Returns:
         The directory in the new checkout that corresponds to `git.root`.
@@ -137,7 +145,7 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
 
 
 def _clone_submodules(source: Git, commit: str, into: Path) -> None:
-    """Clone the initialized submodules of a commit, and their own submodules."""
+    """Clone the initialized submodules of a commit, and their own, into their places in the checkout `into`."""
     for path, submodule_commit in _find_submodules(source, commit):
         if _is_initialized(source.root / path):
             submodule, clone = Git(source.root / path), into / path
@@ -190,7 +198,7 @@ def _is_initialized(directory: Path) -> bool:
 
 
 def _find_submodules(git: Git, commit: str) -> Iterator[tuple[str, str]]:
-    """Yield the path and commit of each submodule of a commit."""
+    """Yield the path, relative to the top level, and the commit of each submodule of a commit."""
     for entry in git.read_entries("ls-tree", "-r", "--full-tree", commit):
         if entry.startswith("160000"):
             details, _, path = entry.partition("\t")
@@ -198,7 +206,7 @@ def _find_submodules(git: Git, commit: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_submodule_settings(git: Git, commit: str) -> dict[str, str]:
-    """Return the settings of submodules in .gitmodules of a commit, overridden by those of the clone."""
+    """Return settings such as `submodule.NAME.path` in .gitmodules of a commit, overridden by the clone's own."""
     listing = git.run("config", "-z", "--blob", f"{commit}:.gitmodules", "--list", stderr=False).output
     committed = (entry.partition("\n") for entry in listing.split("\0") if entry)
     own = {key: value or "" for key, value in git.config.items() if key.startswith("submodule.")}

@@ -29,10 +29,12 @@ class _CargoManifest(Record):
 
     @property
     def directory(self) -> str:
+        """The directory of the file, relative to the root: empty for the root."""
         return posixpath.dirname(self.file)
 
     @property
-    def crate(self) -> str:
+    def crate_name(self) -> str:
+        """The name of the crate; empty if the file only describes a workspace."""
         return str(table_at(self.document, "package").get("name", ""))
 
     @property
@@ -47,7 +49,10 @@ class _CargoManifest(Record):
         return any(f"{directory}/".startswith(f"{parent}/") for parent in parents)
 
     def dependencies(self) -> Iterator[tuple[KeyPath, str, Mapping[str, Any]]]:
-        """Yield the key of the version, the crate and the table of each dependency; a string becomes a table."""
+        """Yield the keys of the version, the crate, and the table of each dependency.
+
+        If the dependency is only a string, that is the `version` in the table.
+        """
         targets = [("target", name) for name in table_at(self.document, "target")]
         tables = [(*keys, name) for keys in ((), *targets) for name in _DEPENDENCY_TABLES]
         for keys in (*tables, ("workspace", "dependencies")):
@@ -79,7 +84,9 @@ def add_crates(package: Package, root: Path) -> Package:
     requirements: list[Dependency] = []
     for place in [place for place in package.locations if posixpath.basename(place.file) == CARGO]:
         manifests = _read_workspace_manifests(place.file, root)
-        names = {manifest.crate for manifest in manifests if _is_version_of_crate(place, manifest, manifests[0])}
+        names = {
+            manifest.crate_name for manifest in manifests if _is_version_of_crate(place, manifest, manifests[0])
+        }
         patched = {name for manifest in manifests for name in table_at(manifest.document, "patch", "crates-io")}
         for manifest in manifests:
             for key, name, entry in manifest.dependencies():
@@ -116,7 +123,7 @@ def _read_manifest(file: str, root: Path) -> _CargoManifest | None:
 
 
 def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoManifest | None:
-    """Return the manifest of a crate's workspace: its own, the one it names, or the nearest one above it."""
+    """Return the manifest of a crate's workspace: its own, the one it names, the nearest one above it, or None."""
     if "workspace" in manifest.document:
         return manifest
     workspace = table_at(manifest.document, "package").get("workspace")
@@ -140,9 +147,10 @@ def _excludes_directory(workspace: _CargoManifest, directory: str) -> bool:
 
 
 def _read_workspace_manifests(file: str, root: Path) -> list[_CargoManifest]:
-    """Return the manifests of all crates in the workspace of a crate, the root first; only its own without one.
+    """Return the manifests of all crates in the workspace of the crate with the manifest `file`, the root first.
 
-    Members are listed, or path dependencies of members below the root of the workspace.
+    Members are listed, or path dependencies of members below the root of the workspace. Without a workspace, the
+    result is only the manifest of the crate; it is empty if there is no such file.
     """
     manifest = _read_manifest(file, root)
     top = manifest and (_find_workspace_manifest(manifest, root) or manifest)

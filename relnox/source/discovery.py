@@ -111,10 +111,13 @@ def find_unlisted_packages(
 def discover_packages(
     root: Path, config: Config, filter_ignored: Callable[[Iterable[str]], set[str]] | None = None
 ) -> Workspace:
-    """Return the packages of a project, with their versions; raise `Blocked` if there are none.
+    """Return the packages of a project, with their versions.
 
     `filter_ignored` returns those of the given paths that git ignores; it is None outside git. An invalid package
     is an error if a setting names it, and otherwise a warning.
+
+    Raises:
+        Blocked: There are no packages, or a package or setting is invalid.
     """
     _check_exclude_setting(root, config.exclude, filter_ignored)
     document = pyproject.read_toml(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
@@ -186,9 +189,9 @@ def _check_same_repository(root: Path, packages: Sequence[Package]) -> None:
 
 
 def _reason_for_no_package(document: Mapping[str, Any], directory: str, root: Path) -> str | None:
-    """Return why a pyproject.toml declares no package ("": by a setting), or None if it declares one.
+    """Return why a pyproject.toml declares no package ("" if a setting says so), or None if it declares one.
 
-    As for uv, a project without a build system is none; but a meta package may have `[tool.uv] package = false`.
+    As for uv, a project needs a build system to be a package, unless it has `[tool.uv] package = true`.
     """
     if not pyproject.describes_package(document):
         name = _other_metadata_file(root, directory)
@@ -201,7 +204,10 @@ def _reason_for_no_package(document: Mapping[str, Any], directory: str, root: Pa
 
 
 def _find_no_package_setting(document: Mapping[str, Any]) -> str:
-    """Return the line by which a pyproject.toml says that its project is no package, or an empty string."""
+    """Return the line by which a pyproject.toml says that its project is no package, or an empty string.
+
+    `[tool.uv] package = false` does not count if there is a build system, which can build such a project.
+    """
     for tool, key in (("uv", "package"), ("poetry", "package-mode"), ("pdm", "distribution")):
         is_meta_package = tool == "uv" and "build-system" in document
         if table_at(document, "tool", tool).get(key) is False and not is_meta_package:
@@ -214,8 +220,8 @@ def _find_package_directories(
 ) -> list[str]:
     """Return the directories with a pyproject.toml that match the globs and are not excluded.
 
-    Each glob must match one, else `Blocked` is raised; but not if `setting`, the name of the setting that has the
-    globs, is None, as for a uv workspace.
+    Raise `Blocked` for an invalid glob or, if `setting` names the setting that has the globs, for one that matches
+    nothing. It is None for a uv workspace.
     """
     matching: dict[str, None] = {}
     for glob in globs:
@@ -253,9 +259,10 @@ def _find_package_directories(
 def _read_packages(
     root: Path, directories: Sequence[str], warnings: list[str], *, is_listed: bool = True
 ) -> list[Package]:
-    """Return the packages in these directories; raise `Blocked` if one is invalid.
+    """Return the packages in these directories; raise `Blocked` if one is invalid, or two have the same name.
 
-    Directories without a package are skipped with a warning; if `is_listed`, packages need no build system.
+    Directories without a package are skipped, and `warnings` gets the reasons. If a setting of relnox lists the
+    directories (`is_listed`), projects without a build system, or that are no package by a setting, count as well.
     """
     packages: dict[str, Package] = {}
     for directory in directories:
@@ -276,7 +283,7 @@ def _read_packages(
 
 
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
-    """Yield the packages that a search below the root finds; invalid ones are skipped with a warning."""
+    """Yield the packages that a search below the root finds; `warnings` gets why it skips invalid ones."""
     directories: dict[str, str] = {}
     for directory in _find_pyproject_directories(root, exclude, warnings):
         try:
@@ -313,7 +320,10 @@ def _check_exclude_setting(
 
 
 def _check_changelog_file_setting(file: str | None, tops: Sequence[Path]) -> None:
-    """Raise `Blocked` if no package, nor the root, has the directory of `changelog-file`; the file may be new."""
+    """Raise `Blocked` if `changelog-file` is a directory, or its directory does not exist; the file may be new.
+
+    It is relative to one of `tops`, the root and the packages; None if it is not set.
+    """
     if file is None:
         return
     directory = posixpath.dirname(file)
@@ -333,7 +343,7 @@ def _check_changelog_file_setting(file: str | None, tops: Sequence[Path]) -> Non
 
 
 def _walk_directories(root: Path) -> Iterator[str]:
-    """Yield the paths of all directories below the root, relative to it, but hidden ones and `node_modules`."""
+    """Yield `.` and the relative paths of all directories below the root, but hidden ones and `node_modules`."""
     for top, below, _ in os.walk(root):
         below[:] = [name for name in below if not name.startswith(".") and name != "node_modules"]
         yield Path(top).relative_to(root).as_posix()
@@ -373,7 +383,7 @@ def _is_repository(directory: Path) -> bool:
 
 
 def is_skipped_directory(name: str) -> bool:
-    """Return whether directories with this name are skipped: hidden ones, tests, samples and third-party code."""
+    """Return whether searches skip directories with this name: hidden ones, tests, samples, third-party code."""
     lower = name.lower()
     is_template = "{{" in name or "{%" in name
     return (

@@ -23,7 +23,7 @@ from relnox.system import files
 def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) -> tuple[Edit, ...]:
     """Make all edits or, if one fails, none; return those that were not made before.
 
-    `staging` is a directory outside of the checkout for new files until they replace the old ones.
+    `staging` is a directory outside of the checkout for new files until they replace the old ones, or None.
 
     Raises:
         Blocked: A file is outside of the checkout; nothing was changed.
@@ -69,16 +69,16 @@ def conflicting_files(root: Path, edits: Iterable[Edit]) -> list[str]:
     return [edit.file for edit in edits if _current_content(root, edit) not in (edit.before, edit.after)]
 
 
-def copying_edit(root: Path, file: str, other: Path) -> Edit:
-    """Return the edit that gives a file in `root` the content that it has in the directory `other`."""
+def copying_edit(root: Path, file: str, source: Path) -> Edit:
+    """Return the edit that makes a file in `root` the same as, or missing as, in the directory `source`."""
     edit = Edit(
-        file=file, before=None, after=None, is_link=any((top / file).is_symlink() for top in (root, other))
+        file=file, before=None, after=None, is_link=any((top / file).is_symlink() for top in (root, source))
     )
-    return replace(edit, before=_current_content(root, edit), after=_current_content(other, edit))
+    return replace(edit, before=_current_content(root, edit), after=_current_content(source, edit))
 
 
 def find_linked_files(root: Path, names: Iterable[str]) -> list[str]:
-    """Return the files that are symbolic links, or are in a directory that is one."""
+    """Return the files, relative to the root, that are symbolic links, or are in a directory that is one."""
     directories = {name: posixpath.dirname(name) for name in names}
     real_root = os.path.realpath(root)
     linked_directories = {
@@ -134,14 +134,14 @@ def _current_content(root: Path, edit: Edit) -> bytes | None:
 
 
 def _path_to_write(root: Path, edit: Edit) -> Path:
-    """Return the real path, inside of the checkout, of the file or the link that an edit writes."""
+    """Return the real path of the file or link that an edit writes; raise `Blocked` outside of the checkout."""
     if not edit.is_link:
         return files.project_path(root, edit.file)
     return files.project_path(root, posixpath.dirname(edit.file)) / posixpath.basename(edit.file)
 
 
 def _write_edit(root: Path, edit: Edit, staging: Path | None) -> None:
-    """Give the file of an edit its new content; raise `Conflict` if another content was saved in between."""
+    """Write or remove the file of an edit; raise `Conflict` if another content was saved in between."""
     path = _path_to_write(root, edit)
     compare = partial(_is_edit_applied, root, edit)  # once more: an editor may have saved it in between
     if edit.after is not None and not edit.is_link:

@@ -27,15 +27,13 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     paths: Mapping[str, Sequence[str]] = MappingProxyType({}),
     revision: str = "HEAD",
 ) -> dict[str, ReleaseHistory]:
-    """Return the release history of each package at a commit, by package name.
+    """Return the release history of each package at the commit `revision`, by package name.
 
-    git usually runs only twice, regardless of the number of packages and tags: for the graph of commits, and for
-    the messages and files of the commits that at least one package has not released yet. The checkout must have a
-    commit.
+    git usually runs only twice, regardless of the number of packages and tags. The checkout must have a commit.
 
     `tag_formats` are by package name; `tags` maps each tag to its commit. `lines` are the release lines of the
-    commit; tags of others are ignored. `paths` are the file patterns in `[tool.relnox.paths]`, each of which must
-    match a file.
+    commit; tags of others count only for a package that has none of these. `paths` are the file patterns in
+    `[tool.relnox.paths]`; `Blocked` is raised if one matches no file.
     """
     parents = _read_parents(git, revision)
     versions = {package.name: package.version for package in workspace.packages}
@@ -104,7 +102,7 @@ def _read_parents(git: Git, revision: str) -> dict[str, tuple[str, ...]]:
 
 
 def _any_changes_former_pyproject(commits: Iterable[Commit], workspace: Workspace) -> bool:
-    """Return whether a commit changes a pyproject.toml below the root that is none of the present packages'.
+    """Return whether a commit changes a pyproject.toml below the root that does not belong to a present package.
 
     It may be that of a package before it was moved.
     """
@@ -164,7 +162,10 @@ _MAX_CONTENTS = 100
 
 
 def file_contents_in_history(git: Git, file: str) -> tuple[str, ...]:
-    """Return the contents of a file after each of the last commits that changed it, the oldest first."""
+    """Return the contents of a file after each of the last 100 commits that changed it, the oldest first.
+
+    Commits that removed the file are left out; the path is relative to the root.
+    """
     listing = git.run("log", "--format=%H", f"--max-count={_MAX_CONTENTS}", "--", file, stderr=False)
     blobs = [f"{commit}:{git.prefix}{file}" for commit in reversed(listing.output.split())]
     contents = (git.run("cat-file", "blob", blob, stderr=False) for blob in blobs)

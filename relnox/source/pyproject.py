@@ -27,12 +27,12 @@ _HAS_VERSION = re.compile(r"[<>=~!]=|[<>]")
 
 
 def read_toml(root: Path, name: str) -> Mapping[str, Any]:
-    """Return the content of a TOML file, which is shared and must not be changed.
+    """Return the content of a TOML file of the project, which is shared and must not be changed.
 
     The file may start with a byte order mark.
 
     Raises:
-        Blocked: The file is missing, or is not valid TOML.
+        Blocked: The file is missing, outside of the checkout, or not valid TOML.
     """
     path = root / name
     try:
@@ -66,9 +66,9 @@ _FILE_SETTINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 
 def parse_package(document: Mapping[str, Any], directory: str) -> Package:
-    """Return the package that a pyproject.toml declares; raise `Blocked` if its name or version is invalid.
+    """Return the package that a pyproject.toml declares; its version is None if it is dynamic.
 
-    `directory` is that of the file, relative to the root.
+    `directory` is that of the file, relative to the root. Raise `Blocked` if the name or version is invalid.
     """
     file = "pyproject.toml" if directory == "." else f"{directory}/pyproject.toml"
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
@@ -117,7 +117,7 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
 
 
 def _has_no_modules(tool: Mapping[str, Any]) -> bool:
-    """Return whether the settings of hatchling or setuptools say that a package only consists of requirements."""
+    """Return whether hatchling's or setuptools' settings in `tool` say that a package has only requirements."""
     setuptools = table_at(tool, "setuptools")
     files = [
         setuptools.get(key) for key in ("packages", "py-modules", "ext-modules", "data-files", "script-files")
@@ -127,6 +127,7 @@ def _has_no_modules(tool: Mapping[str, Any]) -> bool:
 
 
 def _find_version_source(document: Mapping[str, Any], file: str) -> VersionSource:
+    """Return where a pyproject.toml has its version, or that it is dynamic; raise `Blocked` if it says neither."""
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     if isinstance(version := project.get("version"), str):
         return VersionSource(kind="toml", file=file, key=("project", "version"), text=version)
@@ -161,6 +162,7 @@ def _describe_version_provider(document: Mapping[str, Any]) -> str:
 
 
 def _read_dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
+    """Yield the requirements in all tables of a pyproject.toml, including those of tools."""
     project = table_at(document, "project")
     yield from _read_requirements(project.get("dependencies"), "runtime", ("project", "dependencies"))
     for extra, requirements in table_at(project, "optional-dependencies").items():
@@ -188,7 +190,10 @@ def _read_requirements(value: Any, table: DependencyTable, key: tuple[str, ...])
 def _read_poetry_requirements(
     document: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]
 ) -> Iterator[Dependency]:
-    """Yield the requirements in a Poetry table, whose values are constraints, tables, or lists of these."""
+    """Yield the requirements in a Poetry table, whose values are constraints, tables, or lists of these.
+
+    The text and the key are empty for one without a version. Python itself is left out.
+    """
     for name, value in table_at(document, *key).items():
         if name == "python":
             continue

@@ -52,6 +52,10 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     The copy has the planned edits `contents`: the new content of each file, or None for a removed file, by path
     relative to the root; the result has the same form. `alternative` says in fixes how to do without the tool.
     The variables in `pass_env` are passed to the tool even if they look like credentials.
+
+    Raises:
+        Blocked: The tool is not installed.
+        Failed: The tool or git fails.
     """
     with files.temporary_directory() as scratch:
         clone = copy_commit(git, git.head() or "HEAD", scratch, contents)
@@ -72,9 +76,9 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
 def update_lock_files(
     git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """Update lock files of Poetry and PDM with their own tools; return the new contents by path.
+    """Update lock files of Poetry and PDM with their own tools; return the new contents of those that change.
 
-    `planned` are the edits that the tools see, in the form of `run_tool_on_copy`.
+    `planned` are the edits that the tools see; these, the result and errors are as in `run_tool_on_copy`.
     """
     contents: dict[str, bytes | None] = {}
     for lock in locks:
@@ -95,8 +99,9 @@ class ChangelogRelease(Record):
     """A release as a changelog tool has to know it.
 
     Attributes:
-        directory: The directory with the tool's settings.
+        directory: The directory with the tool's settings, relative to the root.
         version: The version, or names and versions if packages with different versions share the changelog.
+        tag: The tag of the release, for git-cliff.
         tag_prefix: The prefix of the tags of the released packages, or None if other packages have no tags.
         excluded_commits: The ids of the commits that change none of the released packages.
         changelog: The path of the changelog, relative to the root, or None for the changelog in `directory`.
@@ -123,8 +128,8 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
 ) -> dict[str, bytes | None]:
     """Run a changelog tool on a copy of the checkout, and return the files that it changes.
 
-    `changelog` is the name of the changelog if neither `release` nor the tool's settings have one; for the result
-    and `pass_env`, see `run_tool_on_copy`.
+    `changelog` is the name of the changelog if neither `release` nor the tool's settings have one; for the result,
+    `pass_env` and errors, see `run_tool_on_copy`. `Blocked` is also raised if the tool rewrites earlier releases.
     """
     contents: dict[str, bytes | None] = {}
     if tool == "towncrier":
@@ -154,8 +159,10 @@ def _keep_earlier_releases(
 ) -> bytes | None:
     """Return what a tool wrote into a file, with the sections of earlier releases as they were before.
 
+    The content stays as it is if the file is new, or is None if it was removed.
+
     Raises:
-        Blocked: The tool rewrites them.
+        Blocked: The tool rewrites those sections.
     """
     if content is None or not (git.root / file).is_file():
         return content
@@ -169,7 +176,7 @@ def _keep_earlier_releases(
 
 def _towncrier_name_option(directory: Path) -> list[str]:
     """Return `--name=NAME` if towncrier would otherwise import the package, which may not be installed."""
-    texts = [_read_text(directory, name) for name in (*_SETTINGS_OF_TOOLS["towncrier"][0], _PYPROJECT)]
+    texts = [_read_text_if_exists(directory, name) for name in (*_SETTINGS_OF_TOOLS["towncrier"][0], _PYPROJECT)]
     with contextlib.suppress(ValueError):  # towncrier reports it
         settings = next(
             (table for text in texts if (table := table_at(parse_toml(text), "tool", "towncrier"))), {}
@@ -183,7 +190,7 @@ def _towncrier_name_option(directory: Path) -> list[str]:
 
 def _git_cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
     """Return git-cliff's arguments for tags and output; values in its own settings are not overridden."""
-    texts = (_read_text(directory, name) for name in (*_SETTINGS_OF_TOOLS["git-cliff"][0], _PYPROJECT))
+    texts = (_read_text_if_exists(directory, name) for name in (*_SETTINGS_OF_TOOLS["git-cliff"][0], _PYPROJECT))
     settings = next(filter(None, texts), "")
 
     def is_set(key: str) -> bool:
@@ -203,8 +210,10 @@ def _git_cliff_arguments(directory: Path, release: ChangelogRelease, changelog: 
 
 def _has_settings(directory: Path, tool: Tool) -> bool:
     files, table = _SETTINGS_OF_TOOLS[tool]
-    return any((directory / name).is_file() for name in files) or table in _read_text(directory, _PYPROJECT)
+    return any((directory / name).is_file() for name in files) or table in _read_text_if_exists(
+        directory, _PYPROJECT
+    )
 
 
-def _read_text(directory: Path, name: str) -> str:
+def _read_text_if_exists(directory: Path, name: str) -> str:
     return read_project_file(directory, name).decode(errors="replace") if (directory / name).is_file() else ""

@@ -45,7 +45,8 @@ class UvBuildSettings(Record):
     """The settings of uv for builds of a package.
 
     Attributes:
-        applied_settings: The keys of the settings that relnox applies, each with the file that it is in.
+        build: The settings that relnox applies.
+        applied_settings: Their keys, each with the file that it is in, and environment variables.
         ignored_settings: A message for each setting that relnox does not apply, with what it does instead.
     """
 
@@ -72,8 +73,8 @@ def _read_settings_tables(root: Path, directory: Path, variables: Mapping[str, s
     """Return the tables of settings that uv reads in a directory, highest precedence first.
 
     These are the settings of the project, the user and the system, or only those in the file that `UV_CONFIG_FILE`
-    names. Those of the project are in the uv workspace that the directory is in, else in the nearest uv.toml or
-    pyproject.toml in the directory or its parents.
+    names, or none with `UV_NO_CONFIG`. Those of the project are in the uv workspace that the directory is in, else
+    in the nearest uv.toml or pyproject.toml in the directory or its parents. `variables` are the environment.
     """
     if file := variables.get("UV_CONFIG_FILE"):
         return [(Path(file), _read_if_exists(Path(file)))]
@@ -95,12 +96,12 @@ def _read_settings_tables(root: Path, directory: Path, variables: Mapping[str, s
 
 
 def _is_true_for_uv(value: str | None) -> bool:
-    """Return whether uv takes the value of an environment variable, or None without it, for true."""
+    """Return whether uv takes the value of an environment variable for true; None, if it is not set, is false."""
     return (value or "").lower() not in _FALSE
 
 
 def read_build_settings(root: Path, package: Package, variables: Mapping[str, str]) -> UvBuildSettings:
-    """Read the settings that `uv build` uses in a package's directory."""
+    """Return the settings that `uv build` uses in a package's directory; `variables` are the environment."""
     tables = _read_settings_tables(root, root / package.directory, variables)
     table = _merge_tables(tables)
     extra_by_name = table_at(table, "extra-build-dependencies").items()
@@ -157,6 +158,10 @@ def _display_path(file: Path, root: Path) -> str:
 def _describe_ignored_settings(
     table: Mapping[str, Any], extra_requires: Any, package: Package, root: Path
 ) -> Iterator[str]:
+    """Yield a message for each setting of builds in uv's `table` that relnox does not apply.
+
+    `extra_requires` is the value of the package in `extra-build-dependencies`, or None.
+    """
     isolation_note = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
     if package.name in map(normalize_name, strings_in(table.get("no-build-isolation-package"))):
         yield f"no-build-isolation-package: {isolation_note}"
@@ -175,7 +180,7 @@ def _describe_ignored_settings(
 def read_installer_settings(root: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings that apply to everything uv installs in a project, as the content of a new uv.toml.
 
-    They come from uv.toml, pyproject.toml and the environment `variables`.
+    They come from the uv.toml and pyproject.toml files that uv would read with the environment `variables`.
     """
     table = _merge_tables(_read_settings_tables(root, root, variables))
     pip = table_at(table, "pip")
@@ -184,7 +189,10 @@ def read_installer_settings(root: Path, variables: Mapping[str, str]) -> dict[st
 
 
 def find_package_sources(root: Path, variables: Mapping[str, str]) -> tuple[PackageSource, ...]:
-    """Return where uv gets packages in a project; if nothing is a main index, that is the public index."""
+    """Return where uv gets packages in a project, by its settings and the environment `variables`.
+
+    If none of them is of the kind `index`, uv uses the public index as its main index.
+    """
     sources = [
         PackageSource(kind, _redact_credentials(_strip_index_name(url)), name)
         for name, kind in _INDEX_VARIABLES.items()
@@ -201,7 +209,7 @@ def find_package_sources(root: Path, variables: Mapping[str, str]) -> tuple[Pack
 
 
 def _find_package_locations(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
-    """Yield the kind and the URL of each index and `find-links` location in settings."""
+    """Yield the kind and URL of each index, except `explicit` ones, and each `find-links` location in settings."""
     for index in table.get("index", ()):
         if not index.get("explicit"):
             yield "index" if index.get("default") else "extra index", str(index.get("url", ""))
@@ -261,6 +269,7 @@ def _strip_index_name(url: str) -> str:
 
 
 def _redact_credentials(url: str) -> str:
+    """Return a URL without login, query and fragment, or `invalid address` if it is not valid."""
     try:
         parts = urlsplit(url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -269,7 +278,7 @@ def _redact_credentials(url: str) -> str:
 
 
 def _is_workspace_member(top: Path, directory: Path) -> bool:
-    """Return whether a directory is a member of the uv workspace whose root is `top`."""
+    """Return whether a directory, `top` itself or one below it, is in the uv workspace whose root is `top`."""
     if not (top / "pyproject.toml").is_file():
         return False
     workspace = table_at(read_toml(top, "pyproject.toml"), "tool", "uv", "workspace")

@@ -41,7 +41,7 @@ class _BackendVersionLocation(Record):
 
     Attributes:
         files: Paths relative to the package, of which the first that exists is read.
-        key: The key, attribute or pattern in it.
+        key: The key, attribute or pattern in it, as in `VersionSource`.
     """
 
     kind: SourceKind
@@ -50,7 +50,10 @@ class _BackendVersionLocation(Record):
 
 
 def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Package:
-    """Return the package that the pyproject.toml of a directory declares, with its version and where that is."""
+    """Return the package that the pyproject.toml of a directory declares, with its version and where that is.
+
+    The version is None if only the backend can compute it. Raise `Blocked` if the package is invalid.
+    """
     if (root / directory / _HATCH).is_file():
         tool = table_at(document, "tool")
         hatch = {**table_at(tool, "hatch"), **pyproject.read_toml(root, posixpath.join(directory, _HATCH))}
@@ -64,7 +67,7 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
     if package.source.kind == "toml":
         return replace(package, other_locations=_find_crate_locations(package, document, root))
     if (location := _find_backend_location(package, document)) is not None:
-        return _read_from_location(package, location, root)
+        return _with_version_from_location(package, location, root)
     if locations := _find_crate_locations(package, document, root):
         return _take_version_from(package, locations)
     return tag_versions.detect_tag_source(package, document)
@@ -83,7 +86,10 @@ def version_at_commit(commit: str, package: Package, git: Git) -> Version | None
 
 
 def add_declared_version_files(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
-    """Return packages with the files in `[[tool.relnox.version-files]]` added to their version locations."""
+    """Return packages with the files in `[[tool.relnox.version-files]]` added to their version locations.
+
+    Files with `count = 0` are removed instead. Raise `Blocked` if a file cannot be read, or has no clear package.
+    """
     sources: dict[str, list[VersionSource]] = {package.name: [] for package in packages}
     excluded_files = {file.file for file in config.version_files if file.count == 0}
     for file in config.version_files:
@@ -95,7 +101,10 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
 
 
 def _add_version_files(package: Package, sources: Sequence[VersionSource], excluded_files: set[str]) -> Package:
-    """Return a package with more files that contain its version; the first has it if it is otherwise unknown."""
+    """Return a package with more files that contain its version; the first has it if it is otherwise unknown.
+
+    Locations in `excluded_files` that were detected before are removed.
+    """
     if package.source.kind == "dynamic" and sources:
         return _take_version_from(package, sources)
     detected = (location for location in package.other_locations if location.file not in excluded_files)
@@ -133,6 +142,7 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
 
 
 def _read_version_file(file: VersionFileConfig, root: Path) -> VersionSource:
+    """Return the location of the version in a declared file, or raise `Blocked` if it cannot be read there."""
     name = posixpath.basename(file.file)
     semver = file.scheme == "semver" or (file.scheme is None and name in (crates.CARGO, _NODE))
     kind: SourceKind
@@ -151,7 +161,7 @@ def _read_version_file(file: VersionFileConfig, root: Path) -> VersionSource:
         )
     source = VersionSource(kind=kind, file=file.file, key=key, semver=semver, count=file.count)
     try:
-        return _read_version(source, root)
+        return _with_version_text(source, root)
     except OSError as error:
         raise Blocked(
             "setting-invalid",
@@ -166,7 +176,7 @@ def _read_version_file(file: VersionFileConfig, root: Path) -> VersionSource:
         ) from error
 
 
-def _read_version(source: VersionSource, root: Path) -> VersionSource:
+def _with_version_text(source: VersionSource, root: Path) -> VersionSource:
     """Return a location with the text of the version that its file has there.
 
     Raises:
@@ -190,7 +200,7 @@ def _find_crate_locations(package: Package, document: Mapping[str, Any], root: P
     return () if location is None else (location,)
 
 
-def _read_from_location(package: Package, location: _BackendVersionLocation, root: Path) -> Package:
+def _with_version_from_location(package: Package, location: _BackendVersionLocation, root: Path) -> Package:
     """Return the package with the version at a location, or with the reason why it cannot be read there."""
     directory = root / package.directory
     name = next((file for file in location.files if (directory / file).is_file()), None)
@@ -201,7 +211,7 @@ def _read_from_location(package: Package, location: _BackendVersionLocation, roo
         return _with_unknown_version(package, f"{file} is outside of the project")
     source = VersionSource(kind=location.kind, file=file, key=location.key, semver=location.kind == "json")
     try:
-        source = _read_version(source, root)
+        source = _with_version_text(source, root)
         return replace(package, version=version_locations.parse_source_version(source), source=source)
     except (OSError, ValueError) as error:
         return _with_unknown_version(package, f"{file}: {error}")

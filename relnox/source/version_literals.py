@@ -54,7 +54,10 @@ class VersionLiterals(Record):
 
 
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
-    """Search modules and pyproject.toml files for versions; outside git, only modules that usually have one."""
+    """Search modules and pyproject.toml files for versions; outside git, only modules that usually have one.
+
+    Nothing is found if the setting `version-literals` is off.
+    """
     packages = [package for package in workspace.packages if package.source.is_in_file and package.version]
     if not packages or not config.version_literals:
         return VersionLiterals(workspace)
@@ -92,7 +95,10 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
 
 
 def _find_version_keys(value: Any, package: Package, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield the keys of strings in tables of tools that equal the package's version, except in dependencies."""
+    """Yield the keys of strings in tables of tools that equal the package's version, except in dependencies.
+
+    `key` is the path of `value` in pyproject.toml.
+    """
     if isinstance(value, dict):
         for name, inner in value.items():
             if "dependencies" not in name and name not in ("relnox", "sources"):

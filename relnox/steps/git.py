@@ -120,7 +120,7 @@ class ResetIndex(Step, key="index", title="bring git's index up to date with the
 
     def apply(self, run: Run) -> str:
         git = run.checkout
-        head, parent, tree = git.head(), git.parent_commit(), commits.planned_tree(git)
+        head, parent, tree = git.head(), git.parent_commit(), commits.read_planned_tree(git)
         try:
             if tree is not None:
                 _check_commit(git, tree, self.files)

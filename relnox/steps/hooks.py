@@ -94,7 +94,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         directory = str(run.root / self.directory) if self.directory is not None else None
         checked_git = None if self.event == "after-publish" else git
         head = checked_git.head_and_branch() if checked_git is not None else None
-        changed_files = set(checked_git.changed_files()) if checked_git is not None else set()
+        changed_files = set(checked_git.changed_and_untracked_files()) if checked_git is not None else set()
         ignored_before = _ignored_files(git) if is_copy else set()
         try:
             variables, on_line = run.environment_variables(own_indexes=True), run.line_callback(self)
@@ -106,7 +106,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
             raise
         if checked_git is not None and head is not None:
             self._check_same_head(checked_git, head)
-            if left := sorted(changed_files ^ set(checked_git.changed_files())):
+            if left := sorted(changed_files ^ set(checked_git.changed_and_untracked_files())):
                 raise self._leftover_error(join_names(left))
         names = sorted(_ignored_files(git) - ignored_before) if is_copy else []
         time = (git.commit_time() if git is not None else None) or 0
@@ -142,7 +142,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
             event = self._event_document(copy.root, head[0], None)
             self._run_program(event, copy.root, variables=variables, on_line=on_line, is_copy=True)
             self._check_same_head(copy, head)
-            names = sorted({*copy.changed_files(), *contents})
+            names = sorted({*copy.changed_and_untracked_files(), *contents})
             modes = copy.run("diff", "--summary", "HEAD", stderr=False).output.splitlines()
             unsupported = [
                 *(name for name in names if (copy.root / name).is_symlink() or (copy.root / name).is_dir()),

@@ -50,7 +50,7 @@ class CommitToBranch(Step, key="commit to branch"):
         head = self._remote_head(run)
         if head is None:
             return None
-        content = commits.read_branch_head(run.checkout, head, self.remote_name, self.branch)
+        content = commits.read_or_fetch_commit(run.checkout, head, self.remote_name, self.branch)
         if content != (self.tree, (self.parent,), self.message.strip()):
             return None
         return f"{self.branch} is up to date ({head[:10]})"

@@ -164,7 +164,7 @@ def _describe_foreign_commit(branch: str, project: Project, git: Git) -> str:
     commit = project.remote.branches.get(branch)
     if commit is None:
         return ""
-    content = project.once(commits.read_branch_head, git, commit, project.config.remote, branch)
+    content = project.once(commits.read_or_fetch_commit, git, commit, project.config.remote, branch)
     if content is None:
         return f"commit {commit[:10]}, which cannot be fetched"
     match = re.search(_TREE, content.message)

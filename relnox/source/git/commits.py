@@ -38,10 +38,13 @@ def commit_edits(git: Git, message: str, edits: Sequence[Edit]) -> str:
     """Commit edits that are made in the checkout, and nothing else that is changed or staged there.
 
     Git's index is not changed; `reset_index` makes it that of the new commit. The reflog has the planned tree, so
-    that `planned_tree` knows it if this run is killed before the commit is compared with it.
+    that `read_planned_tree` knows it if this run is killed before the commit is compared with it.
 
     Returns:
         The id of the tree that the commit has, unless a hook changed it.
+
+    Raises:
+        Failed: git or a hook fails.
     """
     with temporary_directory() as directory:
         index = directory / "index"
@@ -68,7 +71,7 @@ def commit_edits(git: Git, message: str, edits: Sequence[Edit]) -> str:
     return tree
 
 
-def planned_tree(git: Git) -> str | None:
+def read_planned_tree(git: Git) -> str | None:
     """Return the id of the tree that `commit_edits` planned for HEAD, or None if HEAD is not its commit."""
     reason = git.run(
         "log", "--walk-reflogs", "-1", "--no-show-signature", "--format=%gs", "HEAD", stderr=False
@@ -86,18 +89,19 @@ def commit_tree(git: Git, tree: str, parent: str, message: str) -> str:
 
 
 def reset_index(git: Git, files: Iterable[str], commit: str = "HEAD") -> None:
-    """Reset files in git's index to their content in a commit, without changing the checkout."""
+    """Reset these files in git's index to their content in a commit, without changing the checkout."""
     if pathspecs := _pathspecs(git, files):
         command = ("reset", "--quiet", *_PATHSPECS_FROM_STDIN, commit)
         git.run(*command, stdin=pathspecs).check("git reset", fix=GIT_FAILED)
 
 
-def move_branch(git: Git, old: str, new: str, tags: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Move the current branch from one commit to another, and delete tags, all in one transaction.
+def move_branch(git: Git, old: str, new: str, tags_to_delete: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Move the current branch from the commit `old` to `new` (full ids), and delete tags, all in one transaction.
 
-    `tags` has the object id that each tag must have; `old` and `new` are full ids.
+    `tags_to_delete` maps each tag to the object id that it must still have. If one of these or the branch has
+    another, `Failed` is raised and nothing is changed.
     """
-    commands = [f"delete refs/tags/{name} {object_id}" for name, object_id in tags.items()]
+    commands = [f"delete refs/tags/{name} {object_id}" for name, object_id in tags_to_delete.items()]
     _update_refs(git, [*commands, f"update HEAD {new} {old}"], "undoing the release")
 
 
@@ -121,7 +125,7 @@ def create_tag(git: Git, tag: NewTag, commit: str) -> None:
 
 
 def create_tags(git: Git, tags: Sequence[NewTag], commit: str) -> None:
-    """Create all of these annotated tags or, on failure, none; they must not exist yet."""
+    """Create all of these annotated tags or, on failure, none, and raise `Failed`; they must not exist yet."""
     created_tags: list[str] = []
     try:
         for tag in tags:
@@ -162,7 +166,7 @@ class PlannedTree(NamedTuple):
     Attributes:
         id: The object id of the tree.
         is_changed: Whether it differs from the tree of the commit.
-        links: The paths, relative to the top level of the repository, of symbolic links that the tree replaces.
+        links: The symbolic links that it replaces or removes, by path relative to the top level of the repository.
     """
 
     id: str
@@ -179,7 +183,7 @@ class CommitContent(NamedTuple):
 
 
 def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bool = False) -> PlannedTree:
-    """Compute the tree that a commit of the edited files on a base commit would have.
+    """Compute the tree that a commit of the edits on a base commit would have; raise `Failed` if git fails.
 
     The checkout and its index are not changed: the files and their index are in a temporary directory, and so are
     the new objects, unless they are `stored` in the repository.
@@ -221,10 +225,10 @@ def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bo
         return PlannedTree(tree, len(differences) > 1, links)
 
 
-def read_branch_head(git: Git, commit: str, remote: str, branch: str) -> CommitContent | None:
-    """Return the content of `commit`, the head of a remote's branch, or None if it cannot be fetched.
+def read_or_fetch_commit(git: Git, commit: str, remote: str, branch: str) -> CommitContent | None:
+    """Return the content of a commit; if this clone lacks it, fetch the remote's branch that it is on.
 
-    The branch is only fetched if this clone lacks the commit.
+    Return None if the branch cannot be fetched, or does not have the commit either.
     """
     if (content := _read_commit(git, commit)) is not None:
         return content
@@ -254,7 +258,7 @@ def temporary_checkout(git: Git, commit: str) -> Iterator[Git]:
     """Yield the repository with a temporary checkout of a commit, whose index is temporary as well.
 
     Refs and settings are those of the repository. No file in the temporary directory leads to it, since git would
-    take that directory for the place of a linked worktree.
+    take that directory for the place of a linked worktree. Files of Git LFS are only pointers.
     """
     with temporary_directory() as directory:
         top = directory / "files"

@@ -76,7 +76,7 @@ class GitState(Record, kw_only=True):
 
 
 class CommitMessage(NamedTuple):
-    """The id and the message of a commit."""
+    """The full id and the message of a commit."""
 
     commit: str
     message: str
@@ -117,9 +117,10 @@ class Git:
         umask: int = -1,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> process.CompletedProgram:
-        """Run a git command without checking its exit status; for the parameters, see `process.run`.
+        """Run a git command in the root without checking its exit status; for `umask`, see `process.run`.
 
-        `variables` are set in addition to the environment of relnox.
+        The result includes standard error if `stderr` is set. `variables` are set in addition to those of relnox.
+        Raise `Failed` if git takes longer than `timeout` seconds, or cannot be started.
         """
         return process.run(
             ["git", *arguments],
@@ -172,7 +173,7 @@ class Git:
         return self.root / self.read_output("rev-parse", "--absolute-git-dir")
 
     def private_directory(self) -> Path:
-        """Return the directory inside the `.git` directory where relnox keeps files between runs."""
+        """Return the directory inside `.git` where relnox keeps files between runs; it need not exist."""
         return self.git_directory / "relnox"
 
     def top_level(self) -> str:
@@ -229,8 +230,8 @@ class Git:
         completed = self.run("check-ignore", "-z", "--stdin", stdin="\0".join(files), stderr=False)
         return {name for name in completed.output.split("\0") if name}
 
-    def changed_files(self) -> tuple[str, ...]:
-        """Return the files that differ from the current commit, including untracked files that are not ignored."""
+    def changed_and_untracked_files(self) -> tuple[str, ...]:
+        """Return the files below the root that differ from the commit, or are untracked and not ignored."""
         _, changed_files, untracked_files = self._read_status("--no-renames")
         return tuple(sorted({*changed_files, *untracked_files}))
 
@@ -250,7 +251,7 @@ class Git:
         return self.read_output("rev-parse", "--is-shallow-repository") == "true"
 
     def identity_error(self, role: Literal["AUTHOR", "COMMITTER"] = "COMMITTER") -> str | None:
-        """Return git's error if the configured name or email address is missing or invalid, else None."""
+        """Return git's error if the name or email address for this role is missing or invalid, else None."""
         identity = self.run("var", f"GIT_{role}_IDENT")
         if identity.returncode == 0:
             return None
@@ -285,20 +286,21 @@ class Git:
         return self.run("merge-base", "--is-ancestor", commit, descendant).returncode == 0
 
     def files_changed_between(self, commit: str, other: str) -> tuple[str, ...] | None:
-        """Return the files that differ between two commits, or None if this clone lacks one of the commits."""
+        """Return the files below the root that differ between two commits; None if this clone lacks a commit."""
         options = ("--name-only", "--no-renames", "--relative", "-z")
         completed = self.run("diff", *options, commit, other, "--", stderr=False)
         return tuple(filter(None, completed.output.split("\0"))) if completed.returncode == 0 else None
 
     def files_staged_since(self, commit: str) -> set[str]:
-        """Return the files whose content in git's index differs from that in a commit."""
+        """Return the files below the root whose content in git's index differs from that in a commit."""
         options = ("--cached", "--name-only", "--no-renames", "--relative", commit)
         return set(self.read_entries("diff-index", *options))
 
     def files_differing_from(self, commit: str, files: Iterable[str]) -> set[str]:
         """Return the files, of these, whose content differs from that in a commit, after git's filters.
 
-        Unlike `git diff`, this ignores bits of the index that hide changes (skip-worktree, assume-unchanged).
+        A symbolic link always differs. Unlike `git diff`, this ignores bits of the index that hide changes
+        (skip-worktree, assume-unchanged).
         """
         ids = self.object_ids(commit, files)
         paths = {name: self.root / name for name in ids}
@@ -339,7 +341,7 @@ class Git:
         return [CommitMessage(commit, message.strip()) for commit, _, message in entries]
 
     def tag_messages(self, *conditions: str) -> list[TagMessage]:
-        """Return the annotated tags that meet conditions of `git for-each-ref`, the newest first."""
+        """Return the annotated tags that options of `git for-each-ref` select (default: all), newest first."""
         fields = "%(refname:strip=2)%00%(objecttype)%00%(*objectname)%00%(contents)%00"
         options = ("--sort=-creatordate", f"--format={fields}", *conditions)
         values = self.read_output("for-each-ref", *options, "refs/tags").split("\0")
@@ -353,7 +355,7 @@ class Git:
         return frozenset(self.read_lines("tag", "--merged", commit))
 
     def local_refs(self) -> dict[str, str]:
-        """Map the full names of local branches and tags to object ids; annotated tags have ids of their own."""
+        """Map the full names of local branches and tags to object ids: of the tag itself if it is annotated."""
         options = ("--format=%(objectname) %(refname)", "refs/heads", "refs/tags")
         return parse_refs(self.read_output("for-each-ref", *options), " ")
 
@@ -404,7 +406,7 @@ def find_repository(directory: Path) -> Git | None:
 
 
 def _git_variables() -> dict[str, str]:
-    """Return the environment of git, without credentials and without what selects another repository."""
+    """Return the environment of git, without credentials of indexes and what selects another repository."""
     return {
         name: value
         for name, value in without_upload_credentials(os.environ).items()
