@@ -36,7 +36,7 @@ from relnox.run_files import lock_checkout
 from relnox.source import uv_settings
 from relnox.steps.build_environments import InstallerSettings
 from relnox.steps.run import Run
-from relnox.steps.stages import StageCallbacks, checkout_directory
+from relnox.steps.stages import StageCallbacks, directory_of_stages
 from relnox.system import retries
 from relnox.system.files import project_path, temporary_directory
 from relnox.system.secrets import mask_error
@@ -364,7 +364,7 @@ class PlannedTask:
             )
             reporter.show_tables(plan.tables)
             self.outcome = executor.execute(run, signals)
-            tables = (*self.outcome.tables, *commands.summarize(self.outcome, checkout_directory(run)))
+            tables = (*self.outcome.tables, *commands.summarize(self.outcome, directory_of_stages(run)))
             stack.close()
             reporter.show_tables(tables)
         return tables

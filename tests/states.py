@@ -1136,7 +1136,7 @@ def with_workflows(world: World) -> World:
     """A project with the workflow of a release; requirements are locked, since that needs an index with relnox."""
     project(world, '[tool.relnox.ci]\nworkflows = ["release"]\n')
     for step in ci._requirement_lock_steps(open_project(world.root)):
-        world.write({step.file: step._header})
+        world.write({step.file: step._header_comment})
     run(world, "ci")
     world.commit()
     return world

@@ -20,7 +20,7 @@ from relnox.reporters.streams import STDERR
 from relnox.system.secrets import mask_error
 
 if TYPE_CHECKING:
-    from relnox.steps.publication import Publication
+    from relnox.steps.publication import PublicationState
     from relnox.steps.run import Run
 
 
@@ -71,13 +71,13 @@ def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
     return outcome
 
 
-def _publication(run: Run) -> Publication | None:
+def _publication(run: Run) -> PublicationState | None:
     """Return the states of the files that a run makes public; None if it uploads nothing."""
     if run.plan.skipped is not None or all(step.upload is None for step in run.plan.steps):
         return None
-    from relnox.steps.publication import Publication  # with requests, which is slow to import
+    from relnox.steps.publication import PublicationState  # with requests, which is slow to import
 
-    return run.service(Publication)
+    return run.service(PublicationState)
 
 
 def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: signals.SignalState) -> None:
@@ -94,7 +94,7 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
                 scheduling.execute_in_this_thread(step, progress, run, signal_handlers)
 
 
-def _exit_code(plan: Plan, publication: Publication | None, results: Sequence[StepFinished]) -> ExitCode:
+def _exit_code(plan: Plan, publication: PublicationState | None, results: Sequence[StepFinished]) -> ExitCode:
     """Return the exit code of a run that was not interrupted: what is public decides, or else the worst error."""
     if publication is not None:
         return publication.exit_code(results)
@@ -106,7 +106,7 @@ def _exit_code(plan: Plan, publication: Publication | None, results: Sequence[St
 
 
 def _recheck_public_files(
-    publication: Publication, signal_handlers: signals.SignalState, after_signal: ExitCode | None
+    publication: PublicationState, signal_handlers: signals.SignalState, after_signal: ExitCode | None
 ) -> ExitCode | None:
     """Check what is public after a failed run, until a signal is received.
 
@@ -123,7 +123,9 @@ def _recheck_public_files(
 
 
 @contextlib.contextmanager
-def _suppress_errors_if_public(publication: Publication | None, outcome: Outcome | None = None) -> Iterator[None]:
+def _suppress_errors_if_public(
+    publication: PublicationState | None, outcome: Outcome | None = None
+) -> Iterator[None]:
     """Suppress errors in the block if something may be public; print the outcome, if given, on standard error."""
     try:
         yield

@@ -47,52 +47,47 @@ class BuildSource(Record, kw_only=True):
     Attributes:
         directory: The project's directory in the source.
         commit: The full commit id, or None for the working tree.
-        export: The directory of the exported commit; the project's directory may be a subdirectory of it.
-        tracked_files: The files of the commit, relative to the project's directory; None for the working tree.
+        tracked_files: The files of the commit, relative to `directory`; None for the working tree.
     """
 
     directory: Path
     commit: str | None = None
-    export: Path | None = None
     tracked_files: tuple[str, ...] | None = None
 
 
-class GeneratedFiles(Record, kw_only=True):
+class HookGeneratedFiles(Record, kw_only=True):
     """The files that a hook generated before the build, relative to the project's directory."""
 
     files: tuple[str, ...]
 
 
-def generated_files(run: Run) -> set[str]:
-    """Return the files that hooks generated, relative to the project's directory."""
-    return {name for generated in run.results(GeneratedFiles) for name in generated.files}
+def hook_generated_files(run: Run) -> set[str]:
+    """Return the files that hooks have generated in this run, relative to the project's directory."""
+    return {name for generated in run.results(HookGeneratedFiles) for name in generated.files}
 
 
 def source_to_build(run: Run) -> BuildSource:
     """Return the source that a run builds: the exported commit with generated files, or the working tree."""
     source = run.result(BuildSource) or BuildSource(directory=run.root)
-    generated = generated_files(run)
+    generated = hook_generated_files(run)
     if source.tracked_files is None or not generated:
         return source
     return replace(source, tracked_files=(*source.tracked_files, *generated))
 
 
 class Export(Step, key="export", title="export commit {self.commit:.10} (without uncommitted changes)"):
-    """Export a commit to a scratch directory, so that only committed files are built."""
+    """Export a commit to a temporary directory, so that only committed files are built."""
 
     exclusive = True
     concurrent = True
     commit: str
 
     def apply(self, run: Run) -> BuildSource:
-        export = run.scratch / "source"
-        copy = copy_commit(run.checkout, self.commit, export)
-        return BuildSource(
-            directory=copy.root, commit=self.commit, export=export, tracked_files=copy.tracked_files()
-        )
+        copy = copy_commit(run.checkout, self.commit, run.scratch / "source")
+        return BuildSource(directory=copy.root, commit=self.commit, tracked_files=copy.tracked_files())
 
     def verify(self, run: Run, result: BuildSource) -> str:
-        """Name the commit; raise `Failed` if it lacks the project's directory."""
+        """Name the commit; raise `Failed` if the project's directory is not in it."""
         del run
         if not result.directory.is_dir():
             raise Failed(
@@ -104,11 +99,14 @@ class Export(Step, key="export", title="export commit {self.commit:.10} (without
 
 
 class Build(Step, key="build {self.package}"):
-    """Build a package's sdist, and its wheel from that sdist, in isolation.
+    """Build a package's sdist, and its wheel from that sdist, in isolation; check and move them to `output`.
 
     Attributes:
+        version: The version, or None if the backend determines it.
+        directory: The package's directory, relative to that of the project.
+        output: The directory for the archives, relative to the root.
         siblings: The packages of the same plan that the build requires; their new wheels are installed.
-        epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970.
+        epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970; None to leave it unset.
         strict: Whether warnings about the archives are errors.
         pythons: The Pythons to build platform wheels for, such as `3.12`; empty for the running one.
         wheels: `release`; `check`, to build one from the sdist, but not to release it; `skip`, because other jobs
@@ -120,8 +118,8 @@ class Build(Step, key="build {self.package}"):
         settings: The project's settings for the build besides `[build-system]`.
         may_be_empty: Whether the wheel may have no module, script or data: a package that only has requirements.
         optional_extensions: Whether the wheel may lack the native modules that the source declares.
-        fake_secrets: Globs for the end of the paths of files whose secrets are not secret.
-        ignored_imports: Pairs of a module and a module that it imports and git ignores: the wheel must have it.
+        fake_secrets: Globs for the end of the paths of files that may contain secrets, because they are fake.
+        ignored_imports: Pairs of a module's file and an imported one that git ignores, but the wheel must have.
     """
 
     runs_project_code = True
@@ -169,7 +167,6 @@ class Build(Step, key="build {self.package}"):
         return built
 
     def verify(self, run: Run, result: BuiltPackage) -> str:
-        """Name the archives, which `apply` has checked."""
         del run
         return ", ".join(file.filename for file in result.files)
 
@@ -182,7 +179,7 @@ class Build(Step, key="build {self.package}"):
             tracked_files=None
             if source.tracked_files is None
             else _files_below(self.directory, source.tracked_files),
-            generated_files=_files_below(self.directory, generated_files(run)),
+            generated_files=_files_below(self.directory, hook_generated_files(run)),
             is_private=self.private,
             may_be_empty=self.may_be_empty,
             extensions_are_optional=self.optional_extensions,
@@ -194,7 +191,7 @@ class Build(Step, key="build {self.package}"):
 
 
 def _files_below(directory: str, files: Iterable[str]) -> frozenset[str]:
-    """Return the files in a directory and its subdirectories, relative to the directory."""
+    """Return those files that are below a directory (`.`: all), as paths relative to it."""
     prefix = "" if directory == "." else f"{directory}/"
     return frozenset(name.removeprefix(prefix) for name in files if name.startswith(prefix))
 
@@ -202,9 +199,10 @@ def _files_below(directory: str, files: Iterable[str]) -> frozenset[str]:
 def build_archives(
     step: Build, source: Path, into: Path, run: Run, conditions: BuildConditions | None = None
 ) -> list[Path]:
-    """Build a package's sdist, and wheels from that sdist: one, or those that the Pythons of the step need.
+    """Build the archives of a step in the directory `into`, and return their paths.
 
-    `source` is the directory of the package. Return the archives in the directory `into`, the sdist first.
+    They come from the project's own build command; without one, they are an sdist, and wheels built from it.
+    `source` is the package's directory; `conditions` is None for the default umask, time zone and locale.
     """
     conditions = conditions or build_environments.DEFAULT_CONDITIONS
     variables = run.environment_variables(more=conditions.environment_variables(step.epoch))
@@ -265,7 +263,7 @@ class CheckReproducibility(
     key="compare {self.build.package}",
     title="build {self.build.package} again in another directory, and compare",
 ):
-    """Build a package again with another path, umask, time zone, locale and file times; compare the hashes."""
+    """Build a package again with another path, umask, time zone, locale and file times; fail if a hash differs."""
 
     runs_project_code = True
     concurrent = True
@@ -297,13 +295,13 @@ class CheckReproducibility(
         return f"{format_count(len(first), 'archive')} identical in both builds"
 
     def _create_second_source(self, directory: Path, run: Run) -> Path:
-        """Create the source in another directory, with other file times and umask, by checkout or copy."""
+        """Copy the source below a directory, with other times and modes; return the project's directory there."""
         checkout = directory / "checkout"
         first = source_to_build(run)
         if first.commit is not None and run.git is not None:
             with _export_lock:
                 source = copy_commit(run.git, first.commit, directory).root
-            for name in generated_files(run):
+            for name in hook_generated_files(run):
                 (source / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(first.directory / name, source / name)
         else:

@@ -29,7 +29,7 @@ class InstallerSettings(Record):
 
     Attributes:
         only_index: The URL of the only index to use, or None to use the configuration of uv.
-        uv: The keys and values of the `uv.toml` for builds.
+        uv: Pairs of a key and a value: the content of the `uv.toml` for builds.
     """
 
     only_index: str | None = None
@@ -52,13 +52,13 @@ class BuildingServices(SharedService):
             pool.close()
 
     def installer_variables(self) -> dict[str, str]:
-        """Return the environment variables for installers that create build and test environments."""
+        """Return the variables for creating environments, with `only_index` or the user's index settings."""
         variables = self._run.environment_variables(own_indexes=True)
         index = self._settings.only_index
         return variables if index is None else environments.single_index_variables(variables, index)
 
     def report_package_sources(self) -> None:
-        """Report once where build requirements come from, with a warning about sources other than the index."""
+        """Emit once the configured index of build requirements, and a warning about sources besides the index."""
         with self._lock:
             if self._has_reported_sources:
                 return
@@ -82,7 +82,11 @@ class BuildingServices(SharedService):
             self._run.emit(Problem("trusted-index-missing", "\n".join([message, *others]), fix, level="warning"))
 
     def environment_pool(self, python: str = "") -> BuildEnvironmentPool:
-        """Return the pool of build environments for a Python (empty: the running one), shared by all builds."""
+        """Return the pool of build environments for a Python (empty: the running one), shared by all builds.
+
+        Raises:
+            Blocked: The Python is not installed.
+        """
         with self._lock:
             if python not in self._pools:
                 variables = {
@@ -118,7 +122,7 @@ class PrepareBuildEnvironment(Step):
     Attributes:
         requires: The build requirements, as written.
         backend: The module of their build backend, which the process imports in advance.
-        epoch: `SOURCE_DATE_EPOCH` of the builds; some backends read it when they are imported.
+        epoch: `SOURCE_DATE_EPOCH` of the builds (None: unset); some backends read it when they are imported.
         constraints: The constraints on the releases that may be installed.
     """
 

@@ -43,7 +43,7 @@ def built_packages(run: Run) -> dict[str, BuiltPackage]:
 
 
 def wheels_or_sdist(built: BuiltPackage) -> list[Distribution]:
-    """Return the wheels of a package, or its sdist if it is released without wheels."""
+    """Return the wheels of a package, or its sdist if it has no wheels."""
     return [file for file in built.files if file.kind == "wheel"] or list(built.files)
 
 
@@ -55,9 +55,10 @@ def check_archives(
     tags: CommitTags | None = None,
     strict: bool = False,
 ) -> BuiltPackage:
-    """Check the archives of a package against its planned build; `warn` is called once, with all warnings.
+    """Check the archives of a package against its planned build; `warn` is called once, with all warnings, if any.
 
-    `tags` are those of the commit, or None if the version is not from tags. With `strict`, warnings are errors.
+    `tags` are those of the commit, or None if the version is not from tags. With `strict`, warnings are errors,
+    except those about incomplete metadata.
 
     Raises:
         Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
@@ -66,7 +67,7 @@ def check_archives(
     release = [archives.read_archive(path) for path in paths]
     release.sort(key=lambda archive: archive.kind != "sdist")
     findings = [finding for archive in release for finding in checks.check_archive(archive, expected)]
-    findings += [finding for archive in release for finding in _tag_mismatch_problems(archive, expected, tags)]
+    findings += [finding for archive in release for finding in _derived_version_problems(archive, expected, tags)]
     findings += checks.check_wheels_against_sdist(release, optional_extensions=expected.extensions_are_optional)
     files: dict[Problem, list[str]] = {}  # the files with the same finding, such as sdist and wheel
     for finding in findings:
@@ -91,10 +92,10 @@ def check_archives(
     )
 
 
-def _tag_mismatch_problems(
+def _derived_version_problems(
     archive: Archive, expected: ExpectedArchive, tags: CommitTags | None
 ) -> Iterator[Problem]:
-    """Yield a problem if the version that the backend derived from tags is not that of the commit's tags."""
+    """Yield a problem if the version that a backend derived from tags is not that of `tags`, if given."""
     if tags is None or expected.version is not None:
         return
     variable = tag_versions.find_version_variable(os.environ, archive.version)
@@ -127,7 +128,7 @@ def read_manifest_if_valid(output: Path) -> Manifest | None:
 
 @contextlib.contextmanager
 def archive_staging_directory(output: Path, package: str) -> Iterator[Path]:
-    """Create a temporary directory for a package's archives in the output directory, instead of an earlier one."""
+    """Yield a new directory for a package's archives in `output`, which is created; remove it at the end."""
     output.mkdir(parents=True, exist_ok=True)
     staging = output / f".relnox-{package}"
     shutil.rmtree(staging, ignore_errors=True)
@@ -139,7 +140,7 @@ def archive_staging_directory(output: Path, package: str) -> Iterator[Path]:
 
 
 def move_files(directory: Path, files: Iterable[Path]) -> None:
-    """Move files to a directory; each appears there atomically, with its content safely on the disk."""
+    """Move files to a directory, over files there; each appears atomically, with its content on the disk."""
     for path in files:
         with path.open("rb") as content:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
@@ -152,7 +153,7 @@ def changed_archive_error(
 ) -> Problem:
     """Return the error for an archive whose SHA-256 is not the built one, or None because the file is missing.
 
-    `missing` is the class of the error for a missing file.
+    `missing` is the class of the error for a missing file; a different one is a `Conflict`.
     """
     if sha256 is None:
         return missing("archive-missing", f"{path} is missing, although the manifest lists it", fix)
@@ -164,7 +165,7 @@ def changed_archive_error(
 
 
 class CleanDirectory(Step, key="clean"):
-    """Remove files of earlier builds from the output directory."""
+    """Remove files of earlier builds, given by name, from the output directory."""
 
     exclusive = True
     directory: str
@@ -175,7 +176,6 @@ class CleanDirectory(Step, key="clean"):
         return f"remove {join_names(self.files)} from {self.directory}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the directory has none of the files, else None."""
         return None if self._remaining_files(run) else f"{format_count(len(self.files), 'file')} removed"
 
     def apply(self, run: Run) -> None:

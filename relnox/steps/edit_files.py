@@ -18,7 +18,7 @@ def staging_directory(run: Run) -> Path | None:
 
 
 def undo_edits_on_failure(run: Run, edits: Sequence[Edit]) -> None:
-    """Have the edited files restored if a later step fails, except those that something else has written since."""
+    """Have the edited files restored if a later step fails; those that something else has written since stay."""
 
     def restore_files() -> None:
         if changed_files := file_edits.restore_files(run.root, edits, staging_directory(run)):
@@ -29,7 +29,7 @@ def undo_edits_on_failure(run: Run, edits: Sequence[Edit]) -> None:
 
 
 class EditFiles(Step):
-    """Edit several files of the checkout, all or none.
+    """Edit several files of the checkout, all or none; undo the edits if a later step fails.
 
     Attributes:
         is_development: Whether the edits set the next development version on top of the release commit.
@@ -53,7 +53,6 @@ class EditFiles(Step):
         return self.edits
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if all files have their new content, else None."""
         return "the files are already edited" if file_edits.are_edits_applied(run.root, self.edits) else None
 
     def apply(self, run: Run) -> None:
@@ -61,6 +60,5 @@ class EditFiles(Step):
         undo_edits_on_failure(run, edits)
 
     def verify(self, run: Run, result: None) -> str:
-        """Return the number of files; raise `Failed` if one of them does not have its new content."""
         super().verify(run, result)
         return format_count(len(self.edits), "file")

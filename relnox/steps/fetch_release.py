@@ -37,10 +37,10 @@ _LITTLE_STORAGE = 0.1
 
 
 class ReleaseFiles(Record, kw_only=True):
-    """The files of a package, downloaded or copied, with the expected hashes.
+    """The files of a package, downloaded or copied, whose hashes are the expected ones.
 
     Attributes:
-        publishers: Who signed them, by their provenance; empty if there is none.
+        publishers: Who signed them, by their provenance; empty without provenance or without the extra `attest`.
     """
 
     package: str
@@ -49,12 +49,13 @@ class ReleaseFiles(Record, kw_only=True):
 
 
 class LookUpRelease(Step, key="look up {self.package}"):
-    """Check that installers find a public release: it is listed, not yanked, and has files for the Pythons.
+    """Check that a public release is listed and not yanked; warn about missing wheels, or an archived project.
 
     Attributes:
-        version: The version, or None if the index listed none of the package when the step was planned.
+        version: The version; None, so that the step fails, if the index listed none of the package.
         storage_limit: The storage of the project on the index, in bytes.
         is_requested: Whether the user named the version; otherwise it is the newest one.
+        pythons: The Pythons, such as `3.12`, for which the release should have wheels.
     """
 
     concurrent = True
@@ -70,7 +71,7 @@ class LookUpRelease(Step, key="look up {self.package}"):
         return f"look up {self.package} {self.version or ''}".rstrip() + f" on {self.index}"
 
     def apply(self, run: Run) -> str:
-        """Describe the files that the index lists, and warn about what makes installing the release harder.
+        """Describe the files that the index lists, and warn about missing wheels and the state of the project.
 
         Raises:
             Failed: The release is not listed, or yanked, or the project is in quarantine.
@@ -99,7 +100,7 @@ class LookUpRelease(Step, key="look up {self.package}"):
         return _describe_files(files)
 
     def _release_warnings(self, listing: Listing, files: tuple[IndexFile, ...]) -> Iterable[Problem]:
-        """Yield warnings about a newer version that is yanked, and about Pythons for which there is no wheel."""
+        """Yield warnings about Pythons without a wheel, and a newer yanked version if the user named none."""
         newer = [version for version in listing.releases() if self.version is not None and version > self.version]
         if not self.is_requested and (final := [version for version in newer if not version.is_prerelease]):
             yield Problem(
@@ -154,7 +155,7 @@ def _project_warning(code: str, message: str, fix: str) -> Problem:
 
 
 def _describe_files(files: tuple[IndexFile, ...]) -> str:
-    """Return how many files a release has, their size, the time of the first upload, and the provenance."""
+    """Return as text how many files a release has, their size, the day of the first upload, and the provenance."""
     parts = [format_count(len(files), "file")]
     if sizes := [file.size for file in files if file.size is not None]:
         parts.append(format_size(sum(sizes)))
@@ -174,7 +175,7 @@ def _allows_python(requires_python: str, version: str) -> bool:
 
 
 class _FetchStep(Step, key="fetch {self.package}"):
-    """A step that gets the files of a package and compares their hashes."""
+    """A step that gets the files of a package into a temporary directory and compares their hashes."""
 
     concurrent = True
     package: str
@@ -188,7 +189,7 @@ class _FetchStep(Step, key="fetch {self.package}"):
 
 
 class Download(_FetchStep):
-    """Download the files of a package and compare their hashes.
+    """Download the files of a package, compare their hashes, and verify their provenance if there is any.
 
     Attributes:
         deadline: How long to retry files that the index lists but does not serve yet, in seconds.
@@ -202,7 +203,13 @@ class Download(_FetchStep):
         return f"download {join_names([file.filename for file in self.files])} from {self.index}, compare hashes"
 
     def apply(self, run: Run) -> ReleaseFiles:
-        """Download the files and compare hashes, with retries: an index may list a file before it serves it."""
+        """Download the files and compare hashes, with retries: an index may list a file before it serves it.
+
+        Raises:
+            Conflict: A file has another hash.
+            Failed: A file is yanked, or its provenance is not valid.
+            TryLater: The index does not list and serve all files before the deadline.
+        """
         directory, deadline = run.create_temporary_directory(self.key), Deadline(self.deadline)
 
         def download() -> tuple[Archive, ...]:
@@ -248,7 +255,7 @@ class Download(_FetchStep):
 
 
 class CopyFiles(_FetchStep):
-    """Copy the files of a package from a directory and compare their hashes."""
+    """Copy the files of a package from a directory, relative to the root, and compare their hashes."""
 
     directory: str
 
@@ -257,7 +264,7 @@ class CopyFiles(_FetchStep):
         return f"copy {join_names([file.filename for file in self.files])} from {self.directory}, compare hashes"
 
     def apply(self, run: Run) -> ReleaseFiles:
-        """Copy the files, and compare hashes of the copies, which are what is installed later."""
+        """Copy the files; raise `Conflict` if the hash of a copy differs, `Failed` if a file is missing."""
         directory = run.create_temporary_directory(self.key)
         archives = tuple(self._copy_file(run, file, directory) for file in self.files)
         return ReleaseFiles(package=self.package, archives=archives)
@@ -278,7 +285,7 @@ def select_archive(downloads: Iterable[Archive], package: str, python: str) -> A
     """Return the file to install with a Python on this machine: the best compatible wheel, else the sdist.
 
     Raises:
-        Failed: There is no such file.
+        Failed: There is no such file; the message names the package.
     """
     by_name = {archive.path.name: archive for archive in downloads}
     name = select_file(by_name, python)
@@ -292,7 +299,7 @@ def select_archive(downloads: Iterable[Archive], package: str, python: str) -> A
 
 
 def select_file(names: Iterable[str], python: str) -> str | None:
-    """Return the name of the file that a Python installs on this machine: a wheel or the sdist, or None."""
+    """Return the name of the file to install with a Python on this machine: the best wheel, the sdist, or None."""
     ranks = _wheel_tag_ranks(python)
     candidates: list[tuple[int, str]] = []
     for name in names:

@@ -32,6 +32,7 @@ class AttachedFile(Record, kw_only=True):
     """A file to attach to a release.
 
     Attributes:
+        name: Its name, also in the directory of archives.
         content: Its text, if it is written for the release; None for a file in the directory of archives.
     """
 
@@ -56,12 +57,13 @@ class ForgeReleaseStep(Step):
     version: str
 
     def _files_on_forge(self, forge: Forge, page: ReleasePage | None) -> dict[str, ReleaseFile]:
+        """Return a release's files by name; without a release (None), those of the generic package on GitLab."""
         return forge.files(page, self.package, self.version)
 
     def _empty_duplicates(
         self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage
     ) -> list[ReleasePage]:
-        """Return the drafts of relnox for the tag, other than `page`, that have no files."""
+        """Return the drafts of relnox without files among `pages`, the releases of the tag, except `page`."""
         drafts = [
             other for other in pages if other.is_draft and release_page.is_made_by_relnox(other.body, self.tag)
         ]
@@ -69,7 +71,7 @@ class ForgeReleaseStep(Step):
 
 
 def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None:
-    """Return the release of a tag to complete: a public one, else the oldest draft of relnox, or None."""
+    """Return which of a tag's releases (oldest first) to complete: a public one, a draft of relnox, or None."""
     published = [page for page in pages if not page.is_draft]
     drafts = [page for page in pages if page.is_draft and release_page.is_made_by_relnox(page.body, tag)]
     return next(iter([*published, *drafts]), None)
@@ -104,7 +106,7 @@ class DraftRelease(
     """Create a draft release, or update the text of a release that exists."""
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if exactly one release exists, with the current section in its text, else None."""
+        """Return a reason, and record the release, if it is the only one and has the current section."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -137,7 +139,7 @@ class AttachFile(
     key="attach {self.file.name} to {self.tag}",
     title="attach {self.file.name} to the release of {self.tag}",
 ):
-    """Attach a file to a release, then compare its hash with what the forge states and serves.
+    """Attach a file to a release; one of that name with another hash is replaced, if the release is a draft.
 
     Attributes:
         directory: The directory of archives, relative to the root.
@@ -150,14 +152,14 @@ class AttachFile(
         """Return a reason if the forge serves the file with the planned hash, else None."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
-            file = self._files_on_forge(forge, self._release(run)).get(self.file.name)
+            file = self._files_on_forge(forge, self._release_page(run)).get(self.file.name)
             if file is None or not _has_planned_hash(forge, file, self.file.sha256):
                 return None
         return f"{self.file.name} sha256 {self.file.sha256[:16]}…, compared with a download"
 
     def apply(self, run: Run) -> None:
         with _mark_partly_public():
-            forge, page = run.forge(self.remote_name), self._release(run)
+            forge, page = run.forge(self.remote_name), self._release_page(run)
             file = self._files_on_forge(forge, page).get(self.file.name)
             if file is not None and file.is_complete:
                 if page is not None and not page.is_draft:
@@ -177,11 +179,12 @@ class AttachFile(
                 )
             forge.upload(page, self.package, self.version, self._path_to_send(run))
 
-    def _release(self, run: Run) -> ReleasePage | None:
+    def _release_page(self, run: Run) -> ReleasePage | None:
+        """Return the release that `DraftRelease` has recorded; None on GitLab, where it is created last."""
         return next((page for page in run.results(ReleasePage) if page.tag == self.tag), None)
 
     def _path_to_send(self, run: Run) -> Path:
-        """Return the path of the file to send; raise an error if its hash is not the planned one."""
+        """Return the path of the file, a temporary one for `content`; raise an error if its hash differs."""
         if self.file.content is not None:
             path = run.create_temporary_directory("release") / self.file.name
             path.write_bytes(self.file.content.encode())
@@ -216,7 +219,7 @@ class PublishRelease(ReleaseTextStep, key="publish release {self.tag}"):
         return super().previewed_edits if self.latest is None else ()  # otherwise the draft shows it
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the release is public, with the current text and all files, else None."""
+        """Return a reason, and record the address, if the release is public as planned; else None."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             page = choose_release(forge.releases(self.tag), self.tag)
@@ -233,6 +236,12 @@ class PublishRelease(ReleaseTextStep, key="publish release {self.tag}"):
         return f"public: {page.url}{hint}"
 
     def apply(self, run: Run) -> None:
+        """Delete empty duplicates of the draft, and publish it.
+
+        Raises:
+            Conflict: The tag has another release.
+            Failed: A file is missing, or another job published a release first.
+        """
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -288,7 +297,7 @@ def _has_planned_hash(forge: Forge, file: ReleaseFile, sha256: str) -> bool:
 
 @contextmanager
 def _mark_partly_public() -> Iterator[None]:
-    """Give errors in a `with` block the exit code of a partly public release: its files are on an index by now."""
+    """Give `Blocked` and `Failed` in a `with` block the exit code of a partly public release."""
     try:
         yield
     except (Blocked, Failed) as error:

@@ -20,7 +20,7 @@ MAX_TAGS = 3
 
 
 class Commit(Step):
-    """Commit exactly the edits of the plan, whatever else is staged.
+    """Commit exactly the edits of the plan, whatever else is staged; undo it if a later step fails.
 
     Attributes:
         files: The files, with the content that the edits of the plan give them.
@@ -74,6 +74,7 @@ class Commit(Step):
         )
 
     def _planned_edits(self, run: Run) -> tuple[Edit, ...]:
+        """Return the edits of the `EditFiles` step that belongs to this commit."""
         return next(
             step.edits
             for step in run.plan.steps
@@ -82,7 +83,7 @@ class Commit(Step):
 
 
 def _check_commit(git: Git, tree: str, files: Collection[str], message: str | None = None) -> None:
-    """Check that HEAD has the planned tree and the trailers of the planned message (None: not checked).
+    """Check that HEAD has the planned tree and, if `message` is not None, the trailers of that message.
 
     Raises:
         Failed: A commit hook changed one of `files`, another file, or the trailers.
@@ -112,7 +113,7 @@ def _check_commit(git: Git, tree: str, files: Collection[str], message: str | No
 
 
 class ResetIndex(Step, key="index", title="bring git's index up to date with the commit"):
-    """Check the commit of a run that was killed, and update git's index, which that run could not do."""
+    """Check the commit of a killed run, and update its files in git's index; remove it if a hook changed it."""
 
     atomic = True
     exclusive = True
@@ -133,7 +134,7 @@ class ResetIndex(Step, key="index", title="bring git's index up to date with the
 
 
 class CreateTags(Step, key="tag"):
-    """Create annotated tags, all or none.
+    """Create annotated tags, all or none; undo it if a later step fails.
 
     Attributes:
         commit: The commit to tag; None for HEAD.
@@ -149,7 +150,6 @@ class CreateTags(Step, key="tag"):
         return f"tag {join_names([tag.name for tag in self.tags])}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if all tags exist on the commit, else None."""
         return "the tags already exist on this commit" if not self._missing_tags(run.checkout) else None
 
     def apply(self, run: Run) -> None:
@@ -160,7 +160,6 @@ class CreateTags(Step, key="tag"):
         run.undo_on_failure(commits.delete_tags, git, [tag.name for tag in missing])
 
     def verify(self, run: Run, result: None) -> str:
-        """Name the tag or count the tags; raise `Failed` if one is missing."""
         super().verify(run, result)
         return self.tags[0].name if len(self.tags) == 1 else format_count(len(self.tags), "tag")
 
@@ -201,7 +200,7 @@ class CreateTags(Step, key="tag"):
 
 
 class Push(Step, key="push"):
-    """Push the branch and the tags atomically."""
+    """Push the branch (unless it is empty) and the tags atomically."""
 
     remote = True
     atomic = True
@@ -214,7 +213,6 @@ class Push(Step, key="push"):
         return f"push {join_names(filter(None, [self.branch, *self.tags]))} to {self.remote_name} atomically"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the remote has the branch and the tags, else None."""
         return None if self._missing_refs(run.checkout) else f"{self.remote_name} is up to date"
 
     def apply(self, run: Run) -> None:
@@ -250,7 +248,10 @@ class Push(Step, key="push"):
         return f"{self.remote_name} has {' and '.join([*branch, *tags])}"
 
     def _missing_refs(self, git: Git) -> dict[str, str | None]:
-        """Map each ref that the remote lacks to its id there, or None; a branch may have further commits there."""
+        """Return the refs that the remote lacks or has elsewhere, each with its id there, or None.
+
+        A branch that has further commits on the remote is not one of them.
+        """
         remote, local = remotes.read_push_refs(git, self.remote_name), git.local_refs()
         branch = f"refs/heads/{self.branch}"
         refs = [branch, *(f"refs/tags/{tag}" for tag in self.tags)]
@@ -260,7 +261,7 @@ class Push(Step, key="push"):
         return missing
 
     def _is_remote_ahead(self, git: Git, remote: str | None, local: str | None) -> bool:
-        """Return whether the remote's commit is a descendant of the local one; false if one is None."""
+        """Return whether the remote's commit (fetched if missing) descends from the local one; false for None."""
         if remote is None or local is None:
             return False
         if git.resolve_commit(remote) is None:
@@ -272,7 +273,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
     """Push a few tags in one transaction; the refs on the remote decide on success, not git's exit status.
 
     Attributes:
-        tags: Pairs of a tag and its commit.
+        tags: Pairs of a tag and the id of its commit.
         created: Tags that this plan creates; they are deleted here if the remote rejects them.
     """
 
@@ -288,12 +289,12 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return f"push {join_names([tag for tag, _ in self.tags])} to {self.remote_name}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the remote has the tags, else None."""
+        """Return a reason if the remote has the tags; delete local ones that differ from those of other runs."""
         missing, foreign = self._compare_with_remote(run)
         return None if missing else _describe_foreign_tags(foreign) or f"{self.remote_name} has the tags already"
 
     def apply(self, run: Run) -> frozenset[str]:
-        """Push the missing tags; return the names of those that other runs pushed meanwhile."""
+        """Push the missing tags; return those that other runs pushed; raise `Failed` if the remote rejects one."""
         missing, foreign = self._compare_with_remote(run)
         while missing:
             completed = remotes.push_new_tags(run.checkout, self.remote_name, missing)
@@ -411,7 +412,6 @@ class UntrackFiles(Step, key="untrack"):
         return f"git rm --cached {join_names(self.files)}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if git tracks none of the files, else None."""
         tracked = run.checkout.read_entries("ls-files", "--", *self.files)
         return None if tracked else "git does not track them; revoke the secrets: the history has them"
 

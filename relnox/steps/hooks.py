@@ -19,7 +19,7 @@ from relnox.core.text import join_names
 from relnox.errors import ExitCode, Failed
 from relnox.source.copies import copy_commit, read_changes_in_copy
 from relnox.source.git import Git
-from relnox.steps.build import GeneratedFiles, source_to_build
+from relnox.steps.build import HookGeneratedFiles, source_to_build
 from relnox.steps.run import Run
 from relnox.system import files, process
 from relnox.system.process import search_path
@@ -56,8 +56,8 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         number: The position of the hook among the hooks of the event, from 1.
         task: The task that runs the hook.
         index: The index of the release, or None before it is published.
-        directory: The directory with the archives, or None if there are none at this event.
-        files: The archives, if they are known before the run.
+        directory: The directory with the archives, relative to the root; None if there are none at this event.
+        files: The archives; empty if they are not known before the run.
         rehearsal: Whether nothing becomes public, because it is a rehearsal or a test index is used.
         skip: The reason to skip the hook, or None to run it.
     """
@@ -79,14 +79,14 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         del run
         return self.skip
 
-    def apply(self, run: Run) -> GeneratedFiles | None:
-        """Run the hook; before a build, return the files that it generated, or None if there are none.
+    def apply(self, run: Run) -> HookGeneratedFiles | None:
+        """Run the hook; before the build of a commit, return the files that it generated, if any, else None.
 
         Raises:
             Failed: The hook fails, or leaves behind changes that git would commit.
         """
         source, builds = source_to_build(run), self.event == "before-build"
-        is_copy = builds and source.export is not None
+        is_copy = builds and source.commit is not None
         root, git = run.root, run.git
         if is_copy and run.git is not None:
             root, git = source.directory, Git(source.directory, run.git.prefix)
@@ -113,10 +113,10 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         for name in names:
             if (root / name).is_file():
                 os.utime(root / name, (time, time), follow_symlinks=False)
-        return GeneratedFiles(files=tuple(names)) if names else None
+        return HookGeneratedFiles(files=tuple(names)) if names else None
 
-    def verify(self, run: Run, result: GeneratedFiles | None) -> str:
-        """Name the files that the hook wrote."""
+    def verify(self, run: Run, result: HookGeneratedFiles | None) -> str:
+        """Name the files that the hook generated, if any."""
         del run
         return "done" if result is None else f"wrote {join_names(result.files)}"
 
@@ -131,7 +131,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         """Run the hook in a temporary copy of the checkout, and return the files that it changes.
 
         The planned edits (`contents`) and the result are the new contents of files by path relative to the root,
-        or None for a removed file.
+        or None for a removed file. `variables` is its environment, and `on_line` receives its output.
 
         Raises:
             Failed: The hook fails, makes commits, or leaves anything but regular files with unchanged permissions.
@@ -161,12 +161,12 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         on_line: Callable[[str], None] | None,
         is_copy: bool,
     ) -> None:
-        """Run the hook's program in `root`, with a file that describes the event, and wait until it ends.
+        """Run the program in `root`, with `event` in a JSON file and, in a copy, with a fixed umask.
 
         Raises:
             Failed: It fails, or exceeds the time limit.
         """
-        hook, name = self.hook, self._name
+        hook, name = self.hook, self._name_in_messages
         with files.temporary_directory() as scratch:
             path = scratch / "event.json"
             path.write_text(json.dumps(event, indent=2), encoding="utf-8")
@@ -191,18 +191,18 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
                 ) from error
 
     @property
-    def _name(self) -> str:
+    def _name_in_messages(self) -> str:
         return f"{self.event} hook ({self.hook.command})"
 
     def _check_same_head(self, git: Git, before: tuple[str | None, str | None]) -> None:
-        """Raise `Failed` if the current commit or branch is not what it was before the hook."""
+        """Raise `Failed` if the current commit and branch are not those of `before`, the time before the hook."""
         if git.head_and_branch() != before:
             raise self._leftover_error("another current commit or branch")
 
-    def _leftover_error(self, what: str) -> Failed:
+    def _leftover_error(self, leftovers: str) -> Failed:
         return Failed(
             "hook-failed",
-            f"{self._name} left changes in the checkout: {what}",
+            f"{self._name_in_messages} left changes in the checkout: {leftovers}",
             fix=f"change the hook in [[tool.relnox.hooks.{self.event}]], so that it writes elsewhere or into "
             "files that git ignores; look at what it left: git status",
         )

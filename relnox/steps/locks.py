@@ -26,7 +26,7 @@ _QUIET_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-ur
 
 
 class LockFile(Step, key="lock {self.file}"):
-    """Check that a lock file matches its pyproject.toml; with `writes`, have its tool update it."""
+    """Check that a lock file matches its pyproject.toml, or fail; with `writes`, have its tool update it."""
 
     runs_project_code = True
     file: str
@@ -38,17 +38,17 @@ class LockFile(Step, key="lock {self.file}"):
         return f"update {self.file}: {self.tool} lock" if self.writes else f"compare {self.file}: uv lock --check"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the lock file is current, else None."""
         return f"{self.file} is current" if self._is_current(run) else None
 
     def apply(self, run: Run) -> None:
         if not self.writes:
             raise outdated_lock_error(self.file, self.tool)
-        self._run_tool(run).check(f"{self.tool} lock")
+        self._run_lock_command(run).check(f"{self.tool} lock")
 
     def _is_current(self, run: Run) -> bool:
+        """Return whether the lock file matches its pyproject.toml; raise `Failed` if uv fails."""
         if self.tool == "uv":
-            completed = self._run_tool(run, "--check")
+            completed = self._run_lock_command(run, "--check")
             if completed.returncode != _OUTDATED:
                 completed.check("uv lock --check")
             return completed.returncode == 0
@@ -56,7 +56,8 @@ class LockFile(Step, key="lock {self.file}"):
         texts = (read_project_file(run.root, file).decode("utf-8", "replace") for file in (self.file, pyproject))
         return lock_hashes.is_lock_current(posixpath.basename(self.file), *texts) is True
 
-    def _run_tool(self, run: Run, *options: str) -> process.CompletedProgram:
+    def _run_lock_command(self, run: Run, *options: str) -> process.CompletedProgram:
+        """Run the tool's `lock` command with options; raise `Failed` if the tool is not installed."""
         program = str(find_uv()) if self.tool == "uv" else shutil.which(self.tool)
         if program is None:
             message = f"{self.file} cannot be locked ({self.tool} is not on PATH)"
@@ -79,7 +80,7 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
 
     Attributes:
         purpose: Which jobs install it, for its first line.
-        requirements: What is locked, with everything that it requires.
+        requirements: The requirements (PEP 508) to lock, with everything that they require.
         without: The packages to leave out, with what only they require.
     """
 
@@ -90,19 +91,18 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
     without: tuple[str, ...] = ()
 
     @property
-    def _header(self) -> str:
+    def _header_comment(self) -> str:
         lines = [f"{self.purpose}. Written by relnox ci, from:", *self.requirements]
         lines += [f"without {', '.join(self.without)}"] if self.without else []
         return "".join(f"# {line}\n" for line in lines)
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the file pins these requirements, else None."""
+        """Return a reason if the comment at the top of the file names these requirements, else None."""
         path = run.root / self.file
-        is_written = path.is_file() and path.read_text(encoding="utf-8").startswith(self._header)
+        is_written = path.is_file() and path.read_text(encoding="utf-8").startswith(self._header_comment)
         return "it is locked already; to lock it again, delete the file" if is_written else None
 
     def verify(self, run: Run, result: None) -> str:
-        """Return how many packages are pinned."""
         super().verify(run, result)
         text = (run.root / self.file).read_text(encoding="utf-8")
         return format_count(len(re.findall(r"^[\w.-]+==", text, re.MULTILINE)), "package")
@@ -125,4 +125,4 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
             fix = choose_installer_fix(completed, INDEX_FIX)
             completed.check(f"locking {', '.join(self.requirements)}", fix=fix)
             locked = output.read_text(encoding="utf-8")
-        replace_file(run.root / self.file, (self._header + locked).encode())
+        replace_file(run.root / self.file, (self._header_comment + locked).encode())

@@ -24,9 +24,11 @@ from relnox.system.files import replace_file
 
 
 class WriteManifest(Step, key="manifest", title="write the manifest into {self.output}"):
-    """Write the manifest of the built files, as JSON and as text.
+    """Write the manifest of the built files, as JSON and as text; fail if no package was built.
 
     Attributes:
+        commit: The full id of the built commit, or of HEAD; None if there is none.
+        dirty: Whether uncommitted changes were built.
         dependencies: Pairs of a package and the packages of this build that its sources require.
         policy: What publishing without a checkout needs to know; None outside git.
     """
@@ -79,7 +81,7 @@ class Collect(Step, key="collect {self.package}"):
     """Copy the files of one package from the directories of build jobs, unless they are in the output directory.
 
     Attributes:
-        files: Pairs of a directory and a file in that directory.
+        files: Pairs of a directory, relative to the root, and a file in it.
         attestations: The attestations of the files (PEP 740), each as its directory, name and SHA-256.
     """
 
@@ -97,7 +99,6 @@ class Collect(Step, key="collect {self.package}"):
         return f"collect {self.package} {self.version} into {self.output}: {files}{attestations}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the output has all files with their hashes, else None."""
         if self._missing_files(run):
             return None
         signed = f" and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
@@ -133,7 +134,7 @@ def _has_hash(path: Path, sha256: str) -> bool:
 
 
 def _copy_file(source: Path, target: Path, sha256: str, staging: Path) -> None:
-    """Copy a file by way of `staging`; it gets its final name only when its content and hash are correct."""
+    """Copy a file by way of `staging`; raise `Failed`, and leave `target` as it was, if the hash differs."""
     staged_file = staging / target.name
     shutil.copyfile(source, staged_file)
     if not _has_hash(staged_file, sha256):
@@ -157,7 +158,6 @@ class WriteMergedManifest(Step, key="manifest"):
         return f"write the manifest of {format_count(len(self.manifest.distributions), 'file')} into {self.output}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the output has this manifest, else None."""
         forms = _manifest_contents(run.root / self.output, self.manifest)
         is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
         return f"{self.output}/{MANIFEST_JSON} is up to date" if is_written else None

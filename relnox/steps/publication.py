@@ -1,7 +1,7 @@
 """The files of a release as a run observes them on the index: waiting for them, and the resulting exit code.
 
-Steps record what they send and see as it happens (`Publication`); what is public decides the exit code, not which
-step failed.
+Steps record in `PublicationState` what they send and see; what is public decides the exit code, not which step
+failed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MAX_MISMATCH_TIME = 30.0
 """Seconds that an index may serve different bytes than it lists: a proxy may return an error page for a while."""
 
 
-class Publication(SharedService):
+class PublicationState(SharedService):
     """What this run knows about each file of a release on an index: whether it was sent, listed and served."""
 
     def __init__(self, run: Run) -> None:
@@ -71,21 +71,21 @@ class Publication(SharedService):
         """Whether any file is public, or may be, because its upload had no clear result."""
         return any(file.state not in (FileState.NOT_UPLOADED, FileState.REJECTED) for file in self.files)
 
-    def update_file(self, index: str, name: str, **changes: UploadStatus | FileCheck) -> None:
-        """Change fields of what is known about a file; a file that this plan does not upload is ignored."""
+    def update_published_file(self, index: str, name: str, **changes: UploadStatus | FileCheck) -> None:
+        """Change fields of the `PublishedFile` for a file; one that this plan does not upload is ignored."""
         if (before := self._files.get((index, name))) is not None:
             self._files[index, name] = replace(before, **changes)
 
     def record_upload(self, index: str, name: str) -> None:
         """Record that the upload of a file begins, which makes earlier observations obsolete."""
         unknown = FileCheck.UNKNOWN
-        self.update_file(index, name, upload=UploadStatus.UPLOADED, listing=unknown, download=unknown)
+        self.update_published_file(index, name, upload=UploadStatus.UPLOADED, listing=unknown, download=unknown)
 
     def record_listing(self, index: str, name: str, observation: FileCheck) -> None:
         """Record whether the listing has a file, except that a file that was listed once cannot become absent."""
         file = self._files.get((index, name))
         if file is not None and (observation is not FileCheck.ABSENT or file.listing is not FileCheck.MATCH):
-            self.update_file(index, name, listing=observation)
+            self.update_published_file(index, name, listing=observation)
 
     def check_listing(
         self,
@@ -96,10 +96,10 @@ class Publication(SharedService):
         deadline: Deadline | None = None,
         uploaded: bool = False,
     ) -> set[str]:
-        """Return the names of those files of one package that an index lists with the built hashes.
+        """Return the names of one package's files that an index lists with the built hashes; record what it lists.
 
-        With `refresh`, the listing is requested again even if it is recent, by default for a few seconds.
-        `uploaded`, for the error: whether this run has sent the files.
+        With `refresh`, the listing is requested even if the last one is recent, until `deadline` (None: for a few
+        seconds). `uploaded`, for the error: whether this run has sent the files.
 
         Raises:
             Conflict: It lists one of them with a different hash.
@@ -125,13 +125,13 @@ class Publication(SharedService):
         return set(hashes)
 
     def _check_quarantine(self, index: str, files: Sequence[Distribution]) -> None:
-        """Raise `TryLater` if the project is in quarantine: an index may list its files all the same."""
+        """Raise `TryLater`, and record the files as unknown, if the project is in quarantine, even if listed."""
         package = files[0].package
         listing = self._run.indexes[index].cached_listing(package)
         if listing.status != "quarantined":
             return
         for file in files:
-            self.update_file(index, file.filename, listing=FileCheck.UNKNOWN, download=FileCheck.UNKNOWN)
+            self.update_published_file(index, file.filename, listing=FileCheck.UNKNOWN, download=FileCheck.UNKNOWN)
         raise TryLater(
             "project-quarantined",
             f"project {package} is quarantined on {index}, and cannot be installed"
@@ -140,9 +140,13 @@ class Publication(SharedService):
         )
 
     def compare_download(self, index: str, built_file: Distribution, deadline: Deadline) -> ServedContent:
-        """Download a listed file, compare its hash with that of the built file, and record the result."""
+        """Download a listed file, compare its hash with the built file's, and record and return the result.
+
+        Raises:
+            TryLater: The index does not respond.
+        """
         comparison = self._run.indexes[index].compare_download(built_file, deadline)
-        self.update_file(index, built_file.filename, download=comparison.observation)
+        self.update_published_file(index, built_file.filename, download=comparison.observation)
         return comparison
 
     def unverified_uploads(self) -> dict[tuple[str, str], list[Distribution]]:
@@ -154,7 +158,7 @@ class Publication(SharedService):
         return files
 
     def recheck_uploads(self, files: Mapping[tuple[str, str], Sequence[Distribution]], *, briefly: bool) -> None:
-        """Check files (by index and package) on their indexes again, for some seconds, ignoring errors.
+        """Check files (by index and package) again for some seconds, and record what is seen, ignoring errors.
 
         With `briefly`, after a signal, nothing is downloaded.
         """
@@ -188,7 +192,7 @@ class Publication(SharedService):
         return publication.exit_code_after_publication(later)
 
     def upload_deadline(self) -> str | None:
-        """Return when the public index stops accepting the rest of a release, as a date in UTC.
+        """Return the date and time (UTC) at which the public index stops accepting the rest of a release.
 
         None if nothing is public, or everything is, or the index has no such rule.
         """
@@ -211,7 +215,10 @@ class Publication(SharedService):
 def different_files_error(
     index: Target, files: Sequence[tuple[Distribution, str]], *, uploaded: bool = False
 ) -> Conflict:
-    """Return the error for files that an index has with other content, each with its SHA-256 there."""
+    """Return the error for files that an index has with other content, each with its SHA-256 there.
+
+    `uploaded` means that this run sent them, so that they may be damaged.
+    """
     after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
     return Conflict(
         "index-file-differs",
@@ -254,13 +261,14 @@ class AwaitIndex(Step, key="await {self.package}"):
         return ((f"listings of {self.index}", 32),)
 
     def apply(self, run: Run) -> None:
+        """Poll the index; raise `Conflict` if a hash stays different, `TryLater` at the deadline."""
         deadline, pause = Deadline(self.deadline), _MIN_POLL_INTERVAL
         checks = {file.filename: ServedContent(FileCheck.ABSENT, "not listed") for file in self.files}
         mismatch_since: float | None = None
         while True:
             transient_error = ""
             try:
-                self._check_index(run, checks, deadline)
+                self._update_checks(run, checks, deadline)
             except TransientError as error:
                 transient_error = f" ({error.message})"
             observations = {check.observation for check in checks.values()}
@@ -289,9 +297,13 @@ class AwaitIndex(Step, key="await {self.package}"):
             text += f"; the project is {listing.status}{f' ({listing.reason})' if listing.reason else ''}"
         return text
 
-    def _check_index(self, run: Run, checks: dict[str, ServedContent], deadline: Deadline) -> None:
-        """Update `checks` (by file name) with the listing, and with downloads of files that did not match yet."""
-        publication = run.service(Publication)
+    def _update_checks(self, run: Run, checks: dict[str, ServedContent], deadline: Deadline) -> None:
+        """Update `checks` (by file name) with the listing, and with downloads of files that did not match yet.
+
+        Raises:
+            Conflict: The index lists a file with a different hash.
+        """
+        publication = run.service(PublicationState)
         names = publication.check_listing(self.index, self.files, deadline=deadline, uploaded=bool(self.needs))
 
         def compare(file: Distribution) -> None:
@@ -353,7 +365,6 @@ class ClearIndex(Step, key="clear index", title="remove all content of index {se
     files: tuple[Distribution, ...]
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the index has only files of this release, else None."""
         files = {file.filename: file.sha256 for file in self.files}
         return "the index has no other files" if run.indexes.embedded_index.store.holds_only(files) else None
 

@@ -46,7 +46,6 @@ class CommitToBranch(Step, key="commit to branch"):
         return self.edits
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the remote branch has the planned commit, else None."""
         head = self._remote_head(run)
         if head is None:
             return None
@@ -56,7 +55,12 @@ class CommitToBranch(Step, key="commit to branch"):
         return f"{self.branch} is up to date ({head[:10]})"
 
     def apply(self, run: Run) -> None:
-        """Push the commit; the ref on the remote decides on success, not the exit status."""
+        """Push the commit; the ref on the remote decides on success, not the exit status.
+
+        Raises:
+            Failed: The remote rejects the push.
+            Conflict: The branch was moved in the meantime.
+        """
         git = run.checkout
         tree = commits.plan_tree(git, self.edits, self.parent, stored=True).id
         commit = commits.commit_tree(git, tree, self.parent, self.message)
@@ -78,6 +82,7 @@ class CommitToBranch(Step, key="commit to branch"):
             )
 
     def _remote_head(self, run: Run) -> str | None:
+        """Return the commit that the remote's branch points to, or None if there is no such branch."""
         return remotes.read_push_refs(run.checkout, self.remote_name).get(f"refs/heads/{self.branch}")
 
 
@@ -89,6 +94,7 @@ class OpenPullRequest(
     Attributes:
         head: Short name of the branch to merge.
         base: Short name of the branch to merge into.
+        name: The title.
         body: The description, in Markdown.
     """
 
@@ -101,7 +107,7 @@ class OpenPullRequest(
     body: str
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if an open pull request has this title and description, else None."""
+        """Return a reason if an open pull request has this title and description, else None; record it."""
         request = run.forge(self.remote_name).find_open_pull_request(self.head, self.base)
         if request is None or not self._matches_plan(request):
             return None
@@ -117,7 +123,7 @@ class OpenPullRequest(
         return request
 
     def verify(self, run: Run, result: PullRequest) -> str:
-        """Name the pull request; raise `Conflict` if it is closed, or does not have the planned text."""
+        """Name the pull request, and record it; raise `Conflict` if it is closed or its text differs."""
         request = run.forge(self.remote_name).pull_request(result.number)
         if not self._matches_plan(request):
             raise Conflict(
@@ -134,7 +140,7 @@ class OpenPullRequest(
 
 
 def _pull_request_table(request: PullRequest) -> Table:
-    """Return the table of one row that the end of the run and its report show."""
+    """Return the table, with one row, that is shown at the end of the run and in its report."""
     rows = ((str(request.number), request.url, request.title),)
     return Table(title="pull request", columns=("number", "address", "title"), rows=rows)
 

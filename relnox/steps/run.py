@@ -86,7 +86,7 @@ class Run:
         self.close_services()
 
     def record_result(self, step: Step, result: Any) -> None:
-        """Record a step's result for later steps; thread-safe."""
+        """Record a step's result for later steps, unless it is None; thread-safe."""
         if result is not None:
             self._results[step.key] = result
 
@@ -104,7 +104,7 @@ class Run:
         return tuple(result for result in results if isinstance(result, kind))
 
     def result(self, kind: type[T]) -> T | None:
-        """Return the only object of a class among the `values` of the run and the results of steps, or None."""
+        """Return the first object of a class among the `values` of the run and the results of steps, or None."""
         return next(iter(self.results(kind)), None)
 
     def service(self, kind: type[V]) -> V:
@@ -116,13 +116,13 @@ class Run:
             return service
 
     def undo_on_failure(self, undo: Callable[..., object], *arguments: object) -> None:
-        """Have a function called if this step or a later local one fails; the last one is called first."""
+        """Have `undo(*arguments)` called if this step or a later local one fails; the last one is called first."""
         self._undo.append(partial(undo, *arguments))
 
     def undo_or_keep_changes(self, *, undo: bool) -> bool:
         """Undo the changes of the steps, or keep them; return True if there were some and all are undone.
 
-        If an undo fails, the changes before it stay as well.
+        An undo that fails is reported with a warning, and the changes before it stay as well.
         """
         changes, self._undo = self._undo, []
         try:
@@ -133,18 +133,18 @@ class Run:
         return undo and bool(changes) and self._is_undone
 
     def report_not_undone(self, message: str, fix: str) -> None:
-        """Emit a warning that a change of a step could not be undone."""
+        """Warn that a change of a step could not be undone, so that `undo_or_keep_changes` returns False."""
         self._is_undone = False
         self.emit(Problem("not-undone", message, fix, level="warning"))
 
     def close_services(self) -> None:
-        """End the worker processes of all services, even if they are still working."""
+        """End the work of all services, even if they are still working."""
         for service in tuple(self._services.values()):
             service.close()
 
     @property
     def checkout(self) -> Git:
-        """The git checkout; an error outside git, where steps that need it are not planned."""
+        """The git checkout; raises `Failed` outside git, where steps that need it are not planned."""
         if self.git is None:
             raise Failed(
                 "not-a-git-repository", f"{self.root} is not in a git repository", fix=fixes.CREATE_REPOSITORY
@@ -152,7 +152,11 @@ class Run:
         return self.git
 
     def forge(self, remote: str) -> Forge:
-        """Return the forge that a remote of the checkout is on; it is the same object for all steps."""
+        """Return the forge that a remote of the checkout is on; it is the same object for all steps.
+
+        Raises:
+            Blocked: It is not on a known forge.
+        """
         from relnox import forges
 
         with self._opening:
@@ -162,6 +166,7 @@ class Run:
 
     @property
     def indexes(self) -> Indexes:
+        """The package indexes of the project's settings; read on first use."""
         return self._indexes()
 
     @property
@@ -175,7 +180,7 @@ class Run:
         return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.scratch))
 
     def emit(self, event: Event) -> None:
-        """Pass an event to the reporter; thread-safe."""
+        """Pass an event to the reporter, and remember the steps that failed; thread-safe."""
         with self._emitting:
             if isinstance(event, StepFinished) and event.status in (Status.FAILED, Status.ABORTED):
                 self.unsuccessful.append(event.step)
@@ -188,7 +193,7 @@ class Run:
     def environment_variables(
         self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None
     ) -> dict[str, str]:
-        """Return the environment for programs of the project, without credentials; see `clean_environment`.
+        """Return this process's environment without credentials, for programs of the project.
 
         With `own_indexes`, the user's settings of package indexes stay. `more` are additional variables.
         """

@@ -27,6 +27,10 @@ class RunTests(Step):
 
     Attributes:
         python: The Python to run them on, such as `3.12`; empty for the running one.
+        directory: The package's directory in the source, where they run; the archives are in `output`.
+        requires: The requirements of the tests themselves.
+        environment: Additional environment variables, as pairs.
+        siblings: Other built packages, which are installed too.
     """
 
     runs_project_code = True
@@ -82,6 +86,8 @@ class RunTestsOnCheckout(Step, key="test"):
 
     Attributes:
         packages: Pairs of each package and its directory, in which its tests run.
+        requires: The requirements of the tests themselves.
+        environment: Additional environment variables, as pairs.
     """
 
     runs_project_code = True
@@ -119,7 +125,7 @@ def _run_tests(
     variables: Mapping[str, str],
     on_line: Callable[[str], None],
 ) -> None:
-    """Run the test command of a package in its directory.
+    """Run the test command of a package in its directory; `on_line` is called with each line of output.
 
     Raises:
         Failed: The tests fail, or the program that runs them is not installed.

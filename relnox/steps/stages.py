@@ -22,12 +22,16 @@ from relnox.steps.run import Run
 
 
 class TemporaryClone(Record):
-    """The temporary clone in which stages run."""
+    """The temporary clone in which stages run.
+
+    Attributes:
+        directory: The project's directory in it.
+    """
 
     directory: Path
 
 
-def checkout_directory(run: Run) -> Path:
+def directory_of_stages(run: Run) -> Path:
     """Return the directory in which the stages of a run work: the temporary clone, or the project's directory."""
     clone = run.result(TemporaryClone)
     return run.root if clone is None else clone.directory
@@ -53,7 +57,7 @@ class CreateTemporaryClone(
         return TemporaryClone(directory=directory)
 
     def verify(self, run: Run, result: TemporaryClone) -> str:
-        """Check that nothing will be written outside of the clone."""
+        """Raise `Failed` if `output` is a link in the commit, so that archives would be written elsewhere."""
         del run
         if (result.directory / self.output).is_symlink():
             raise Failed(
@@ -82,8 +86,8 @@ class Stage(Step):
     """A step that runs another task, which is planned when the step starts.
 
     Attributes:
-        options: The options of the task, by field name.
-        name: The name of the stage, if it is not that of the task.
+        options: The options of the task, as pairs of a field name and a value.
+        name: The name of the stage; empty if it is that of the task.
         purpose: What the stage does, for people.
     """
 
@@ -103,9 +107,10 @@ class Stage(Step):
         return " ".join([self.task, *(word for option in self.options for word in fixes.option_words(*option))])
 
     def apply(self, run: Run) -> Outcome:
+        """Plan and run the task; raise the error that determined its exit code, if it failed."""
         runner = run.result(StageCallbacks)
         assert runner is not None  # noqa: S101 - a value of every run
-        outcome = runner.run(self, checkout_directory(run))
+        outcome = runner.run(self, directory_of_stages(run))
         if outcome.exit_code != ExitCode.DONE:
             error = _adapt_exit_code(_deciding_error(self.task, outcome), run, self.task)
             run.record_result(self, outcome)
@@ -148,8 +153,8 @@ class BuildStage(Stage):
     commit: str | None = None
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the directory has a complete build of the commit, else None."""
-        root = checkout_directory(run)
+        """Return a reason if the directory has a complete build of the commit, with unchanged files, else None."""
+        root = directory_of_stages(run)
         directory, git = root / self.directory, find_repository(root)
         commit = git.resolve_commit(self.commit or "HEAD") if git is not None else None
         manifest = read_manifest_if_valid(directory)
@@ -192,7 +197,7 @@ class Gate(Step, key="gate"):
         runner = run.result(StageCallbacks)
         assert runner is not None  # noqa: S101 - a value of every run
         try:
-            plans = [runner.plan(stage, checkout_directory(run)) for stage in self.stages]
+            plans = [runner.plan(stage, directory_of_stages(run)) for stage in self.stages]
             pushed = [step.title for plan in plans for step in plan.steps if step.remote and step.upload is None]
             questions = [plan.consent for plan in plans if plan.consent is not None]
             first = [f"{title[0].upper()}{title[1:]}." for title in dict.fromkeys(pushed)]
@@ -209,7 +214,7 @@ def _adapt_exit_code(error: Problem, run: Run, task: str = "") -> Problem:
     """Return the error of a stage with the exit code that the whole run ends with.
 
     What blocks a stage after an earlier one changed the checkout is a failure. Installations that fail after the
-    files were published are a conflict: running the command again does not help.
+    files were published are a conflict: running the command again does not help. `task` is empty for a plan.
     """
     earlier = run.results(Outcome)
     if error.exit_code not in (ExitCode.BLOCKED, ExitCode.FAILED):
@@ -226,7 +231,7 @@ def _adapt_exit_code(error: Problem, run: Run, task: str = "") -> Problem:
 
 
 def _deciding_error(task: str, outcome: Outcome) -> Problem:
-    """Return the error that determined the exit code of a task."""
+    """Return the error that determined the exit code of a task, or a general one if no step has it."""
     for result in outcome.results:
         if result.error is not None and result.error.exit_code == outcome.exit_code:
             return result.error

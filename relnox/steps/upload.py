@@ -23,7 +23,7 @@ from relnox.errors import ExitCode, Failed, Problem, TryLater
 from relnox.indexes import attestations
 from relnox.indexes.uploads import FileExists, upload_file
 from relnox.steps.built_archives import changed_archive_error
-from relnox.steps.publication import Publication
+from relnox.steps.publication import PublicationState
 from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.files import replace_file
@@ -53,7 +53,6 @@ class Attest(Step, key="attest"):
         return f"sign {join_names([file.filename for file in self.files])} as {self.publisher.description}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if each file has a valid attestation, else None."""
         if self._unsigned_files(run):
             return None
         return f"{format_count(len(self.files), 'file')} with valid attestations"
@@ -74,7 +73,6 @@ class Attest(Step, key="attest"):
         retries.retry(sign, retries.Deadline(_SIGNING_TIME))
 
     def verify(self, run: Run, result: None) -> str:
-        """Count the attestations; raise `Failed` if a file has no valid one."""
         del result
         if (detail := self.reason_to_skip(run)) is None:
             raise Failed(
@@ -114,7 +112,7 @@ class LogIn(Step, key="log in"):
         return f"get upload tokens for {join_names(self.packages)} from {self.index}"
 
     def apply(self, run: Run) -> str:
-        """Get a token for each project, valid for this run only, so that errors come before any upload.
+        """Get a token for each project, valid for this run only; raise one error for all projects that fail.
 
         The identity of a CI job names no project, so only the first upload for a project shows whether this job
         may publish it.
@@ -147,6 +145,7 @@ class Upload(Step, key="upload {self.file.filename}"):
     """Upload a file to an index, unless the index has it.
 
     Attributes:
+        directory: The directory of the file, relative to the root.
         attested: Whether the attestation next to the file is uploaded with it.
     """
 
@@ -173,14 +172,10 @@ class Upload(Step, key="upload {self.file.filename}"):
         return self.index, self.file
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the index lists the file with its hash, else None."""
         return self._describe_if_listed(run, refresh=False)
 
     def apply(self, run: Run) -> str:
-        """Upload with retries; before each retry check the listing, since the response may have been lost.
-
-        `AwaitIndex` verifies the files of the package together.
-        """
+        """Upload with retries; before each retry check the listing, since the response may have been lost."""
         upload = _UploadAttempts(self, run)
         response = retries.retry(upload.upload_once, Deadline(_RETRY_TIME + self.file.size / _MIN_RATE))
         return f"uploaded: {response}"
@@ -193,8 +188,11 @@ class Upload(Step, key="upload {self.file.filename}"):
             return False
 
     def _describe_if_listed(self, run: Run, *, refresh: bool) -> str | None:
-        """Describe the file if the index lists it with its hash; return None if it does not list it."""
-        if not run.service(Publication).check_listing(self.index, [self.file], refresh=refresh):
+        """Describe the file if the index lists it with its hash; return None if it does not list it.
+
+        With `refresh`, the listing is requested again. A different hash is a `Conflict`.
+        """
+        if not run.service(PublicationState).check_listing(self.index, [self.file], refresh=refresh):
             return None
         return f"already on {self.index}: sha256 {self.file.sha256}"
 
@@ -205,12 +203,16 @@ class _UploadAttempts:
     def __init__(self, step: Upload, run: Run) -> None:
         self._step = step
         self._run = run
-        self._publication = run.service(Publication)
+        self._publication = run.service(PublicationState)
         self._was_sent = False
         self._earlier_result_unknown = False
 
     def upload_once(self) -> str:
-        """Upload the file; return the response, or what the listing shows if there is no valid one."""
+        """Upload the file; return the response, or what the listing shows if there is no valid one.
+
+        Raises:
+            Problem: The upload failed, and the index does not list the file.
+        """
         step, index = self._step, self._run.indexes[self._step.index]
         directory = self._run.root / step.directory
         signed = (attestation_path(directory, step.file),) if step.attested else ()
@@ -226,7 +228,7 @@ class _UploadAttempts:
             raise
 
     def _path_of_unchanged_file(self, directory: Path) -> Path:
-        """Return the path of the file; raise an error if its content is not what was built."""
+        """Return the path of the file; raise an error if it is missing or its content is not what was built."""
         file = self._step.file
         path = directory / file.filename
         if (sha256 := archives.hash_of_file_inside(directory, path)) != file.sha256:
@@ -246,4 +248,6 @@ class _UploadAttempts:
         is_rejected = error.rejected or getattr(error, "never_connected", False)
         if self._was_sent and is_rejected and not self._earlier_result_unknown:
             self._was_sent = False
-            self._publication.update_file(self._step.index, self._step.file.filename, upload=UploadStatus.REJECTED)
+            self._publication.update_published_file(
+                self._step.index, self._step.file.filename, upload=UploadStatus.REJECTED
+            )

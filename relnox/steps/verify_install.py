@@ -141,7 +141,7 @@ class EnvironmentDirectories(SharedService):
 
     @contextmanager
     def borrow(self, python: str) -> Iterator[Path]:
-        """Yield a directory for an environment, if possible one that an environment had before.
+        """Yield a directory for an environment of a Python, if possible one that an environment had before.
 
         uv starts each interpreter to inspect it, and caches the result by path.
         """
@@ -169,7 +169,12 @@ class _Installation:
         self.interpreter: Interpreter = environments.find_interpreter(step.python)
 
     def install(self, directory: Path) -> None:
-        """Create the environment, install the files, and check that the requirements are compatible."""
+        """Create the environment, install the files, and check that the requirements are compatible.
+
+        Raises:
+            Failed: The installation fails, or requirements are incompatible.
+            TryLater: The trusted index does not respond.
+        """
         checks = self._step.checks
         self._others = self._select_required_wheels()
         installer = environments.Installer(self._run.environment_variables())
@@ -191,7 +196,7 @@ class _Installation:
         self._installed = read_installed_distributions(self._environment)
 
     def compare_files(self) -> None:
-        """Check that installed packages come from the release (PEP 610) and match the hashes in RECORD."""
+        """Raise `Failed` unless the packages come from the release (PEP 610) and match the hashes in RECORD."""
         messages = []
         for name, archive in {**self._files, **self._others}.items():
             distribution = self._installed.get(name)
@@ -327,6 +332,7 @@ class _Installation:
             return False
 
     def _run_installation_checks(self, request: Mapping[str, Any]) -> InstallationCheckResult:
+        """Import or evaluate what `request` names (see `installation_check_script`) in the environment."""
         return installation_checks.run_installation_checks(
             self._environment,
             request,
@@ -407,7 +413,7 @@ def _url_to_local_path(url: str) -> str:
 
 
 def _check_installation_succeeded(action: str, completed: CompletedProgram) -> None:
-    """Raise an error if an installer failed: `TryLater` if an index did not respond, else `Failed`."""
+    """Raise an error about `action` if it failed: `TryLater` if an index did not respond, else `Failed`."""
     output = " ".join(completed.output.lower().split())
     fix = environments.choose_installer_fix(completed, "see the installer's last lines above")
     if any(text in output for text in _RESOLUTION_ERRORS):

@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
     root = repository(single(tmp_path / "demo"))
     git(root, "remote", "set-url", "origin", "git@github.com:acme/tools.git")
     for step in ci._requirement_lock_steps(open_project(root)):  # locking needs an index that has relnox
-        write(root, {step.file: step._header})
+        write(root, {step.file: step._header_comment})
     return root
 
 

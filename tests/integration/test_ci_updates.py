@@ -34,7 +34,7 @@ class Release:
         self.path = root / file
         self.add_setting('[tool.relnox.ci]\nworkflows = ["release"]')
         for step in ci._requirement_lock_steps(open_project(root)):  # locking needs an index that has relnox
-            write(root, {step.file: step._header})
+            write(root, {step.file: step._header_comment})
         self.ci(code=0)
         self.commit()
 
