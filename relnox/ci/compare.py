@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from relnox.ci.lint import build_lines
+from relnox.ci.lint import project_code_lines
 from relnox.ci.workflows import Items, Job, Step, Table, Text, Workflow
 from relnox.errors import Problem
 
@@ -22,8 +22,9 @@ class Difference(NamedTuple):
     """A difference of a workflow file from the expected one.
 
     Attributes:
-        line: Its line, or that of what surrounds what is missing.
-        job: The name of the job; empty if the whole workflow differs.
+        line: The line of what differs, or of what lacks something.
+        message: What differs, and how.
+        job: The name of the job; empty if it is no part of a job.
     """
 
     line: int
@@ -36,7 +37,7 @@ class CheckRules(NamedTuple):
 
     Attributes:
         compare: Returns what the present file lacks or does differently.
-        find_dangers: Returns what makes it unsafe.
+        find_dangers: Returns what makes the present file unsafe.
     """
 
     compare: Callable[[Workflow, Workflow], Iterable[Difference]]
@@ -63,6 +64,7 @@ def _workflow_differences(present: Workflow, expected: Workflow) -> Iterator[Dif
 
 
 def _job_differences(present: Job, expected: Job) -> Iterator[Difference]:
+    """Yield what a job lacks or does differently; additional keys and steps are no difference."""
     name = expected.name
     for key, value in expected.table.items():
         if key not in _UNCHECKED_KEYS and not _includes(present.table.get(key), value):
@@ -71,7 +73,7 @@ def _job_differences(present: Job, expected: Job) -> Iterator[Difference]:
     missing = list(expected.steps)
     additional: list[Step] = []
     for step in present.steps:
-        same = next((other for other in missing if _does_same(step, other)), None)
+        same = next((other for other in missing if _includes_step(step, other)), None)
         if same is None:
             additional.append(step)
         else:
@@ -86,7 +88,7 @@ def _job_differences(present: Job, expected: Job) -> Iterator[Difference]:
 
 
 def _describe_difference(what: str, present: Any, expected: Any) -> str:
-    """Describe how a value differs from the expected one: with both values if they are short."""
+    """Describe how a value, named `what`, differs from the expected one: with both if they are short."""
     if present is None:
         return f"{what} is missing"
     texts = [
@@ -98,7 +100,7 @@ def _describe_difference(what: str, present: Any, expected: Any) -> str:
 
 
 def _includes(present: Any, expected: Any) -> bool:
-    """Return whether a value has all keys or items of the expected one, or is the same text."""
+    """Return whether a value has all items or all keys and values of the expected one, or is the same text."""
     if isinstance(expected, Table) and expected:
         return isinstance(present, Table) and all(
             _includes(present.get(key), value) for key, value in expected.items()
@@ -113,7 +115,7 @@ def _without_trailing_blanks(value: Any) -> Any:
     return "\n".join(map(str.rstrip, value.rstrip().split("\n"))) if isinstance(value, str) else value
 
 
-def _does_same(step: Step, other: Step) -> bool:
+def _includes_step(step: Step, other: Step) -> bool:
     """Return whether a step does all that another one does, perhaps with another commit of the action."""
     return _action_without_commit(step) == _action_without_commit(other) and all(
         _includes(step.table.get(key), value) for key, value in other.table.items() if key not in {"name", "uses"}
@@ -150,20 +152,20 @@ def _workflow_danger_problems(present: Workflow, expected: Workflow) -> Iterator
     if top is None or (top and not _includes(expected.table.get("permissions"), top)):
         line = present.table.lines.get("permissions", 1)
         yield present.problem(line, "all jobs have permissions", "set permissions: {} for the workflow")
-    yield from _deleted_need_problems(present, present.jobs_table)
+    yield from _missing_job_problems(present, present.jobs_table)
     jobs = {job.name: job for job in present.jobs}
     guards = {job.name for job in expected.jobs if _has_credentials(job) or job.environment}
     for job in expected.jobs:
         if job.name in jobs:
             yield from _permission_problems(jobs[job.name], job)
-            yield from _unsafe_step_problems(jobs[job.name], job)
+            yield from _leaked_credential_problems(jobs[job.name], job)
     for difference in _workflow_differences(present, expected):
         if difference.job in guards:
             yield present.problem(difference.line, f"{difference.message} (it guards what is published)", _UNDO)
 
 
-def _deleted_need_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
-    """Yield a problem for each job that needs a deleted one: the forge runs no job of such a file."""
+def _missing_job_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
+    """Yield a problem for each job that needs one that does not exist: the forge runs no job of such a file."""
     for name, job in jobs.items():
         needs = job.get("needs") if isinstance(job, Table) else None
         for needed in needs if isinstance(needs, Items) else [needs]:
@@ -173,6 +175,7 @@ def _deleted_need_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]
 
 
 def _permission_problems(present: Job, expected: Job) -> Iterator[Problem]:
+    """Yield the permissions that only the present job has."""
     allowed = expected.permissions or {}
     permissions = {"all": "default"} if present.permissions is None else present.permissions
     for scope, level in permissions.items():
@@ -183,7 +186,8 @@ def _permission_problems(present: Job, expected: Job) -> Iterator[Problem]:
             yield present.workflow.problem(line, message, f"set {needed}" if scope in allowed else "remove it")
 
 
-def _unsafe_step_problems(present: Job, expected: Job) -> Iterator[Problem]:
+def _leaked_credential_problems(present: Job, expected: Job) -> Iterator[Problem]:
+    """Yield steps by which code of the project may read a token or secret; `expected` keeps them apart."""
     name, workflow = expected.name, present.workflow
     for step in present.steps:
         if step.action == "actions/checkout" and step.input("persist-credentials") != "false":
@@ -194,18 +198,19 @@ def _unsafe_step_problems(present: Job, expected: Job) -> Iterator[Problem]:
             if "secrets." in text and "secrets.GITHUB_TOKEN" not in text:
                 message = f"job {name} gets a secret (the code that it runs can read it)"
                 yield workflow.problem(line, message, "move the step into a job that runs no code of the project")
-    elif not any(build_lines(expected)):
-        for line in build_lines(present):
+    elif not any(project_code_lines(expected)):
+        for line in project_code_lines(present):
             message = f"job {name} runs the project's code (that code can use the credential)"
             yield workflow.problem(line, message, "move the step into the job that builds")
 
 
 def _has_credentials(job: Job) -> bool:
+    """Return whether a job can request an identity token or uses a secret."""
     return job.has_identity or any("secrets." in text for _, text in _iter_texts(job.table, job.line))
 
 
 def _iter_texts(value: Any, line: int) -> Iterator[tuple[int, str]]:
-    """Yield each text in a nested value with its line."""
+    """Yield each text in a nested value with its line, or with `line` if it has none; keys are left out."""
     if isinstance(value, Table | Items):
         for inner in value.values() if isinstance(value, Table) else value:
             yield from _iter_texts(inner, line)
@@ -236,9 +241,9 @@ def _pipeline_differences(present: Workflow, expected: Workflow) -> Iterator[Dif
 
 
 def _pipeline_danger_problems(present: Workflow, expected: Workflow) -> Iterator[Problem]:
-    """Yield changes of and additions to jobs that guard what is published, and additional caches."""
+    """Yield needs of missing jobs, additional caches, and what differs in jobs that guard what is published."""
     if "include" not in present.table:
-        yield from _deleted_need_problems(present, present.table)
+        yield from _missing_job_problems(present, present.table)
     guards = {name for name, job in expected.table.items() if {"id_tokens", "environment"} & job.keys()}
     for difference in _pipeline_differences(present, expected):
         if difference.job in guards:

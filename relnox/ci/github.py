@@ -48,7 +48,7 @@ class Pin(Record, kw_only=True):
 
 @cache
 def pins() -> Mapping[str, Pin]:
-    """Return the pin of each action that workflows use, by the name of the action."""
+    """Return the pin of each action that workflows use, by the name of the action, from `pins.toml`."""
     text = resources.files("relnox.ci").joinpath("pins.toml").read_text("utf-8")
     return {action: Pin(action=action, **values) for action, values in load_toml(text).items()}
 
@@ -105,6 +105,7 @@ def _trigger_lines(trigger: model.Trigger) -> Iterator[str]:
 
 
 def _input_properties(field: model.InputField) -> str:
+    """Return the properties of an input, as YAML without the braces."""
     if field.is_switch:
         return f"type: boolean, description: {field.help}"
     if field.choices:
@@ -117,7 +118,7 @@ def _job_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     yield f"    name: {job.name}" + (f" (${{{{ matrix.{job.matrix.label} }}}})" if job.matrix is not None else "")
     if job.needs:
         yield f"    needs: [{', '.join(job.needs)}]"
-    if condition := _condition(job):
+    if condition := _job_condition(job):
         yield f"    if: {condition}"
     if job.matrix is not None:
         rows = f"${{{{ fromJSON({_output_reference(job.matrix.rows)}) }}}}"
@@ -137,7 +138,8 @@ def _job_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     yield from (f"      {line}" for line in _step_lines(job, workflow))
 
 
-def _condition(job: model.Job) -> str:
+def _job_condition(job: model.Job) -> str:
+    """Return the condition for running a job; empty if there is none."""
     tests = []
     if job.unless is not None:
         tests.append(f"!inputs.{job.unless.name}")
@@ -152,7 +154,7 @@ def _condition(job: model.Job) -> str:
 def _step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     if job.command is None:
         yield f'- run: gh api "{_API}/environments/{job.environment}" | grep \'"required_reviewers"\''
-        yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.Token())})}"
+        yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.JobToken())})}"
         return
     if job.checkout != "none":
         yield _uses_line("actions/checkout")
@@ -164,8 +166,8 @@ def _step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
         where = {"pattern": name, "path": "parts"} if name.endswith("*") else {"name": name, "path": "dist"}
         yield _uses_line("actions/download-artifact")
         yield f"  with: {_flow_mapping(where)}"
-    yield from _install_steps(job, workflow)
-    yield from _command_step(job, job.command)
+    yield from _install_step_lines(job, workflow)
+    yield from _command_step_lines(job, job.command)
     if job.keeps:
         yield _uses_line("actions/upload-artifact")
         name, path = job.keeps, "dist"
@@ -177,7 +179,7 @@ def _step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
 
 
 def _checkout_inputs(job: model.Job, workflow: model.Workflow) -> dict[str, object]:
-    """Return the inputs of the checkout, of the commit that was typed in, or else of that of the run."""
+    """Return the inputs of `actions/checkout`; a commit that was typed in precedes that of the run."""
     is_given = any(field.name == "commit" for field in workflow.inputs)
     return {
         **({"ref": "${{ inputs.commit || github.sha }}"} if is_given else {}),
@@ -186,10 +188,10 @@ def _checkout_inputs(job: model.Job, workflow: model.Workflow) -> dict[str, obje
     }
 
 
-def _install_steps(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
+def _install_step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     """Yield steps that install relnox from the locked requirements, downloaded if the job has no checkout.
 
-    If the project is relnox itself, they also install the built one; next to credentials, nothing is built.
+    With a matrix, they install cibuildwheel instead. If the project is relnox itself, they install that as well.
     """
     if job.matrix is not None:
         yield f"- run: python -m pip install --no-deps --require-hashes -r {WHEELS_REQUIREMENTS}"
@@ -204,10 +206,10 @@ def _install_steps(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     url = f"{_API}/contents/{file}?ref=$GITHUB_SHA"
     yield f'    gh api -H "Accept: application/vnd.github.raw" "{url}" > relnox.txt'
     yield f"    {_INSTALL} relnox.txt{own}"
-    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.Token())})}"
+    yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.JobToken())})}"
 
 
-def _command_step(job: model.Job, command: model.Command) -> Iterator[str]:
+def _command_step_lines(job: model.Job, command: model.Command) -> Iterator[str]:
     words = [f'"{word}"' if word.startswith("$") else word for word in command.words]
     if command.tasks == ("cibuildwheel",):
         wheel = f"python -m cibuildwheel {' '.join(words)} --output-dir {_WHEELS}"
@@ -230,23 +232,24 @@ def _uses_line(action: str) -> str:
 
 
 def _expression(value: model.Expression) -> str:
+    """Return a value as YAML: a constant text unchanged, any other one in `${{ }}`."""
     match value:
         case model.Input():
             return f"${{{{ {_input_reference(value).strip('()')} }}}}"
         case model.Output():
             return f"${{{{ {_output_reference(value)} }}}}"
-        case model.Cell(name):
+        case model.MatrixValue(name):
             return f"${{{{ matrix.{name} }}}}"
         case model.Secret(name):
             return f"${{{{ secrets.{name} }}}}"
-        case model.Token():
+        case model.JobToken():
             return "${{ github.token }}"
         case str():
             return value
 
 
 def _input_reference(value: model.Input) -> str:
-    """Return an input as expressions write it, with its alternative if it has one."""
+    """Return an input as `${{ }}` contains it, with its alternative if it has one."""
     if value.otherwise == "":
         return f"inputs.{value.name}"
     otherwise = f"'{value.otherwise}'" if isinstance(value.otherwise, str) else _output_reference(value.otherwise)
@@ -262,8 +265,8 @@ def _flow_list(texts: Iterable[str]) -> str:
 
 
 def _flow_mapping(values: Mapping[str, object]) -> str:
-    return f"{{ {', '.join(f'{key}: {_scalar(value)}' for key, value in values.items())} }}"
+    return f"{{ {', '.join(f'{key}: {_yaml_scalar(value)}' for key, value in values.items())} }}"
 
 
-def _scalar(value: object) -> str:
+def _yaml_scalar(value: object) -> str:
     return value if isinstance(value, str) and re.fullmatch(r"[\w./-]+", value) else json.dumps(value)

@@ -33,15 +33,15 @@ _AUTHORS = {"NAME": "$GITLAB_USER_NAME", "EMAIL": "$GITLAB_USER_EMAIL"}
 def render(workflows: Sequence[model.Workflow], output_variable: Callable[[str], str]) -> str:
     """Return the text of the pipeline's file; the workflow of releases must come first.
 
-    Jobs of the other workflows are named `KEY:JOB`. `output_variable` returns the variable of an output of relnox.
+    Jobs of the other workflows are named `KEY:JOB`. `output_variable` names the variable for an output of relnox.
     """
     return "\n".join(_pipeline_lines(workflows, output_variable)) + "\n"
 
 
 def environment_name(value: model.Expression) -> str:
-    """Return the name of a job's environment: `publish` if the index is only known when the pipeline runs."""
+    """Return the name of a job's environment, empty for none; `publish` if an earlier job decides on the index."""
     if isinstance(value, model.Input):
-        return "publish" if isinstance(value.otherwise, model.Output) else f"${_variable_name(value.name)}"
+        return "publish" if isinstance(value.otherwise, model.Output) else f"${_input_variable(value.name)}"
     return str(value)
 
 
@@ -59,9 +59,9 @@ def _pipeline_lines(workflows: Sequence[model.Workflow], output_variable: Callab
     if fields:
         yield ""
         yield "variables: # what is typed in for a pipeline that is started by hand"
-        defaults = dict(_default_inputs(workflows))
+        defaults = dict(_input_defaults(workflows))
         yield from (
-            f"  {_variable_name(field.name)}: {{ {_input_properties(field, defaults)} }}" for field in fields
+            f"  {_input_variable(field.name)}: {{ {_input_properties(field, defaults)} }}" for field in fields
         )
     for number, workflow in enumerate(workflows):
         prefix = f"{workflow.key}:" if number else ""
@@ -74,8 +74,8 @@ def _pipeline_lines(workflows: Sequence[model.Workflow], output_variable: Callab
             yield from writer.job_lines(job)
 
 
-def _default_inputs(workflows: Sequence[model.Workflow]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the default text of each input that has one."""
+def _input_defaults(workflows: Sequence[model.Workflow]) -> Iterator[tuple[str, str]]:
+    """Yield the name and the default text of each input that jobs use and that has a constant default."""
     for workflow in workflows:
         for job in workflow.jobs:
             variables = job.command.variables.values() if job.command is not None else ()
@@ -85,21 +85,24 @@ def _default_inputs(workflows: Sequence[model.Workflow]) -> Iterator[tuple[str, 
 
 
 def _input_properties(field: model.InputField, defaults: dict[str, str]) -> str:
+    """Return the properties of an input's variable, as YAML without the braces; `defaults` are by name."""
     choices = ("false", "true") if field.is_switch else field.choices
     default = defaults.get(field.name) or (choices[0] if choices else "")
     options = f", options: [{', '.join(map(json.dumps, choices))}]" if choices else ""
     return f"value: {json.dumps(default)}{options}, description: {json.dumps(field.help)}"
 
 
-def _variable_name(name: str) -> str:
+def _input_variable(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
 class _JobWriter:
-    """A writer of the jobs of one workflow, whose names begin with the prefix.
+    """A writer of the jobs of one workflow.
 
-    `is_selected` is true if a variable selects which workflow is started by hand; `output_variable` is that of
-    `render`.
+    Args:
+        prefix: What the names of its jobs begin with.
+        output_variable: See `render`.
+        is_selected: Whether a variable selects which workflow is started by hand.
     """
 
     def __init__(
@@ -142,30 +145,31 @@ class _JobWriter:
         yield from self._artifact_lines(job)
 
     def _rule_lines(self, job: model.Job | None) -> Iterator[str]:
+        """Yield when a job is skipped and when it runs; None is the job of the requirements."""
         yield "  rules:"
         for condition in dict.fromkeys(self._skip_conditions(job)) if job is not None else ():
             yield f"    - {{ if: '{condition}', when: never }}"
         manual = ""
         if job is not None and job.command is None:  # nothing waits for it if no release was made
-            manual = ", when: manual" + (", allow_failure: true" if self._is_conditional(job) else "")
+            manual = ", when: manual" + (", allow_failure: true" if self._has_only_if(job) else "")
         for condition in self._conditions:
             yield f"    - {{ if: '{condition}'{manual} }}"
 
     def _skip_conditions(self, job: model.Job) -> Iterator[str]:
         """Yield the conditions that skip a job: its own ones, and those of the jobs that it needs."""
         if job.unless is not None:
-            yield f'${_variable_name(job.unless.name)} == "true"'
+            yield f'${_input_variable(job.unless.name)} == "true"'
         if job.only_value is not None and job.only_value[1]:
             value, text = job.only_value
-            yield f'${_variable_name(value.name)} != "{text}"'
+            yield f'${_input_variable(value.name)} != "{text}"'
         elif job.only_value is not None:
-            yield f"${_variable_name(job.only_value[0].name)}"
+            yield f"${_input_variable(job.only_value[0].name)}"
         for name in job.needs:
             yield from self._skip_conditions(self._workflow.job(name))
 
-    def _is_conditional(self, job: model.Job) -> bool:
-        """Return whether a job, or one that it needs, runs only if there is something to do."""
-        return job.only_if is not None or any(self._is_conditional(self._workflow.job(name)) for name in job.needs)
+    def _has_only_if(self, job: model.Job) -> bool:
+        """Return whether a job, or one that it needs, is skipped unless an output is `true` (`Job.only_if`)."""
+        return job.only_if is not None or any(self._has_only_if(self._workflow.job(name)) for name in job.needs)
 
     def _id_token_lines(self, job: model.Job) -> Iterator[str]:
         if any(permission.scope == "id-token" for permission in job.permissions):
@@ -179,7 +183,7 @@ class _JobWriter:
         strategies = {"none": {"GIT_STRATEGY": "empty"}, "commit": {}, "history": {"GIT_DEPTH": "0"}}
         values = {
             **strategies[job.checkout],
-            **({"RELNOX_OUTPUTS": _OUTPUTS} if self._passes_outputs_on(job) else {}),
+            **({"RELNOX_OUTPUTS": _OUTPUTS} if self._passes_outputs(job) else {}),
         }
         if job.command is not None:
             words = set(job.command.words)
@@ -188,10 +192,10 @@ class _JobWriter:
                     values[name] = _AUTHORS[name.rpartition("_")[2]]
                 elif (
                     f"${name}" not in words
-                    and not isinstance(value, model.Token)
-                    and self._value(value) != f"${name}"
+                    and not isinstance(value, model.JobToken)
+                    and self._expression(value) != f"${name}"
                 ):
-                    values[name] = self._value(value)
+                    values[name] = self._expression(value)
         if values:
             pairs = (f"{name}: {json.dumps(value)}" for name, value in values.items())
             yield f"  variables: {{ {', '.join(pairs)} }}"
@@ -211,48 +215,50 @@ class _JobWriter:
         option: list[str] = []
         for word in command.words:
             value = command.variables[word[1:]] if word.startswith("$") else None
-            if isinstance(value, model.Output) and not self._passes_outputs_on(self._workflow.job(value.job)):
+            if isinstance(value, model.Output) and not self._passes_outputs(self._workflow.job(value.job)):
                 option.clear()
             elif isinstance(value, model.Input) and isinstance(value.otherwise, model.Output):
-                variable = _variable_name(value.name)  # otherwise relnox knows it as well
+                variable = _input_variable(value.name)  # otherwise relnox knows it as well
                 yield f'${{{variable}:+{option.pop()} "${variable}"}}'
             else:
                 yield from option
-                option = [word if value is None else f'"{self._value(value)}"']
+                option = [word if value is None else f'"{self._expression(value)}"']
         yield from option
 
     def _artifact_lines(self, job: model.Job) -> Iterator[str]:
-        if job.keeps or self._passes_outputs_on(job):
+        if job.keeps or self._passes_outputs(job):
             yield "  artifacts:"
         if job.keeps:
             yield "    paths: [dist/]"
             yield f"    expire_in: {model.RETENTION_DAYS} days"
-        if self._passes_outputs_on(job):
+        if self._passes_outputs(job):
             yield f"    reports: {{ dotenv: {_OUTPUTS} }}"
 
-    def _passes_outputs_on(self, job: model.Job) -> bool:
-        """Return whether later jobs get the outputs of a job, unless one of them has credentials."""
+    def _passes_outputs(self, job: model.Job) -> bool:
+        """Return whether the jobs that need a job get its outputs; not from code of the project to credentials."""
         dependents = [other for other in self._workflow.jobs if job.key in other.needs]
         return bool(job.outputs) and not (job.runs_project_code and any(map(_has_credentials, dependents)))
 
-    def _value(self, value: model.Expression) -> str:
+    def _expression(self, value: model.Expression) -> str:
+        """Return a constant text unchanged, and the variable of any other value."""
         match value:
             case model.Input(name):
-                return f"${_variable_name(name)}"
+                return f"${_input_variable(name)}"
             case model.Output(_, name):
                 return f"${self._output_variable(name)}"
-            case model.Cell(name) | model.Secret(name):
+            case model.MatrixValue(name) | model.Secret(name):
                 return f"${name}"
-            case model.Token():
+            case model.JobToken():
                 return "$CI_JOB_TOKEN"
             case str():
                 return value
 
 
 def _has_credentials(job: model.Job) -> bool:
+    """Return whether a job gets an identity token, a secret or its own token."""
     variables = job.command.variables.values() if job.command is not None else ()
     has_identity = any(permission.scope == "id-token" for permission in job.permissions)
-    return has_identity or any(isinstance(value, model.Secret | model.Token) for value in variables)
+    return has_identity or any(isinstance(value, model.Secret | model.JobToken) for value in variables)
 
 
 def _trigger_condition(trigger: model.Trigger) -> str:
@@ -265,11 +271,8 @@ def _trigger_condition(trigger: model.Trigger) -> str:
             pattern = "|".join(map(_glob_to_regex, branches))
             return f'$CI_PIPELINE_SOURCE == "push" && $CI_COMMIT_BRANCH =~ /^({pattern})$/'
         case model.OnPullRequest(branches):
-            target = "|".join(map(_glob_to_regex, branches))
-            return (
-                '$CI_PIPELINE_SOURCE == "merge_request_event" && '
-                f"$CI_MERGE_REQUEST_TARGET_BRANCH_NAME =~ /^({target})$/"
-            )
+            target = f" && $CI_MERGE_REQUEST_TARGET_BRANCH_NAME =~ /^({'|'.join(map(_glob_to_regex, branches))})$/"
+            return f'$CI_PIPELINE_SOURCE == "merge_request_event"{target if branches else ""}'
         case model.OnSchedule():
             return '$CI_PIPELINE_SOURCE == "schedule"'
         case model.ByHand():
@@ -277,7 +280,7 @@ def _trigger_condition(trigger: model.Trigger) -> str:
 
 
 def _glob_to_regex(glob: str) -> str:
-    """Return the regular expression of a glob, for a place between slashes."""
+    """Return the regular expression of a glob, with slashes escaped."""
     parts = re.split(r"(\*+|\?|\[[^\]]*\])", glob)
     names = {"*": ".*", "?": "."}
     return "".join(

@@ -55,7 +55,12 @@ _TAG_ACTIONS = (
 
 
 class _Upload(NamedTuple):
-    """A step, or a command in it, that uploads to a package index."""
+    """A step, or a command in it, that uploads to a package index.
+
+    Attributes:
+        line: The line of the command, or of the step if it is an action.
+        command: The command; empty for `pypa/gh-action-pypi-publish`.
+    """
 
     line: int
     job: Job
@@ -64,7 +69,7 @@ class _Upload(NamedTuple):
 
 
 def release_problems(workflows: Sequence[Workflow]) -> Iterator[Problem]:
-    """Yield what is wrong with the releases of a repository's workflows, by line; notes are about choices."""
+    """Yield what is wrong with the releases of a repository's workflows, by line, and notes about choices."""
     for workflow in workflows:
         uploads = [upload for job in workflow.jobs for upload in _find_uploads(job)]
         checks = (
@@ -72,8 +77,8 @@ def release_problems(workflows: Sequence[Workflow]) -> Iterator[Problem]:
             _additional_index_problems(workflow, uploads),
             _called_workflow_problems(workflow, uploads),
             _cancellation_problems(workflow, uploads),
-            _job_problems(workflow, uploads),
-            _unseen_tag_problems(workflow, workflows),
+            _upload_job_problems(workflow, uploads),
+            _default_token_problems(workflow, workflows),
         )
         problems = {(problem.file, problem.message): problem for check in checks for problem in check}
         yield from sorted(problems.values(), key=lambda problem: int(problem.file.rpartition(":")[2]))
@@ -131,7 +136,7 @@ def _upload_problems(upload: _Upload) -> Iterator[Problem]:
 
 
 def _find_merging_download(upload: _Upload) -> Step | None:
-    """Return the step that merges several artifacts into the directory that is uploaded, or None."""
+    """Return the first step that merges several artifacts into the directory that is uploaded, or None."""
     directory = _normalize_directory(upload.step.input("packages-dir", "dist"))
     for step in upload.job.steps:
         if (
@@ -172,7 +177,7 @@ def _stored_token_of_upload(upload: _Upload) -> tuple[int, str] | None:
 
 
 def _additional_index_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Yield commands and variables by which requirements may come from another index."""
+    """Yield what makes requirements come from an additional index: any with uploads, TestPyPI without."""
     from twine import utils  # slow to import
 
     test_host = str(urlsplit(utils.TEST_REPOSITORY).hostname)  # each name is free for all there
@@ -227,8 +232,8 @@ def _cancellation_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> It
                 )
 
 
-def _job_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Yield jobs that upload outside of an environment, or build where they have credentials for uploads."""
+def _upload_job_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
+    """Yield jobs that upload outside of an environment, or run the project's code with credentials for uploads."""
     uploading = {upload.job.name for upload in uploads}
     for job in workflow.jobs:
         if job.name in uploading and not job.environment:
@@ -239,7 +244,7 @@ def _job_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Pr
             )
         if not uploading or not (job.has_identity or job.name in uploading):
             continue
-        line = next(build_lines(job), None)
+        line = next(project_code_lines(job), None)
         if line is not None and any(step.action == "actions/checkout" for step in job.steps):
             what = "uploads" if job.name in uploading else "has id-token: write"
             yield workflow.problem(
@@ -249,7 +254,7 @@ def _job_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Pr
             )
 
 
-def build_lines(job: Job) -> Iterator[int]:
+def project_code_lines(job: Job) -> Iterator[int]:
     """Yield the lines on which a job runs code of the project or of its build requirements."""
     for step in job.steps:
         if step.action in _BUILD_ACTIONS and step.input("command") != "upload" and step.input("build") != "false":
@@ -259,14 +264,14 @@ def build_lines(job: Job) -> Iterator[int]:
                 yield line
 
 
-def _unseen_tag_problems(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[Problem]:
-    """Yield steps whose tag or release starts no workflow, since they make it with the default token."""
+def _default_token_problems(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[Problem]:
+    """Yield steps whose tag or release starts none of `workflows`, since they make it with the default token."""
     is_of_tag = _is_started_by_tag(workflow) and not {"workflow_dispatch", "schedule"} & workflow.triggers.keys()
     by_tag = [other.file for other in workflows if _is_started_by_tag(other)]
     by_release = [other.file for other in workflows if "release" in other.triggers]
     for job in workflow.jobs:
         checkouts = (step for step in job.steps if step.action == "actions/checkout")
-        if any(_is_own_token(step.input("token")) for step in checkouts):  # git pushes with it
+        if any(_is_custom_token(step.input("token")) for step in checkouts):  # git pushes with it
             continue
         for step in job.steps:
             drafts = step.input("draft") == "true"
@@ -283,7 +288,7 @@ def _unseen_tag_problems(workflow: Workflow, workflows: Sequence[Workflow]) -> I
             has_tag = is_of_tag or "refs/tags/" in condition or "ref_type == 'tag'" in condition
             if (makes_tag or makes_release) and not has_tag:
                 waiting = [*by_tag, *waiting]
-            if (waiting := sorted({*waiting} - {workflow.file})) and not _uses_own_token(step):
+            if (waiting := sorted({*waiting} - {workflow.file})) and not _uses_custom_token(step):
                 yield workflow.problem(
                     line,
                     f"job {job.name} makes a tag or a release with the default token, which does not start "
@@ -297,14 +302,14 @@ def _is_started_by_tag(workflow: Workflow) -> bool:
     return isinstance(push, Table) and "tags" in push
 
 
-def _uses_own_token(step: Step) -> bool:
+def _uses_custom_token(step: Step) -> bool:
     """Return whether a step uses a token other than the default one."""
     env = step.table.get("env")
     values = [step.input("token"), step.input("github-token")]
     values += [str(value) for name, value in env.items() if "TOKEN" in name] if isinstance(env, Table) else []
-    return any(map(_is_own_token, values))
+    return any(map(_is_custom_token, values))
 
 
-def _is_own_token(value: str) -> bool:
+def _is_custom_token(value: str) -> bool:
     """Return whether a value is a token other than the default one: a secret, or the output of a step."""
     return bool(_TOKEN.search(value)) or "steps." in value

@@ -31,7 +31,12 @@ def matrix(
 ) -> dict[str, Any]:
     """Return a matrix as GitHub reads it: `{"include": ROWS}`, without rows if there is nothing to do.
 
-    Packages, in release order, share jobs if there are more than `limit`. `settings` are `[tool.relnox.wheels]`.
+    Args:
+        kind: What the jobs do: build wheels for platforms, build packages, or install packages on each Python.
+        packages: The packages in release order.
+        settings: `[tool.relnox.wheels]`.
+        pythons: The versions of Python for `verify`.
+        limit: The maximum number of jobs, which packages share if necessary.
 
     Raises:
         Blocked: Packages have so many different wheels that their jobs are more than the limit.
@@ -57,7 +62,7 @@ def _split_evenly(items: Sequence[T], limit: int) -> list[Sequence[T]]:
 
 
 def _package_row(packages: Sequence[str]) -> dict[str, str]:
-    """Return the row of a job for packages: `name`, for the job and its artifact, and the options `packages`."""
+    """Return the row of a job for packages: `name`, for the job and its artifact, and `packages`, its options."""
     options = shlex.join([word for package in packages for word in ("--package", package)])
     return {"name": _job_name(packages), "packages": options}
 
@@ -75,7 +80,7 @@ def _wheel_rows(
     spaces between them.
 
     Raises:
-        Blocked: They are too many even so.
+        Blocked: They are more than `limit` even so.
     """
     rows: list[dict[str, Any]] = wheels.github_matrix(packages, settings)["include"]
     if len(rows) <= limit:

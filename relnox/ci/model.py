@@ -27,14 +27,14 @@ class Output(Record):
 
 
 class Input(Record):
-    """The value of an input that is typed in when a person starts the run, or else `otherwise`."""
+    """The text that a person typed in for an input when starting the run, or else the value of `otherwise`."""
 
     name: str
     otherwise: str | Output = ""
 
 
-class Cell(Record):
-    """The value of a column in the row of the matrix that the job runs for."""
+class MatrixValue(Record):
+    """The value of a key in the row of the matrix that the job runs for."""
 
     name: str
 
@@ -45,11 +45,11 @@ class Secret(Record):
     name: str
 
 
-class Token(Record):
-    """The token of the job, which has its permissions."""
+class JobToken(Record):
+    """The token that the provider gives to each job, with the permissions of the job."""
 
 
-Expression: TypeAlias = str | Input | Output | Cell | Secret | Token
+Expression: TypeAlias = str | Input | Output | MatrixValue | Secret | JobToken
 """The value of an environment variable: a constant text, or what the provider replaces when the job starts."""
 
 
@@ -73,13 +73,13 @@ class OnMerge(Record):
 
 
 class OnPullRequest(Record):
-    """The trigger for a new or updated pull request to one of the branches. The run has no secrets."""
+    """The trigger for a new or updated pull request to one of the branches (none: any). The run has no secrets."""
 
     branches: tuple[str, ...]
 
 
 class OnSchedule(Record):
-    """The trigger for times; `cron` has five fields, in UTC."""
+    """The trigger for times, in the five fields of cron, in UTC."""
 
     cron: str
 
@@ -120,7 +120,7 @@ class Permission(Record):
 
 
 class Command(Record, kw_only=True):
-    """Tasks of relnox: run as nox sessions, with the project's noxfile, or by `relnox` alone.
+    """The tasks of relnox that a job runs: as nox sessions, with the project's noxfile, or by `relnox` alone.
 
     The task `cibuildwheel` is that program.
 
@@ -128,6 +128,7 @@ class Command(Record, kw_only=True):
         tasks: The names of the tasks, such as `build-all`; the first one that fails ends the job.
         words: The options: of all sessions, or of the last task of `relnox`. What a person types in is a word such
             as `$INDEX` with its value in `variables`, so that it cannot become a part of the script.
+        variables: The environment variables of the command.
     """
 
     tasks: tuple[str, ...]
@@ -161,16 +162,17 @@ class Job(Record, kw_only=True):
             requirements, and nothing of the project is imported, built or executed.
         checkout: `none`; `commit`, without history; or `history`, with all commits and tags.
         needs: The keys of the jobs that must have succeeded; the job is skipped if one of them was.
-        unless: The switch of a run by hand that skips the job.
-        only_if: The output of an earlier job that must be `true`, or else the job is skipped.
-        only_value: An input and the text that it must be, or else the job is skipped.
+        unless: The switch of a run by hand that skips the job, or None.
+        only_if: The output of an earlier job without which, as `true`, the job is skipped, or None.
+        only_value: An input and the text without which the job is skipped, or None.
         matrix: The rows that it runs for, or None if it runs once.
+        permissions: All permissions of its token.
         environment: The environment for approval, secrets and identity; empty for none.
         takes: The names of the artifacts of earlier jobs to download to `dist`; a name that ends with `*` stands
             for all that begin like it, each in a directory of its own in `parts`.
         keeps: The name of the artifact that `dist` is kept as, with the label of the row if there is a matrix;
             empty if nothing is kept.
-        outputs: The outputs that the command writes, for other jobs.
+        outputs: The names of the outputs that the command writes, for other jobs.
         minutes: The time limit.
     """
 
@@ -231,5 +233,5 @@ class Workflow(Record, kw_only=True):
         return tuple(field for trigger in self.triggers if isinstance(trigger, ByHand) for field in trigger.inputs)
 
     def job(self, key: str) -> Job:
-        """Return the job with this key."""
+        """Return the job with this key, which must exist."""
         return next(job for job in self.jobs if job.key == key)

@@ -26,7 +26,7 @@ def publisher_form_url(
         simple_url: The URL of the simple API of the index.
         package: The project.
         forge: `github` or `gitlab`.
-        identity: The owner of the repository, its name and the workflow.
+        identity: The owner of the repository, its name and the file of the workflow.
         environment: The environment of the job that publishes.
     """
     fields = zip(_IDENTITY_FIELDS[forge], identity, strict=True)
@@ -35,7 +35,7 @@ def publisher_form_url(
 
 
 def pending_publisher_form_url(simple_url: str) -> str:
-    """Return the URL of the form for the publisher of a project that the public index does not have yet."""
+    """Return the URL of the empty form for the publisher of a project that the public index does not have yet."""
     return urljoin(simple_url, "/manage/account/publishing/")
 
 
@@ -44,7 +44,7 @@ def publishing_environments(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield the key of each workflow that uses Trusted Publishing, with each index and the environment for it.
 
-    An environment that depends on the run has the name of the index.
+    An environment that depends on the run, as it is written on GitHub or GitLab, has the name of the index.
     """
     for workflow in workflows:
         for job in workflow.jobs:

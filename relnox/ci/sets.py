@@ -33,7 +33,9 @@ class ProjectFacts(Record, kw_only=True):
     """The facts and settings (`[tool.relnox.ci]`) of a project on which its workflows depend.
 
     Attributes:
+        trigger: What starts a release: a pushed tag, a published release page, or a merge.
         workflows: The names of the workflows that the project gets.
+        branches: The release branches; empty for any.
         tag_patterns: Globs for the tags of releases, such as `v*`.
         index: The index that releases go to; empty if the tag decides (`[tool.relnox.targets]`).
         indexes: The indexes that a run by hand may publish to.
@@ -64,7 +66,7 @@ class ProjectFacts(Record, kw_only=True):
 
     @property
     def uses_trusted_publishing(self) -> bool:
-        """Whether an index takes no token, but trusts the identity of the job."""
+        """Whether at least one index takes no token, but trusts the identity of the job."""
         return not self.tokens.keys() >= set(self.indexes)
 
 
@@ -100,7 +102,7 @@ def _release_workflow(facts: ProjectFacts) -> model.Workflow:
     jobs = [
         *([_tag_job()] if facts.trigger == "merge" else []),
         *_build_jobs(facts),
-        _gate_job(facts),
+        _approval_job(facts),
         _publish_job(facts),
         _verify_job(facts),
         _forge_release_job(facts),
@@ -120,7 +122,7 @@ def _tag_job() -> model.Job:
         key="tag",
         name="Tag changed versions",
         about=_NO_PROJECT_CODE,
-        command=model.Command(tasks=("auto-tag",), variables={"GH_TOKEN": model.Token(), **_COMMITTER}),
+        command=model.Command(tasks=("auto-tag",), variables={"GH_TOKEN": model.JobToken(), **_COMMITTER}),
         runs_project_code=False,
         checkout="history",
         permissions=(model.Permission("contents", "write", "to push tags"),),
@@ -130,7 +132,7 @@ def _tag_job() -> model.Job:
 
 
 def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
-    """Return the jobs that build and install all packages: one, or several for platform wheels."""
+    """Return the jobs that build and install all packages: one, or four if there are platform wheels."""
     is_merge = facts.trigger == "merge"
     needs = ("tag",) if is_merge else ()
     only_if = model.Output("tag", "released") if is_merge else None
@@ -169,10 +171,10 @@ def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
             tasks=("cibuildwheel",),
             words=("dist/$sdist",),
             variables={
-                "SDIST": model.Cell("sdist"),
-                "CIBW_PLATFORM": model.Cell("platform"),
-                "CIBW_ARCHS": model.Cell("archs"),
-                "CIBW_BUILD": model.Cell("build"),
+                "SDIST": model.MatrixValue("sdist"),
+                "CIBW_PLATFORM": model.MatrixValue("platform"),
+                "CIBW_ARCHS": model.MatrixValue("archs"),
+                "CIBW_BUILD": model.MatrixValue("build"),
             },
         ),
         needs=("plan",),
@@ -205,7 +207,7 @@ def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
     return [plan, wheels, collect, install]
 
 
-def _gate_job(facts: ProjectFacts) -> model.Job:
+def _approval_job(facts: ProjectFacts) -> model.Job:
     return model.Job(
         key="gate",
         name="Wait for approval",
@@ -277,7 +279,7 @@ def _forge_release_job(facts: ProjectFacts) -> model.Job:
         command=model.Command(
             tasks=("forge-release",),
             words=("--index", "$INDEX"),
-            variables={"INDEX": facts.index_of_run, "GH_TOKEN": model.Token()},
+            variables={"INDEX": facts.index_of_run, "GH_TOKEN": model.JobToken()},
         ),
         runs_project_code=False,
         checkout="history",
@@ -339,7 +341,7 @@ def _release_pull_request_workflow(facts: ProjectFacts) -> model.Workflow:
             tasks=("auto-tag", "bump") if is_merge else ("bump",),
             words=("auto", "--pull-request"),
             variables={
-                "GH_TOKEN": model.Token(),
+                "GH_TOKEN": model.JobToken(),
                 **_COMMITTER,
                 **{name.replace("COMMITTER", "AUTHOR"): value for name, value in _COMMITTER.items()},
             },

@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 
 from relnox.ci import github
 from relnox.ci.compare import CheckRules
-from relnox.ci.workflows import read_workflow
+from relnox.ci.workflows import parse_workflow
 from relnox.core.records import Record
 from relnox.core.text import split_lines
 from relnox.errors import Blocked, Problem
@@ -41,7 +41,7 @@ class StampedText(NamedTuple):
     Attributes:
         digest: The hash of the output that it was written from.
         body: Its content without the stamp, with line feeds only.
-        newline: Its line end.
+        newline: Its line end: LF or CRLF.
     """
 
     digest: str
@@ -53,6 +53,7 @@ class GeneratedFile(Record, kw_only=True):
     """A file that relnox generates and people may edit.
 
     Attributes:
+        file: Its path.
         output: What relnox generates today.
         present: Its content; None if it does not exist.
         version: The version of relnox.
@@ -67,7 +68,7 @@ class GeneratedFile(Record, kw_only=True):
 
     @property
     def stamped_text(self) -> StampedText | None:
-        """The present text without its stamp; None if it has no stamp, or does not exist."""
+        """The present text without its stamp, and what that says; None if it has no stamp, or does not exist."""
         return read_stamp(self.present) if self.present is not None else None
 
     @property
@@ -84,20 +85,20 @@ class GeneratedFile(Record, kw_only=True):
 
 
 def output_digest(output: str) -> str:
-    """Return the hash of an output, without commits of actions and white space at line ends."""
+    """Return a hash of an output (16 hex digits), without commits of actions and white space at line ends."""
     lines = (line.rstrip() for line in _PIN.sub(r"\g<uses>", output).split("\n"))
     return sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def add_stamp(output: str, version: str, body: str | None = None) -> str:
-    """Return `body` (by default the output) after a first line that has the hash of the output."""
+    """Return `body` (None: the output) after a first line that has the hash of the output."""
     digest = output_digest(output)
     line = f'# Written by relnox {version}, sha256:{digest}; "relnox ci" updates it and keeps your edits\n'
     return line + (output if body is None else body)
 
 
 def read_stamp(text: str) -> StampedText | None:
-    """Return a text without its stamp, and what that says; None if relnox did not write the text."""
+    """Return a text without its stamp, and what the stamp says; None if relnox did not write the text."""
     newline = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
     match = _STAMP.search(text)
@@ -108,14 +109,15 @@ def read_stamp(text: str) -> StampedText | None:
 
 
 def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
-    """Return the new content of a file: today's output, with the edits in the file.
+    """Return the new content of a file, with a stamp: today's output, with the edits in the present file.
 
     Args:
         file: The file.
         prefer: `edits` or `generated`, for lines that both an edit and relnox changed; None to raise an error.
+            With `generated`, a file that relnox did not write is replaced.
 
     Raises:
-        Blocked: They changed the same lines, or what the file was generated as is not known.
+        Blocked: They changed the same lines, or it is not known what relnox wrote before, if anything.
     """
     stamped = file.stamped_text
     if file.present is None or (stamped is None and prefer == "generated"):
@@ -204,6 +206,7 @@ def _merge_texts(ours: str, base: str, theirs: str, side: Literal["ours", "their
 
 
 def _without_pins(text: str, actions: Collection[str]) -> str:
+    """Remove the pin, but not the `@`, of each `uses: ACTION` from a text."""
     return _PIN.sub(lambda match: f"{match['uses']}@" if match["uses"] in actions else match[0], text)
 
 
@@ -220,14 +223,14 @@ def _newest_pins(present: str, output: str) -> dict[str, str]:
 
 
 def _pin_version(pin: re.Match[str]) -> Version | None:
-    """Return the version in the comment of a pin, or None."""
+    """Return the version in the comment of a pin, or None if there is no valid one."""
     try:
         return Version((pin["comment"] or "").split()[0])
     except (InvalidVersion, IndexError):
         return None
 
 
-def _wrong_pin_problems(text: str, file: str) -> Iterator[Problem]:
+def _pin_comment_problems(text: str, file: str) -> Iterator[Problem]:
     """Yield a problem for each pin of a known action whose comment names another version than its commit is."""
     for match in _PIN.finditer(text):
         action, sha, comment = match["action"], match["sha"], (match["comment"] or "").strip()
@@ -248,19 +251,19 @@ def _wrong_pin_problems(text: str, file: str) -> Iterator[Problem]:
 
 
 def generated_file_problems(file: GeneratedFile, rules: CheckRules) -> Iterator[Problem]:
-    """Yield what `merge_edits` would change in a file, and what makes it unsafe; notes are about other edits."""
+    """Yield what `merge_edits` would change in a file and what makes it unsafe, and notes about edits it keeps."""
     if file.present is None:
         yield missing_file_problem(file.file)
         return
-    present = read_workflow(file.file, file.present.encode())
-    expected = read_workflow(file.file, file.output.encode())
+    present = parse_workflow(file.file, file.present.encode())
+    expected = parse_workflow(file.file, file.output.encode())
     try:
-        updated = read_workflow(file.file, merge_edits(file, None).encode())
+        updated = parse_workflow(file.file, merge_edits(file, None).encode())
     except Blocked:
         updated = expected
     lasting = {danger.message for danger in rules.find_dangers(updated, expected)}  # an update ends the others
     dangers = [danger for danger in rules.find_dangers(present, expected) if danger.message in lasting]
-    problems = {problem.file: problem for problem in (*dangers, *_wrong_pin_problems(file.present, file.file))}
+    problems = {problem.file: problem for problem in (*dangers, *_pin_comment_problems(file.present, file.file))}
     for difference in rules.compare(present, updated):
         place = f"{file.file}:{difference.line}"
         problems.setdefault(place, Problem("workflow-outdated", difference.message, _UPDATE, file=place))
@@ -272,5 +275,5 @@ def generated_file_problems(file: GeneratedFile, rules: CheckRules) -> Iterator[
 
 
 def missing_file_problem(name: str) -> Problem:
-    """Return the problem of a file that `ci` writes and that does not exist."""
+    """Return the problem of a file that the task `ci` writes and that does not exist."""
     return Problem("workflow-outdated", "the file is missing", _UPDATE, file=name)

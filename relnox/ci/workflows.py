@@ -41,22 +41,22 @@ class Table(dict[str, Any]):
 
 
 def decode_utf8(content: bytes, name: str) -> str:
-    """Return the text of a file, without a byte order mark; raise `Blocked` if it is not UTF-8."""
+    """Return the text of a file, without a byte order mark; raise `Blocked`, with its name, if it is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = 1 + content.count(b"\n", 0, error.start)
-        raise _file_problem(name, line, f"it is not UTF-8 ({error.reason})") from None
+        raise _invalid_file_error(name, line, f"it is not UTF-8 ({error.reason})") from None
 
 
 def parse_yaml(content: bytes, name: str) -> Any:
     """Return the content of a YAML file as `Table`, `Items` and `Text`; an empty `Table` if it is empty.
 
     Raises:
-        Blocked: It is not UTF-8 or not valid YAML, or too large or too deeply nested.
+        Blocked: The file (`name`) is not UTF-8 or not valid YAML, or too large or too deeply nested.
     """
     if len(content) > _MAX_SIZE:
-        raise _file_problem(name, 1, f"it has more than {_MAX_SIZE >> 20} MiB")
+        raise _invalid_file_error(name, 1, f"it has more than {_MAX_SIZE >> 20} MiB")
     text = decode_utf8(content, name)
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
@@ -68,18 +68,18 @@ def parse_yaml(content: bytes, name: str) -> Any:
         reason, line = " ".join(str(error).split()), 1
     except RecursionError:
         reason, line = "it is nested too deeply, or contains itself", 1
-    raise _file_problem(name, line, f"it is not valid YAML ({reason})")
+    raise _invalid_file_error(name, line, f"it is not valid YAML ({reason})")
 
 
 def parse_mapping(content: bytes, name: str) -> Table:
     """Return the content of a YAML file as `parse_yaml` does; raise `Blocked` if it is not a mapping."""
     table = parse_yaml(content, name)
     if not isinstance(table, Table):
-        raise _file_problem(name, 1, "it is not a mapping")
+        raise _invalid_file_error(name, 1, "it is not a mapping")
     return table
 
 
-def _file_problem(name: str, line: int, message: str) -> Blocked:
+def _invalid_file_error(name: str, line: int, message: str) -> Blocked:
     return Blocked("project-file-invalid", message, fix=f"correct line {line} of {name}", file=f"{name}:{line}")
 
 
@@ -139,11 +139,11 @@ class Step(Record):
 
     @property
     def inputs(self) -> Table:
-        """The inputs of the action."""
+        """The inputs of the action; empty if there are none."""
         return _as_table(self.table.get("with"))
 
     def input(self, name: str, default: str = "") -> str:
-        """Return an input of the action, whose name may be written with dashes or underscores."""
+        """Return an input of the action, or else `default`; its name may be written with dashes or underscores."""
         value = self.inputs.get(name, self.inputs.get(name.replace("-", "_"), default))
         return str(value)
 
@@ -172,7 +172,7 @@ class Job(Record):
 
     @property
     def line(self) -> int:
-        """The line with its name."""
+        """The line of its name in the file."""
         return int(self.workflow.jobs_table.lines[self.name])
 
     @cached_property
@@ -183,7 +183,10 @@ class Job(Record):
 
     @property
     def permissions(self) -> Mapping[str, str] | None:
-        """The permissions of its token, by default those of the workflow; None if the repository decides."""
+        """The permissions of its token, by default those of the workflow; None if the repository decides.
+
+        `write-all` stands for those that a release needs, and `read-all` for none.
+        """
         own = self.table.get("permissions", self.workflow.table.get("permissions"))
         if isinstance(own, Text):
             return {"id-token": "write", "contents": "write"} if own == "write-all" else {}
@@ -202,7 +205,7 @@ class Job(Record):
 
 
 class Workflow(Record):
-    """A workflow file, or the pipeline file of GitLab, of which only these fields are used.
+    """A workflow file; for the pipeline file of GitLab, only these fields and `problem` are used.
 
     Attributes:
         file: Its path relative to the root of the repository.
@@ -213,17 +216,17 @@ class Workflow(Record):
     table: Table
 
     def problem(self, line: int, message: str, fix: str, *, level: Level = "error") -> Problem:
-        """Return the problem of a line that makes the workflow unsafe."""
+        """Return a problem with the code `workflow-unsafe` for a line of the file."""
         return Problem("workflow-unsafe", message, fix, level=level, file=f"{self.file}:{line}")
 
     @property
     def triggers(self) -> Table:
-        """The events that start it, each with its filters."""
+        """The events that start it, each with its filters; empty if there are none."""
         return _as_table(self.table.get("on"))
 
     @property
     def jobs_table(self) -> Table:
-        """The jobs as the file has them."""
+        """The jobs by name, as the file has them; empty if it has none."""
         return _as_table(self.table.get("jobs"))
 
     @cached_property
@@ -232,6 +235,6 @@ class Workflow(Record):
         return tuple(Job(self, name, job) for name, job in self.jobs_table.items() if isinstance(job, Table))
 
 
-def read_workflow(file: str, content: bytes) -> Workflow:
-    """Return a workflow file as data; see `parse_mapping`."""
+def parse_workflow(file: str, content: bytes) -> Workflow:
+    """Return a workflow file as data; raise `Blocked` if it is not a mapping in valid YAML."""
     return Workflow(file, parse_mapping(content, file))

@@ -26,7 +26,7 @@ from relnox.ci.publishers import (
 )
 from relnox.ci.sets import ProjectFacts
 from relnox.ci.updates import GeneratedFile, generated_file_problems, merge_edits, missing_file_problem, read_stamp
-from relnox.ci.workflows import IDENTITY, decode_utf8, read_workflow
+from relnox.ci.workflows import IDENTITY, decode_utf8, parse_workflow
 from relnox.commands.options import CiOptions as Options
 from relnox.commands.shared import releases
 from relnox.core.bump.release_history import changes_since_release
@@ -220,7 +220,7 @@ def _add_problems_and_notes(new: PlanBuilder, findings: Iterable[Problem]) -> No
 def _lint_workflows(new: PlanBuilder, project: Project) -> None:
     """Add the problems of all workflow files in the repository, also of those that relnox did not write."""
     contents = project.once(_read_workflow_files, project)
-    workflows = [read_workflow(name, content) for name, content in contents.items()]
+    workflows = [parse_workflow(name, content) for name, content in contents.items()]
     findings = list(release_problems(workflows))
     _add_problems_and_notes(new, findings)
     new.notes.append(

@@ -20,7 +20,7 @@ from projects import repository, write
 from running import open_project, run_in_process
 
 from relnox.ci import github, sets
-from relnox.ci.workflows import read_workflow
+from relnox.ci.workflows import parse_workflow
 from relnox.commands.ci import read_project_facts
 from relnox.commands.shared import releases
 
@@ -93,7 +93,7 @@ def test_the_workflows_of_a_project_are_the_golden_ones_and_short(name: str, tmp
 def test_all_jobs_with_a_command_run_on_the_python_of_the_settings(tmp_path: Path) -> None:
     files = rendered(write(tmp_path, {"pyproject.toml": f'{TRUSTED["pyproject.toml"]}python = "3.12"\n'}))
     for path, text in files.items():
-        jobs = [job for job in read_workflow(path, text.encode()).jobs if job.name != "gate"]
+        jobs = [job for job in parse_workflow(path, text.encode()).jobs if job.name != "gate"]
         assert text.count('with: { python-version: "3.12" }') == len(jobs)
 
 
@@ -136,12 +136,12 @@ def test_a_job_with_credentials_runs_nothing_of_the_project(name: str, tmp_path:
         assert "workflow_run" not in text
         assert "persist-credentials: true" not in text
         assert text.count("actions/checkout@") == text.count("persist-credentials: false")
-        steps = [step for job in read_workflow("a.yml", text.encode()).jobs for step in job.steps]
+        steps = [step for job in parse_workflow("a.yml", text.encode()).jobs for step in job.steps]
         assert not any("${{" in step.table.get("run", "") for step in steps)
         for job in workflow.jobs:
             writes = [permission for permission in job.permissions if permission.level == "write"]
             has_secret = job.command is not None and any(
-                type(value).__name__ in ("Secret", "Token") for value in job.command.variables.values()
+                type(value).__name__ in ("Secret", "JobToken") for value in job.command.variables.values()
             )
             if writes or has_secret:
                 assert not job.runs_project_code or facts.publish_job == "nox"

@@ -18,6 +18,7 @@ from relnox.ci.model import (
     Input,
     InputField,
     Job,
+    JobToken,
     OnMerge,
     OnPublishedRelease,
     OnPullRequest,
@@ -26,7 +27,6 @@ from relnox.ci.model import (
     Output,
     Permission,
     Secret,
-    Token,
     Trigger,
     Workflow,
 )
@@ -85,6 +85,7 @@ def test_a_set_is_the_golden_file_and_valid(name: str, tmp_path: Path) -> None:
             OnPullRequest(("main",)),
             '$CI_PIPELINE_SOURCE == "merge_request_event" && $CI_MERGE_REQUEST_TARGET_BRANCH_NAME =~ /^(main)$/',
         ),
+        (OnPullRequest(()), '$CI_PIPELINE_SOURCE == "merge_request_event"'),
         (OnSchedule("0 4 * * 1"), '$CI_PIPELINE_SOURCE == "schedule"'),
         (ByHand(), '$CI_PIPELINE_SOURCE == "web"'),
     ],
@@ -144,7 +145,7 @@ def test_a_job_with_credentials_gets_no_variables_of_the_projects_code() -> None
 
 def test_values_are_variables_of_the_job() -> None:
     command = Command(
-        tasks=("bump",), variables={"A": Input("some-input"), "B": "text", "C": Token(), "D": Secret("D")}
+        tasks=("bump",), variables={"A": Input("some-input"), "B": "text", "C": JobToken(), "D": Secret("D")}
     )
     job = Job(key="one", name="One", command=command, checkout="history", only_if=Output("zero", "released"))
     zero = Job(key="zero", name="Zero", command=Command(tasks=("build-all",)), outputs=("released",))

@@ -12,7 +12,7 @@ from twine.utils import TEST_REPOSITORY
 
 from relnox.ci.compare import WORKFLOW_RULES
 from relnox.ci.lint import release_problems
-from relnox.ci.workflows import parse_yaml, read_workflow
+from relnox.ci.workflows import parse_workflow, parse_yaml
 from relnox.errors import Problem
 
 HEAD = """\
@@ -141,7 +141,7 @@ NOTES = {"a token", "a token in a variable"}
 def found(*texts: str) -> list[Problem]:
     """The findings in workflows `0.yml`, `1.yml` and so on."""
     return list(
-        release_problems([read_workflow(f"{number}.yml", text.encode()) for number, text in enumerate(texts)])
+        release_problems([parse_workflow(f"{number}.yml", text.encode()) for number, text in enumerate(texts)])
     )
 
 
@@ -252,7 +252,7 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 def test_no_value_of_another_type_breaks_a_check() -> None:
     content = GOLDEN.read_bytes()
-    expected = read_workflow("0.yml", content)
+    expected = parse_workflow("0.yml", content)
     document = json.loads(json.dumps(expected.table))
     for number, path in enumerate(paths(document)):
         for other in OTHER_VALUES[number % 2 :: 2] if path else ():
@@ -261,7 +261,7 @@ def test_no_value_of_another_type_breaks_a_check() -> None:
             for key in path[:-1]:
                 place = place[key]
             place[path[-1]] = other
-            workflow = read_workflow("0.yml", json.dumps(changed, indent=1).encode())  # JSON is YAML
+            workflow = parse_workflow("0.yml", json.dumps(changed, indent=1).encode())  # JSON is YAML
             for one, two in ((workflow, expected), (expected, workflow)):
                 findings = (
                     *release_problems([one]),
