@@ -52,7 +52,7 @@ class BuildingServices(SharedService):
             pool.close()
 
     def installer_variables(self) -> dict[str, str]:
-        """Return the variables for creating environments, with `only_index` or the user's index settings."""
+        """Return environment variables for installers: with `only_index`, or else the user's index settings."""
         variables = self._run.environment_variables(own_indexes=True)
         index = self._settings.only_index
         return variables if index is None else environments.single_index_variables(variables, index)

@@ -12,7 +12,7 @@ from relnox.source import file_edits
 from relnox.steps.run import Run
 
 
-def staging_directory(run: Run) -> Path | None:
+def edit_staging_directory(run: Run) -> Path | None:
     """Return the directory inside `.git` for new files until they replace the old ones; None outside git."""
     return run.git.private_directory() if run.git is not None else None
 
@@ -21,7 +21,7 @@ def undo_edits_on_failure(run: Run, edits: Sequence[Edit]) -> None:
     """Have the edited files restored if a later step fails; those that something else has written since stay."""
 
     def restore_files() -> None:
-        if changed_files := file_edits.restore_files(run.root, edits, staging_directory(run)):
+        if changed_files := file_edits.restore_files(run.root, edits, edit_staging_directory(run)):
             message = f"not restored: {join_names(changed_files)} (neither its old nor its planned content)"
             run.report_not_undone(message, f"git diff {shlex.join(changed_files)}")
 
@@ -56,7 +56,7 @@ class EditFiles(Step):
         return "the files are already edited" if file_edits.are_edits_applied(run.root, self.edits) else None
 
     def apply(self, run: Run) -> None:
-        edits = file_edits.apply_edits(run.root, self.edits, staging_directory(run))
+        edits = file_edits.apply_edits(run.root, self.edits, edit_staging_directory(run))
         undo_edits_on_failure(run, edits)
 
     def verify(self, run: Run, result: None) -> str:

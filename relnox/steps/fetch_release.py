@@ -182,7 +182,6 @@ class _FetchStep(Step, key="fetch {self.package}"):
     files: tuple[Distribution, ...]
 
     def verify(self, run: Run, result: ReleaseFiles) -> str:
-        """Name the files with their hashes, which `apply` has compared, and the publishers in their provenance."""
         del run
         provenance = f"; provenance: {join_names(result.publishers)}" if result.publishers else ""
         return "; ".join(f"{file.filename} sha256 {file.sha256[:16]}…" for file in self.files) + provenance
@@ -232,6 +231,7 @@ class Download(_FetchStep):
         return tuple(dict.fromkeys(signers))
 
     def _download_file(self, run: Run, file: Distribution, directory: Path, deadline: Deadline) -> Archive:
+        """Download a file, and read it; raise an error if it is not listed, is yanked, or has another hash."""
         index = run.indexes[self.index]
         index_file = index.fetch_listing(self.package, deadline).get(file.filename)
         if index_file is None:

@@ -106,7 +106,7 @@ class DraftRelease(
     """Create a draft release, or update the text of a release that exists."""
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason, and record the release, if it is the only one and has the current section."""
+        """Return a reason, and record the release, if it is the only one and has the planned section."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)

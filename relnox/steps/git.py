@@ -12,7 +12,7 @@ from relnox.core.text import format_count, join_names
 from relnox.errors import Conflict, ExitCode, Failed
 from relnox.source import file_edits
 from relnox.source.git import Git, commits, commits_of_tags, remotes
-from relnox.steps.edit_files import EditFiles, staging_directory, undo_edits_on_failure
+from relnox.steps.edit_files import EditFiles, edit_staging_directory, undo_edits_on_failure
 from relnox.steps.run import Run
 
 MAX_TAGS = 3
@@ -113,7 +113,7 @@ def _check_commit(git: Git, tree: str, files: Collection[str], message: str | No
 
 
 class ResetIndex(Step, key="index", title="bring git's index up to date with the commit"):
-    """Check the commit of a killed run, and update its files in git's index; remove it if a hook changed it."""
+    """Check the commit of a killed run, and update its files in git's index; remove one that a hook changed."""
 
     atomic = True
     exclusive = True
@@ -233,7 +233,6 @@ class Push(Step, key="push"):
                 raise
 
     def verify(self, run: Run, result: None) -> str:
-        """Name what was pushed; raise `Failed` if the remote lacks some of it."""
         del result
         if missing := self._missing_refs(run.checkout):
             error = Failed(
@@ -248,7 +247,7 @@ class Push(Step, key="push"):
         return f"{self.remote_name} has {' and '.join([*branch, *tags])}"
 
     def _missing_refs(self, git: Git) -> dict[str, str | None]:
-        """Return the refs that the remote lacks or has elsewhere, each with its id there, or None.
+        """Return the refs that the remote lacks or has on another commit, each with its id there, or None.
 
         A branch that has further commits on the remote is not one of them.
         """
@@ -311,7 +310,6 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return foreign
 
     def verify(self, run: Run, result: frozenset[str]) -> str:
-        """Describe the result without looking again: `apply` compared the tags after the push."""
         del run
         count = len(self.tags)
         return (
@@ -393,7 +391,7 @@ class UndoBump(Step, key="undo"):
     def apply(self, run: Run) -> str:
         """Revert the files, then the index, and last the refs, so that the same command finishes a killed run."""
         git = run.checkout
-        edits = file_edits.apply_edits(run.root, self.edits, staging_directory(run))
+        edits = file_edits.apply_edits(run.root, self.edits, edit_staging_directory(run))
         undo_edits_on_failure(run, edits)
         run.undo_on_failure(commits.reset_index, git, self.files, self.commits[0])
         commits.reset_index(git, self.files, self.parent)

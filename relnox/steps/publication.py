@@ -261,7 +261,7 @@ class AwaitIndex(Step, key="await {self.package}"):
         return ((f"listings of {self.index}", 32),)
 
     def apply(self, run: Run) -> None:
-        """Poll the index; raise `Conflict` if a hash stays different, `TryLater` at the deadline."""
+        """Poll the index; raise `Conflict` if it has other content, `TryLater` at the deadline."""
         deadline, pause = Deadline(self.deadline), _MIN_POLL_INTERVAL
         checks = {file.filename: ServedContent(FileCheck.ABSENT, "not listed") for file in self.files}
         mismatch_since: float | None = None
@@ -337,6 +337,7 @@ class AwaitIndex(Step, key="await {self.package}"):
         )
 
     def _timeout_error(self, checks: Mapping[str, ServedContent], transient_error: str) -> TryLater:
+        """Return the error for files that do not match in time; `transient_error` is the last one, or empty."""
         problems: dict[str, list[str]] = {}
         for name, check in checks.items():
             if check.observation is not FileCheck.MATCH:

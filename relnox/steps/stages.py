@@ -189,7 +189,7 @@ class Gate(Step, key="gate"):
         return "gate: check what becomes public" + (", confirmed by --yes" if self.yes else ", and ask")
 
     def apply(self, run: Run) -> str:
-        """Ask, and return what was confirmed.
+        """Ask, unless `yes` is set, and return how it was confirmed.
 
         Raises:
             Problem: One of the stages is blocked, or the user declined.

@@ -4,8 +4,7 @@ Files are signed before anything is uploaded, since an index accepts no attestat
 next to the files, so that a rerun reuses them, even on another machine.
 
 A file is uploaded (the index accepted it), then listed (with the hash of the built file), then downloadable (the
-built bytes are served). `Upload` ends with the first; `AwaitIndex` waits for the others, for all files of a
-package with one listing.
+built bytes are served). `Upload` ends with the first; `AwaitIndex` waits for the others.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _MIN_RATE = 16 << 10
 
 
 class Attest(Step, key="attest"):
-    """Sign files as the job that publishes them (PEP 740), and store the attestations next to them."""
+    """Sign files in `directory` as the job that publishes them (PEP 740); store the attestations there."""
 
     publishes = True
     index: str
