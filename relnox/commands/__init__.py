@@ -33,8 +33,8 @@ class TaskModule(Protocol):
     project)` for `--json`.
     """
 
-    def plan(self, options: Any, project: Project) -> Plan:
-        """Return what the task would do, without doing any of it."""
+    def plan(self, options: CommonOptions, project: Project) -> Plan:
+        """Return what the task would do with its own options, without doing any of it."""
 
 
 SYNONYMS = {"build": "build-all", "verify": "verify-install"}
@@ -45,7 +45,7 @@ COMMAND_LINE = FrontEnd({name: TaskCommand(f"relnox {name}") for name in COMMAND
 
 
 def find_task(word: str, choices: Iterable[str] = COMMANDS) -> Task:
-    """Return the task with this name (`build-all`) or import name (`build_all`), one of those in `choices`.
+    """Return the task with this name (`build-all`), import name (`build_all`) or alias, if `choices` has its name.
 
     Raises:
         Blocked: There is none; the fix suggests no task that pushes or uploads something.
@@ -67,7 +67,7 @@ def import_task_module(name: str) -> TaskModule:
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return the tables that a task shows at the end of a run in `directory`."""
+    """Return the tables that a task shows after a run; `directory` is the checkout or a temporary clone."""
     of_task: Callable[[Outcome, Path], tuple[Table, ...]] | None = getattr(
         import_task_module(outcome.plan.task), "summarize", None
     )
@@ -88,9 +88,9 @@ def read_help(name: str) -> tuple[str, str]:
 
 
 def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Field, ...]]:
-    """Return the options of tasks, by the table in `[tool.relnox]` that contains their defaults.
+    """Map each table of `[tool.relnox]` with defaults of options to these options, of all tasks that share it.
 
-    If `tables` is given, other tables are left out.
+    If `tables` is given, others are left out.
     """
     from relnox.core.settings.schema import fields_of
 
@@ -102,7 +102,7 @@ def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Fi
 
 
 def json_schema(tool_name: str = "relnox") -> dict[str, Any]:
-    """Return the JSON schema of `[tool.relnox]`, for the entry point `validate_pyproject.tool_schema`."""
+    """Return the JSON schema of `[tool.relnox]`, with `tool_name` in its `$id`, for `validate_pyproject`."""
     from relnox.core.settings.config import config_table
 
     return {

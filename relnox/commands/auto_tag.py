@@ -35,10 +35,11 @@ _INDEX_TIMEOUT = 60.0
 
 
 class TagDecision(NamedTuple):
-    """Whether a package gets a tag, and the reason, as a phrase.
+    """Whether a package gets a tag, and the reason, as a phrase such as `new, after v1.0`.
 
-    `tag` is that of its version, empty if no file has one; `commit` has it or gets it, or is empty. `fix` is the
-    command that tags the package, if the user may want that; `problem` is why the version cannot be released.
+    `tag` is that of its version, empty if no file has one; `commit` has it or gets it, or is empty. The run
+    creates the tag if `is_new`, and pushes it if `needs_push`. `fix` is the command that tags the package
+    nevertheless, or empty; `problem` is why the version cannot be released, if so.
     """
 
     package: Package
@@ -46,7 +47,7 @@ class TagDecision(NamedTuple):
     tag: str = ""
     commit: str = ""
     is_new: bool = False
-    is_pushed: bool = False
+    needs_push: bool = False
     fix: str = ""
     problem: Problem | None = None
 
@@ -60,7 +61,7 @@ def plan(options: Options, project: Project) -> Plan:
     decisions = [_decide_tag(package, options, project) for package in project.select(options.package)]
     untagged = [decision for decision in decisions if decision.fix]
     tagged = [decision for decision in decisions if decision.is_new]
-    pushed = {decision.tag: decision.commit for decision in decisions if decision.is_pushed}
+    pushed = {decision.tag: decision.commit for decision in decisions if decision.needs_push}
 
     new.notes += project.workspace.warnings
     if project.remote.refs is None and project.remote.error is not None:
@@ -110,7 +111,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _decide_tag(package: Package, options: Options, project: Project) -> TagDecision:
-    """Decide whether a package gets a tag."""
+    """Decide whether a package gets a tag; raise `TryLater` if its index is asked and does not answer."""
     git, _, head = project.require_commit()
     version, name = package.version, package.name
     if version is None:
@@ -150,11 +151,11 @@ def _decide_tag(package: Package, options: Options, project: Project) -> TagDeci
         fix = task_command("auto-tag", "--package", name, "--no-check-index")
         return TagDecision(package, f"already on {index}", tag, fix=fix)
     reason = f"new, after {last_tag}" if last_tag else "new"
-    return TagDecision(package, reason, tag, head, is_new=True, is_pushed=options.push)
+    return TagDecision(package, reason, tag, head, is_new=True, needs_push=options.push)
 
 
 def _decide_existing_tag(package: Package, tag: str, options: Options, project: Project) -> TagDecision:
-    """Decide for a package whose current version has a tag, which is either correct or a conflict."""
+    """Decide for a package whose version has `tag` already, here or on the remote; it may be on a wrong commit."""
     git, state, head = project.require_commit()
     name, remote = package.name, project.config.remote
     here, there = state.tags.get(tag), project.remote.tags.get(tag)
@@ -165,10 +166,10 @@ def _decide_existing_tag(package: Package, tag: str, options: Options, project: 
         problem = Conflict("tag-exists", reason, fix=f"{higher}; to compare them: {compare}")
         return TagDecision(package, reason, tag, problem=problem)
     commit = there or here or ""
-    is_pushed = options.push and there is None
+    needs_push = options.push and there is None
     if commit == head:
-        reason = "tagged at HEAD" + (f", not on {remote}" if is_pushed else "")
-        return TagDecision(package, reason, tag, commit, is_pushed=is_pushed)
+        reason = "tagged at HEAD" + (f", not on {remote}" if needs_push else "")
+        return TagDecision(package, reason, tag, commit, needs_push=needs_push)
     is_related = project.once(_is_related_to_head, git, commit, tag, remote, state.is_shallow)
     version = project.once(version_at_commit, commit, package, git) if is_related is not None else None
     if is_related is False or version not in (None, package.version):
@@ -177,13 +178,13 @@ def _decide_existing_tag(package: Package, tag: str, options: Options, project: 
         problem = Conflict("tag-exists", reason, fix=f"{higher}; to see the tag: git show {commit}")
         return TagDecision(package, reason, tag, problem=problem)
     reason = f"tagged at {commit[:10]}" + (" (not in this shallow clone)" if is_related is None else "")
-    return TagDecision(package, reason, tag, commit, is_pushed=is_pushed)
+    return TagDecision(package, reason, tag, commit, needs_push=needs_push)
 
 
 def _is_related_to_head(git: Git, commit: str, tag: str, remote: str, is_shallow: bool) -> bool | None:  # noqa: FBT001 - memo
-    """Return whether a tagged commit is an ancestor or a descendant of HEAD; None if this clone lacks the history.
+    """Return whether a tagged commit is an ancestor or a descendant of HEAD; None if the clone does not tell.
 
-    A commit that a complete clone lacks is fetched.
+    A commit that a complete clone lacks is fetched from `remote` by its tag; None then means that this failed.
     """
     if git.resolve_commit(commit) is None and not is_shallow:
         remotes.try_to_fetch_objects(git, remote, f"refs/tags/{tag}", timeout=_FETCH_TIMEOUT)
@@ -193,7 +194,7 @@ def _is_related_to_head(git: Git, commit: str, tag: str, remote: str, is_shallow
 
 
 def _index_with_version(package: Package, version: Version, tag: str, project: Project) -> str | None:
-    """Return the name of the package's production index if that has the version already, else None."""
+    """Return the name of the production index that `tag` selects if it has the version already, else None."""
     index = targets.select_index_by_tags(project.config, {package.name: (tag, version)})
     if package.is_private or not project.indexes[index].production:
         return None
@@ -203,7 +204,7 @@ def _index_with_version(package: Package, version: Version, tag: str, project: P
 
 
 def _packages_with_same_tag(package: Package, project: Project) -> list[Package]:
-    """Return all packages whose current version has the same tag, in release order."""
+    """Return the package and all others whose current version has the same tag, in release order."""
     formats, key = project.tag_formats, (project.tag_formats[package.name], package.version)
     return [other for other in project.select(()) if (formats[other.name], other.version) == key]
 
@@ -218,7 +219,7 @@ def _format_statement(packages: Sequence[Package], state: str) -> str:
 
 
 def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
-    """Yield a problem if releases are not made from the current branch, or the branch to push to lacks HEAD."""
+    """Yield a problem if the current branch may not release or, with `--push`, the remote's branch lacks HEAD."""
     git, state, head = project.require_commit()
     remote, branches = project.config.remote, project.config.branch
     wrong = list(checks.disallowed_branch_problems(project))
@@ -257,7 +258,7 @@ def _relation_of_tip_to_head(
 ) -> Literal["ahead", "behind", "diverged"]:
     """Return how the tip of a remote's branch, which is another commit than HEAD, relates to HEAD.
 
-    A tip that this clone lacks is fetched.
+    It is `ahead` if it contains HEAD. A missing tip is fetched; if that fails, it counts as `diverged`.
     """
     if git.resolve_commit(tip) is None:
         remotes.try_to_fetch_objects(git, remote, f"refs/heads/{branch}", timeout=_FETCH_TIMEOUT)
@@ -267,7 +268,7 @@ def _relation_of_tip_to_head(
 
 
 def _new_tag_problems(tagged: Sequence[TagDecision], project: Project) -> Iterator[Problem]:
-    """Yield problems if a new tag would be ambiguous, shared by different versions, or without a tagger."""
+    """Yield problems if new tags are ambiguous or shared by different versions, or if git knows no tagger."""
     formats = project.tag_formats
     yield from project.tag_format_problems(decision.package for decision in tagged)
     new_tags = {(formats[decision.package.name], decision.tag): decision.package.name for decision in tagged}

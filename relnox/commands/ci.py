@@ -67,7 +67,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _plan_workflow_files(new: PlanBuilder, options: Options, project: Project) -> None:
-    """Plan to write the workflow files and requirements of jobs; with `--check`, list what differs."""
+    """Add steps that write workflow files and requirements of jobs; with `--check`, problems if they differ."""
     facts = read_project_facts(project)
     new.problems += project.tag_format_problems(project.workspace.packages)
     if project.git is not None and (prefix := project.git.prefix.rstrip("/")):
@@ -124,7 +124,11 @@ def _plan_workflow_files(new: PlanBuilder, options: Options, project: Project) -
 
 
 def document(options: Options, project: Project) -> str:
-    """Return the matrix of `--matrix` as JSON on one line, for the packages that are released or have changed."""
+    """Return the matrix of `--matrix` as JSON on one line.
+
+    It has the packages that are tagged at HEAD, or else those that changed since their last release, or all of
+    them without a git history.
+    """
     tagged_packages = releases.packages_tagged_here(project)
     histories = project.history
     changed_packages = {name for name, own in histories.items() if own.tag is None or changes_since_release(own)}
@@ -145,7 +149,7 @@ def document(options: Options, project: Project) -> str:
 def _requirement_lock_steps(project: Project) -> Iterator[LockRequirements]:
     """Yield steps that lock what jobs install; for jobs with credentials, only what relnox imports there.
 
-    The project of relnox itself runs the code that it releases, and installs only what that requires.
+    In relnox's own project, jobs run the code that they release, and install only what it requires.
     """
     own_package = project.workspace.by_name.get("relnox")
     requirements = (
@@ -172,7 +176,7 @@ def _requirement_lock_steps(project: Project) -> Iterator[LockRequirements]:
 
 
 def _render_workflow_files(facts: ProjectFacts, project: Project) -> dict[str, str]:
-    """Return the workflow files by path, for GitLab if the project is there, else for GitHub Actions."""
+    """Return the workflow files by path, for GitHub Actions or GitLab, where platform wheels raise `Blocked`."""
     workflows = sets.workflows(facts)
     if _is_on_gitlab(project):
         if facts.has_platform_wheels:
@@ -187,6 +191,7 @@ def _render_workflow_files(facts: ProjectFacts, project: Project) -> dict[str, s
 
 
 def _is_on_gitlab(project: Project) -> bool:
+    """Return whether the remote is on GitLab; False as well without a remote or a known forge."""
     try:
         git, _, _ = project.require_commit()
         url = project.once(remotes.read_remote_url, git, project.config.remote)
@@ -196,6 +201,7 @@ def _is_on_gitlab(project: Project) -> bool:
 
 
 def _generated_file(name: str, output: str, content: bytes | None, project: Project) -> GeneratedFile:
+    """Return a generated file with its present content (None: missing) and, if it was edited, its history."""
     present = decode_utf8(content, name) if content is not None else None
     file = GeneratedFile(file=name, output=output, present=present, version=_OWN_VERSION)
     if not file.needs_history or project.git is None:
@@ -204,6 +210,7 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
 
 
 def _generated_file_problems(file: GeneratedFile) -> tuple[Problem, ...]:
+    """Return problems and notes on a file that does other things than relnox would write into it."""
     return tuple(generated_file_problems(file, PIPELINE_RULES if file.file == gitlab.FILE else WORKFLOW_RULES))
 
 
@@ -218,7 +225,7 @@ def _add_problems_and_notes(new: PlanBuilder, findings: Iterable[Problem]) -> No
 
 
 def _lint_workflows(new: PlanBuilder, project: Project) -> None:
-    """Add the problems of all workflow files in the repository, also of those that relnox did not write."""
+    """Add the problems of all GitHub workflow files, also of those written by hand, and a note on their number."""
     contents = project.once(_read_workflow_files, project)
     workflows = [parse_workflow(name, content) for name, content in contents.items()]
     findings = list(release_problems(workflows))
@@ -229,7 +236,7 @@ def _lint_workflows(new: PlanBuilder, project: Project) -> None:
 
 
 def _read_workflow_files(project: Project) -> dict[str, bytes]:
-    """Return the content of the workflow files at the top of the repository, by path relative to that."""
+    """Return the content of the GitHub workflow files at the top of the repository, by path from there."""
     depth = 0 if project.git is None else len(Path(project.git.prefix).parts)
     top = project.root.joinpath(*[".."] * depth)
     files = sorted(file for file in top.glob(f"{github.DIRECTORY}/*.y*ml") if file.suffix in (".yml", ".yaml"))
@@ -238,7 +245,7 @@ def _read_workflow_files(project: Project) -> dict[str, bytes]:
 
 
 def _renamed_workflow_problems(files: Iterable[GeneratedFile], project: Project) -> Iterator[Problem]:
-    """Yield a problem if a workflow that publishes would be written beside an older one with another name."""
+    """Yield a problem if a workflow that publishes would be written beside one of relnox with another name."""
     new_files = [file.file for file in files if file.present is None and IDENTITY in file.output]
     names = {file.file for file in files}
     for name, content in project.once(_read_workflow_files, project).items():
@@ -253,7 +260,11 @@ def _renamed_workflow_problems(files: Iterable[GeneratedFile], project: Project)
 
 
 def _list_publishers(new: PlanBuilder, project: Project) -> None:
-    """Add a table of what to register with each index, so that it trusts the job that publishes."""
+    """Add a table of what to register with each index, so that it trusts the job that publishes.
+
+    Projects that an index lacks need a pending publisher. If it does not answer, all are taken for existing, with
+    a note.
+    """
     git, _, _ = project.require_commit()
     location = repository_location(project.once(remotes.read_remote_url, git, project.config.remote), os.environ)
     owner, _, repository = location.path.rpartition("/")
@@ -289,7 +300,7 @@ def _list_publishers(new: PlanBuilder, project: Project) -> None:
 
 
 def read_project_facts(project: Project) -> ProjectFacts:
-    """Return what decides the content of a project's workflows."""
+    """Return what decides the content of a project's workflows; raise `Blocked` if tokens name unknown indexes."""
     config = project.config
     for name in config.ci.tokens:
         targets.find_target(name, config)  # raises an error if there is no such index

@@ -62,7 +62,7 @@ class JobOutput(NamedTuple):
     unlisted: tuple[str, ...]
 
     def is_intact(self, file: Distribution) -> bool:
-        """Return whether a file of the manifest exists with its hash there."""
+        """Return whether a file of the manifest exists in the directory with the hash that the manifest has."""
         return self.files.get(file.filename) == file.sha256
 
 
@@ -144,7 +144,7 @@ def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Return the directory of each job once, relative to `root`, from the values of `--from`.
 
     Raises:
-        Blocked: Neither a directory nor one in it has a manifest or wheels.
+        Blocked: There is no value, or one has no manifest or wheels, in it or in the directories directly below.
     """
     if not names:
         raise Blocked(
@@ -175,7 +175,7 @@ def _is_output_of_job(directory: Path) -> bool:
 
 
 def _archive_names(directory: Path, *suffixes: str) -> tuple[str, ...]:
-    """Return the sorted names of the files in a directory that are archives, or end with one of `suffixes`."""
+    """Return the sorted names of archives in a directory, and of files with `suffixes`; empty if it is missing."""
     paths = directory.iterdir() if directory.is_dir() else ()
     return tuple(sorted(path.name for path in paths if path.name.endswith((".whl", ".tar.gz", *suffixes))))
 
@@ -183,7 +183,8 @@ def _archive_names(directory: Path, *suffixes: str) -> tuple[str, ...]:
 def _read_job_output(root: Path, directory: str, selected: frozenset[str], head: str | None) -> JobOutput:
     """Read the manifest in a job's directory, hash its files, and find attestations and unlisted archives.
 
-    If packages are selected, the files of others are left out.
+    Files of packages that are not in `selected` are left out, unless it is empty. Wheels without a manifest count
+    as built from `head`.
     """
     path = root / directory
     has_manifest = (path / MANIFEST_JSON).is_file()
@@ -210,7 +211,7 @@ def _read_job_output(root: Path, directory: str, selected: frozenset[str], head:
 
 
 def _manifest_of_wheels(root: Path, directory: str, head: str | None) -> Manifest:
-    """Return a manifest of the wheels in a directory that has none, as if built from `head`."""
+    """Return a manifest of the wheels in a directory that has none, as if built from `head` (None outside git)."""
     path = root / directory
     names = [name for name in _archive_names(path) if is_file_inside(path, path / name)]
     wheels = [releases.describe_wheel(root, directory, name) for name in names]
@@ -220,7 +221,7 @@ def _manifest_of_wheels(root: Path, directory: str, head: str | None) -> Manifes
 
 
 def _hash_attestations(directory: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each archive with an attestation beside it, and the SHA-256 of the attestation."""
+    """Yield each archive with an attestation of at most 1 MiB beside it, and the SHA-256 of the attestation."""
     for name in names:
         path = directory / f"{name}{ATTESTATION_SUFFIX}"
         if is_file_inside(directory, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
@@ -230,10 +231,10 @@ def _hash_attestations(directory: Path, names: Sequence[str]) -> Iterator[tuple[
 def _merge_manifests(
     jobs: Sequence[JobOutput], files: Sequence[Distribution], incomplete: Sequence[str], project: Project
 ) -> Manifest:
-    """Return one manifest of the files of all jobs; the order of the jobs does not affect it.
+    """Return one manifest of `files`, with the needs of their packages; `incomplete` names those that lack files.
 
-    The manifest of a job has only needs between packages of this job. Those on packages of other jobs are in the
-    source files and in the wheels.
+    What packages of different jobs need from each other is read from the project and from intact wheels. The
+    commit and the time are those of the latest job. The order of the jobs does not matter.
     """
     names = {file.package for file in files}
     needs: dict[str, set[str]] = {name: set() for name in names}
@@ -270,7 +271,7 @@ def _merge_manifests(
 
 
 def _compare_with_expected_files(package: Package, jobs: Sequence[JobOutput], project: Project) -> FileComparison:
-    """Compare the names of a package's files with the expected ones; a private package may have none."""
+    """Compare the names of a package's files with the expected ones; a private package may have no files."""
     names = {file.filename for job in jobs for file in job.manifest.files_of(package.name)}
     if package.is_private and not names:
         return FileComparison()
@@ -364,7 +365,7 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
 
 
 def _job_output_problems(job: JobOutput, project: Project) -> Iterator[Problem]:
-    """Yield problems for files of a job that are missing or changed, and for packages that the project lacks."""
+    """Yield problems for files of a job that are missing, changed or unlisted, or of unexpected packages."""
     for file in job.manifest.distributions:
         if not job.is_intact(file):
             sha256 = job.files.get(file.filename)
@@ -428,9 +429,10 @@ def _archive_problems(jobs: Sequence[JobOutput], project: Project) -> Iterator[P
 
 
 def _modules_differing_from_sdist(wheel: Path, sdist: Path) -> tuple[str, ...]:
-    """Return the modules of a wheel whose content differs from that in the sdist; others are left out.
+    """Return the modules of a wheel whose content differs from that in the sdist; empty if one cannot be read.
 
-    Each `__init__.py` is left out if the wheel has a `DELVEWHEEL` file: delvewheel changes them.
+    Modules that the sdist lacks are left out; so is each `__init__.py` of a wheel with a `DELVEWHEEL` file, since
+    delvewheel changes them.
     """
     try:
         built, source = archives.read_archive(wheel), archives.read_archive(sdist)

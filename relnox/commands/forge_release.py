@@ -127,7 +127,7 @@ def _changed_archive_problems(release: Release, project: Project) -> Iterator[Pr
 def _shared_tag_problems(
     tags: Mapping[str, Sequence[str]], release: Release, project: Project
 ) -> Iterator[Problem]:
-    """Yield a problem for each tag that packages left out by `--package` have as well."""
+    """Yield a problem for each of these tags that packages left out by `--package` have as well."""
     siblings = release.siblings
     for tag in tags:
         others = [
@@ -165,7 +165,7 @@ def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]
 def _plan_release_page(  # noqa: PLR0913, PLR0917 - what a release page is made of
     new: PlanBuilder, tag: str, manifest: Manifest, release: Release, options: Options, project: Project
 ) -> None:
-    """Plan the release page of a tag; `manifest` is the part of the release that has this tag."""
+    """Add the steps for the release page of a tag, which may exist; `manifest` is the part with this tag."""
     forge, index = forge_of(project), release.index
     pages = project.once(forge.releases, tag)
     page = choose_release(pages, tag)
@@ -217,7 +217,7 @@ def _plan_release_page(  # noqa: PLR0913, PLR0917 - what a release page is made 
 
 
 def _files_to_attach(manifest: Manifest, assets: str) -> Iterator[AttachedFile]:
-    """Yield the files that `--assets` selects for a release page."""
+    """Yield the files that `assets` (`--assets`) selects for a release page; only texts have their content."""
     archives = {file.filename: file.sha256 for file in manifest.distributions}
     if assets == "all":
         yield from (AttachedFile(name=name, sha256=sha256) for name, sha256 in archives.items())
@@ -230,8 +230,8 @@ def _files_to_attach(manifest: Manifest, assets: str) -> Iterator[AttachedFile]:
 def _becomes_latest_release(versions: Mapping[str, Version], project: Project) -> bool:
     """Return whether a release of these versions, by package, becomes the latest one of the repository.
 
-    It is the highest final version of the package that the settings name, or of all packages that are published if
-    they share one tag.
+    It is the highest final version of the package that the settings name. If they name none, all published
+    packages must share one tag; otherwise no release becomes the latest.
     """
     public = [package.name for package in project.workspace.packages if not package.is_private]
     shares_tag = len({project.tag_formats[name] for name in public}) == 1
@@ -244,7 +244,7 @@ def _becomes_latest_release(versions: Mapping[str, Version], project: Project) -
 def _previous_tag(name: str, version: Version, commit: str, project: Project) -> str | None:
     """Return the tag of the package's last release before a version, in the same release line if possible.
 
-    Return None for a first release.
+    Tags that are not in the history of `commit` do not count. The result is None for a first release.
     """
     git, state, _ = project.require_commit()
     tags = project.package_tags[name]
@@ -265,7 +265,11 @@ def _previous_tag(name: str, version: Version, commit: str, project: Project) ->
 def _release_notes(  # noqa: PLR0913, PLR0917 - as above
     new: PlanBuilder, tag: str, manifest: Manifest, previous: str | None, options: Options, project: Project
 ) -> tuple[str, str]:
-    """Return the notes of the release of a tag, and a link to all changes, or to the changelog."""
+    """Return the Markdown notes of the release of a tag, and a link to all changes or to the changelog, or "".
+
+    If no changelog has a section of it, commits since the tag `previous` (None: first release) are listed, with a
+    note in `new`.
+    """
     forge, commit = forge_of(project), manifest.commit or ""
     versions = {name: manifest.version_of(name) for name in manifest.packages}
     link, text = "", "First release."
@@ -293,7 +297,7 @@ def _release_notes(  # noqa: PLR0913, PLR0917 - as above
 def _read_changelog_sections(
     versions: Mapping[str, Version], commit: str, project: Project
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the changelogs that have a section of the release, and the text of the section by package name."""
+    """Return the paths of changelogs with a section of the release, and its text as Markdown by package name."""
     changelogs = project.once(_read_changelogs, project, commit)
     files: list[str] = []
     texts: dict[str, str] = {}
@@ -309,7 +313,7 @@ def _read_changelog_sections(
 
 
 def _read_changelogs(project: Project, commit: str) -> dict[str, tuple[str, str]]:
-    """Return the path and the text of each package's changelog at a commit, by package name."""
+    """Return the path and the text of each package's changelog at a commit, by package name, if it has one."""
     with project.at_commit(commit) as at:
         candidates = at.changelog_candidates
         contents = at.read_files(file for files in candidates.values() for file in files)
@@ -318,7 +322,7 @@ def _read_changelogs(project: Project, commit: str) -> dict[str, tuple[str, str]
 
 
 def _read_commits_between(project: Project, names: Sequence[str], previous: str, commit: str) -> list[Commit]:
-    """Return the commits after a tag, up to a commit, that change any of the packages, the newest first."""
+    """Return the commits after the tag `previous`, up to a commit, that change any of the packages."""
     git, _, _ = project.require_commit()
     tags, paths = {previous: project.tags[previous]}, project.config.paths
     histories = history.read_release_histories(

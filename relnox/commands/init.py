@@ -65,7 +65,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _propose_settings(project: Project) -> dict[str, Any]:
-    """Return settings that the project lacks: versions, package directories, tag formats and branch."""
+    """Return settings that the project lacks, by key: versions, package directories, tag formats and branch."""
     config, workspace = project.config, project.workspace
     settings = setting_proposals.propose_settings(project.detected_tag_formats, project.tags)
     if "versions" not in settings and config.versions is None and len(project.version_groups) > 1:
@@ -84,7 +84,7 @@ def _propose_settings(project: Project) -> dict[str, Any]:
 
 
 def _project_with_settings(contents: bytes, project: Project) -> Project:
-    """Return the project with the settings of a new pyproject.toml.
+    """Return the project with the settings of a new pyproject.toml, given by its contents.
 
     Raises:
         Blocked: The settings would change the packages or their tags.
@@ -108,7 +108,7 @@ def _project_with_settings(contents: bytes, project: Project) -> Project:
 
 
 def _file_edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options) -> Iterator[Edit]:
-    """Yield the edits of the files that are missing or incomplete."""
+    """Yield the edits of the files that are missing or incomplete; `files` has the existing ones by path."""
     if options.nox and "noxfile.py" not in files:
         yield Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
     if options.invoke and "tasks.py" not in files and TASKS_PACKAGE not in files:
@@ -120,14 +120,18 @@ def _file_edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options
 
 
 def _pyproject_text(files: Mapping[str, bytes]) -> str:
-    """Return pyproject.toml as text, without a byte-order mark."""
+    """Return pyproject.toml as text, without a byte-order mark; empty if it is missing."""
     return files.get(_PYPROJECT, b"").decode("utf-8-sig")
 
 
 def _pyproject_with_settings(
     files: Mapping[str, bytes], settings: Mapping[str, Any], *, update: bool
 ) -> bytes | None:
-    """Return pyproject.toml with a new [tool.relnox], or more settings in it; None if nothing changes."""
+    """Return pyproject.toml with a new [tool.relnox]; None if nothing changes.
+
+    With `update`, settings are added to an existing table, which is otherwise left as it is. `Blocked` is raised
+    if this would change other settings.
+    """
     text = _pyproject_text(files)
     existing = table_at(load_toml(text), "tool").get("relnox")
     if existing is not None and not (update and settings):

@@ -165,7 +165,7 @@ class BumpOptions(OutputOptions):
 
     @property
     def remote_tags(self) -> RemoteTags:  # type: ignore[override]  # it depends on other options
-        """When to read the tags of the remote."""
+        """When to read the tags of the remote: always, never, or only if this clone has none."""
         if self.commit or self.tag or self.push or self.pull_request:
             return "always"
         return "if-none" if self.part == "auto" else "never"

@@ -71,6 +71,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _released_packages(manifest: Manifest, project: Project) -> Iterator[ReleasedPackage]:
+    """Yield the packages of a manifest, each with the tag of its version at the built commit, or an empty one."""
     for name in manifest.packages:
         version = manifest.version_of(name)
         tags = releases.tags_of_version(name, version, project)
@@ -79,7 +80,7 @@ def _released_packages(manifest: Manifest, project: Project) -> Iterator[Release
 
 
 def _add_release_diffs(new: PlanBuilder, release: Release, options: Options, project: Project) -> None:
-    """Show what the packages to upload change for users since their last releases."""
+    """Add tables and notes on what the packages to upload change for users, compared with the last releases."""
     diffs = release_diffs.compare_with_last_releases(
         _manifest_to_upload(release), release.build.directory, release.index, project
     )
@@ -88,7 +89,7 @@ def _add_release_diffs(new: PlanBuilder, release: Release, options: Options, pro
 
 
 def _manifest_to_upload(release: Release) -> Manifest:
-    """Return the part of the manifest whose packages have files to upload."""
+    """Return the part of the manifest with the packages that have files to upload, and with all their files."""
     return release.manifest.restricted_to(frozenset(file.package for file in release.missing_files))
 
 
@@ -112,8 +113,9 @@ def add_publication(
     `after-publish` hooks run even if the index has all files: an earlier run may have ended before them.
 
     Returns:
-        The names of the public files, which decide the exit code of a run that is blocked. They are none if the
-        manifest contradicts the checkout and all its files are public: it is that of an earlier release.
+        The names of the files that the index has already, which decide the exit code of a run that is blocked.
+        There are none if the manifest contradicts the checkout and all its files are public: it is of an
+        earlier release.
     """
     manifest, index = release.manifest, release.index
     mismatches, version_notes = consistency.compare_versions(
@@ -176,9 +178,10 @@ def add_publication(
 def upload_steps(
     manifest: Manifest, index: Target, dist: str, needs: tuple[str, ...] = (), *, attested: bool = False
 ) -> Iterator[Upload | AwaitIndex]:
-    """Yield the steps that publish the files of a manifest and verify them on the index.
+    """Yield the steps that upload the files of a manifest from `dist`, and verify them on the index.
 
-    A package is uploaded after its dependencies have been verified on the index.
+    They run after the steps with the keys `needs`, and a package after its dependencies have been verified. If
+    `attested`, an earlier step signs the files.
     """
     deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
     listings = {step.package: step for step in listing_steps(manifest, index.name, deadline)}
@@ -206,7 +209,7 @@ def upload_steps(
 
 
 def _contradiction_problems(release: Release, project: Project) -> Iterator[Problem]:
-    """Yield problems if the checkout, its tags, or public files of the same build contradict the release."""
+    """Yield problems if the build is incomplete, or contradicts the checkout, its tags or its own public files."""
     build, manifest, index = release.build, release.manifest, release.index
     yield from consistency.manifest_problems(
         manifest,
@@ -349,7 +352,7 @@ def _unavailable_sibling_problems(
 ) -> Iterator[Problem]:
     """Yield a problem for each requirement on another workspace package that neither this run nor the index has.
 
-    Requirements of extras are not checked.
+    They are those of the archive at `path`, except those of extras.
     """
     index, manifest, workspace = release.index.name, release.manifest, project.workspace
     task = "publish" if release.index.production else "publish-test"
@@ -388,8 +391,8 @@ def _unavailable_sibling_problems(
 def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Version]:
     """Return the versions of a workspace package that the index lists and that are not yanked.
 
-    Packages on a test index may need siblings of the trusted index. Names are not disclosed to it otherwise, since
-    a project of that name there may belong to another owner.
+    For a test index, those on the trusted index count as well. For a production index, the trusted one is not
+    asked: there, a project of the name may belong to another owner.
     """
     listings = [index.cached_listing(name)]
     if not index.production:
@@ -399,7 +402,10 @@ def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Ver
 
 
 def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
-    """Return the publisher that signs uploads, or None without attestations, and a note on that."""
+    """Return the publisher that signs uploads, or None if they are not signed, and a note that says who or why.
+
+    The identity is requested from the CI service.
+    """
     if not attestations.is_attest_installed():
         return (
             None,
@@ -418,7 +424,7 @@ def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
 
 
 def _publication_notes(release: Release, project: Project) -> Iterator[str]:
-    """Yield notes on what the index has, and on packages of the build that are not published."""
+    """Yield notes on what the index has, what a person has to do, and packages that are not published."""
     index, manifest, build = release.index.name, release.manifest, release.build
     for package in manifest.packages:
         yield from _listing_notes(package, release, project)
@@ -443,7 +449,7 @@ def _publication_notes(release: Release, project: Project) -> Iterator[str]:
 
 
 def _listing_notes(package: str, release: Release, project: Project) -> Iterator[str]:
-    """Yield notes on files that are yanked or of other builds, and on a closed project, or maybe not yours.
+    """Yield notes on files that are yanked or of other builds, and on a project that is closed or maybe not yours.
 
     Indexes do not say who may upload. A project is assumed to belong to the user if the index has one of the built
     files, or if one of its versions on the index is tagged in this repository.

@@ -53,7 +53,9 @@ def plan(options: Options, project: Project) -> Plan:
     else:
         released = tuple(sorted(_packages_to_release(selected, project)))
     is_part = bool(released) and len(released) < len(project.workspace.packages)
-    wheels = tuple(project.once(_wheel_directory, directory, project.root) for directory in options.find_links)
+    wheels = tuple(
+        project.once(_resolve_wheel_directory, directory, project.root) for directory in options.find_links
+    )
     verify = {"find_links": wheels, "python": options.python}
     if not request:
         new.notes.append(f"versions are managed by {project.config.managed_by}: HEAD is released as it is")
@@ -80,9 +82,10 @@ def plan(options: Options, project: Project) -> Plan:
 def _choose_bump_options(
     options: Options, project: Project, selected: tuple[str, ...], *, is_automatic: bool
 ) -> dict[str, Any]:
-    """Return the options of the bump; empty if another tool sets versions, unless a version is given.
+    """Return the options of the bump by field name; empty if another tool sets versions and none is given.
 
     Without a version, it is `--part auto` if the commits ask for a bump (`is_automatic`), else the patch version.
+    If no packages are selected, all are bumped.
     """
     version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
     if project.config.managed_by is not None and not version:
@@ -95,7 +98,7 @@ def _choose_bump_options(
 
 
 def _packages_bumped_by_commits(project: Project, selected: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the packages that `--part auto` bumps; none if it is blocked."""
+    """Return the names of the selected packages (or of all) that `--part auto` bumps; none if it is blocked."""
     automatic = BumpOptions(part="auto", package=selected, commit=True, tag=True)
     try:
         packages = versions.select_packages(automatic, project)
@@ -105,8 +108,8 @@ def _packages_bumped_by_commits(project: Project, selected: tuple[str, ...]) -> 
         return ()
 
 
-def _wheel_directory(directory: str, root: Path) -> str:
-    """Return the absolute path of a directory with wheels; raise `Blocked` if it has none."""
+def _resolve_wheel_directory(directory: str, root: Path) -> str:
+    """Return the absolute path of a directory relative to `root`; raise `Blocked` if it has no wheels."""
     path = (root / directory).resolve()
     if not any(path.glob("*.whl")):
         raise Blocked(

@@ -36,18 +36,19 @@ class ReleaseChain(Record, kw_only=True):
     """What is decided about a release before its first stage.
 
     Attributes:
+        releases: The packages; their versions and tags are empty if not known yet.
         is_part: Whether the packages are a part of the workspace, so that each stage has to name them.
         dist: The directory of archives, relative to the root.
         is_checked: Whether the checklist comes first; not with files in which a bump was interrupted.
-        bump: The options of the bump; empty if the commit is released as it is.
+        bump: The options of the bump, by field name; empty if the commit is released as it is.
         commit: The tag to build, or None for HEAD.
         test_index: The index to publish to first, or None.
         index: The index to publish to, or None for a rehearsal.
         is_production: Whether `index` is a production index.
-        remote: The remote to push to, or None.
+        remote: The remote to push to, or None if there is none.
         has_forge_release: Whether a release is made on the forge as well.
         yes: Whether the command line has confirmed what becomes public.
-        verify: Further options of `verify-install`.
+        verify: Further options of `verify-install` with the test index, by field name.
     """
 
     releases: tuple[ReleasedPackage, ...]
@@ -71,7 +72,7 @@ class ReleaseChain(Record, kw_only=True):
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The tags of the release that are known before its first stage."""
+        """The tags of the release that are known before its first stage, each once."""
         return tuple(dict.fromkeys(release.tag for release in self.releases if release.tag))
 
 
@@ -169,7 +170,7 @@ def release_stages(chain: ReleaseChain) -> Iterator[Step]:
 
 
 def _push_stage(chain: ReleaseChain) -> Stage:
-    """Return the stage that pushes the commit and its tags, after it has tagged packages without a tag."""
+    """Return the stage that tags what has no tag yet, and pushes; without a remote, it only tags."""
     tags, remote = join_names(chain.tags) or "the commit", chain.remote
     if chain.bump and remote is not None:
         options = {**{name: value for name, value in chain.bump.items() if name != "then_dev"}, "push": True}
@@ -200,7 +201,7 @@ def plan(options: Options, project: Project) -> Plan:
             return new.build()
     chain = _decide_chain(options, project, request, releases)
     if options.forge_release:
-        note, problems = _check_forge_release(chain, project)
+        note, problems = _forge_release_notes_and_problems(chain, project)
         new.notes += note
         new.problems += problems
         chain = replace(chain, has_forge_release=not note)
@@ -231,7 +232,7 @@ _REPEATED_OPTIONS = ("part", "pre", "to", "package", "index", "test_index")
 
 
 def _bump_options(options: Options, project: Project) -> dict[str, Any]:
-    """Return the options of the bump; empty without `--part`, `--pre` and `--to`."""
+    """Return the options of the bump by field name; empty without `--part`, `--pre` and `--to`."""
     version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
     if not version:
         return {}
@@ -241,7 +242,7 @@ def _bump_options(options: Options, project: Project) -> dict[str, Any]:
 
 
 def _current_releases(options: Options, project: Project) -> Iterator[ReleasedPackage]:
-    """Yield the selected packages with their current versions, and with the tags that these have or get."""
+    """Yield the selected packages with current versions, and with the tags of these; both are empty if unknown."""
     for package in project.select(options.package):
         version = package.version
         tag = project.tag_formats[package.name].render(version) if version is not None else ""
@@ -251,7 +252,7 @@ def _current_releases(options: Options, project: Project) -> Iterator[ReleasedPa
 def _decide_chain(
     options: Options, project: Project, request: Mapping[str, Any], releases: tuple[ReleasedPackage, ...]
 ) -> ReleaseChain:
-    """Decide the indexes and the remote of a release; `request` has the options of its bump."""
+    """Decide the indexes and the remote of a release; `request` has the options of its bump, empty without one."""
     config, (git, state, _) = project.config, project.require_commit()
     index, test_index = options.index, options.test_index
     if index is None:
@@ -280,8 +281,8 @@ def _decide_chain(
     )
 
 
-def _check_forge_release(chain: ReleaseChain, project: Project) -> tuple[list[str], list[Problem]]:
-    """Return notes on why no release is made on the forge, and problems that block it; one of them is empty."""
+def _forge_release_notes_and_problems(chain: ReleaseChain, project: Project) -> tuple[list[str], list[Problem]]:
+    """Return notes on why the forge gets no release, or problems that block it; without both, it gets one."""
     if not chain.is_production:
         return [f"no release on the forge ({chain.index} is not a production index)"], []
     if chain.remote is None or not chain.tags:

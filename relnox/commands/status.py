@@ -34,8 +34,9 @@ _INDEX_TIMEOUT = 10.0
 class StatusRow(NamedTuple):
     """What `status` shows about a package.
 
-    `tag` is its last one, and `commit_count` the number of its commits since; both are None if there is no tag.
-    `bump` is what `bump --part auto` would do, and `versions` has its versions on each index of `--index`.
+    `tag` is its last one, `commit_count` the number of its commits since, and `version` that in its files or of
+    `tag`; each is None if there is none. `bump` is what `bump --part auto` would do, None if nothing. `versions`
+    has its versions on each index of `--index`.
     """
 
     package: Package
@@ -47,7 +48,7 @@ class StatusRow(NamedTuple):
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Return a plan without steps, whose table lists the packages."""
+    """Return a plan without steps, whose table lists the packages; with `--json`, it only has the notes."""
     new = PlanBuilder("status")
     packages = project.workspace.select(options.package) or project.workspace.packages
     new.notes += project.workspace.warnings
@@ -92,7 +93,7 @@ def document(options: Options, project: Project) -> str:
 
 
 def _status_rows(options: Options, project: Project) -> list[StatusRow]:
-    """Return a row for each selected package."""
+    """Return a row for each selected package; raise `TryLater` if an index does not answer."""
     packages = project.workspace.select(options.package) or project.workspace.packages
     names = tuple(package.name for package in packages)
     listed_versions = {
@@ -125,7 +126,7 @@ def _table_cells(row: StatusRow, lines: Sequence[ReleaseLine]) -> tuple[str, ...
 
 
 def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
-    """Return what `bump --part auto` would do, by package name, and notes on why it would do nothing."""
+    """Return what `bump --part auto` would do, by package name, and notes on why it is blocked."""
     if project.state is None or project.state.head is None or (project.tags and not project.state.tags):
         return {}, ()  # there is no history, or _tag_notes says that the tags are missing
     options = BumpOptions(part="auto", commit=True, tag=True)
@@ -164,7 +165,7 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
 def _describe_latest_version(
     version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]
 ) -> str:
-    """Describe the latest version on an index in these release lines, compared with the current version."""
+    """Describe the latest version on an index in these release lines, compared with the current one, if any."""
     latest = max((other for other in versions if release_lines.allows_version(lines, other)), default=None)
     if latest is None:
         return "none"

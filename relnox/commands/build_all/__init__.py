@@ -54,7 +54,7 @@ def _plan_build_of_commit(options: Options, checkout: Project) -> Plan:
 
 
 def _plan_build(options: Options, project: Project, checkout: Project) -> Plan:
-    """Plan to build the packages of `project`: those of `checkout`, or of another commit."""
+    """Plan to build the packages of `project`, which is `checkout` or another commit of it, into `checkout`."""
     new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
     request = releases.read_release_request(options, options.package, project, tagged=options.tagged)
     packages = request.packages(project)
@@ -80,7 +80,7 @@ def _plan_build(options: Options, project: Project, checkout: Project) -> Plan:
     changed_files = preconditions.uncommitted_files(project, options.output)
 
     new.problems += checks.missing_python_problems(options.python, project)
-    new.problems += preconditions.source_problems(packages, project, commit, options.expect_commit)
+    new.problems += preconditions.source_consistency_problems(packages, project, commit, options.expect_commit)
     new.problems += output.clean_problems() if options.clean else ()
     new.problems += submodule_problems
     new.add_problems((*version_problems, *tag_problems), options)
@@ -119,7 +119,7 @@ def _plan_build(options: Options, project: Project, checkout: Project) -> Plan:
             epoch=epoch,
             strict=options.strict,
             pythons=tuple(dict.fromkeys(options.python)),
-            wheels=_wheel_use(package, options, project),
+            wheels=_wheel_purpose(package, options, project),
             requires=requires_dist(package),
             private=is_private or package.is_private or package.name in untagged_names,
             command=project.config.build.commands.get(package.name, ()),
@@ -170,7 +170,7 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
 
 
 def _untagged_packages(packages: tuple[Package, ...], project: Project, tags: Collection[str]) -> list[str]:
-    """Return the packages whose versions come from tags, but that have no tag on the current commit."""
+    """Return the names of the packages whose versions come from tags, but that have none of these tags."""
     return [
         package.name
         for package in packages
@@ -197,7 +197,7 @@ def _commit_tags_by_package(
     return by_package
 
 
-def _wheel_use(package: Package, options: Options, project: Project) -> Literal["release", "check", "skip"]:
+def _wheel_purpose(package: Package, options: Options, project: Project) -> Literal["release", "check", "skip"]:
     """Return whether the wheel of a package is released, built only as a check, or left to other jobs."""
     if wheels.has_no_wheels(package.name, project.config.wheels):
         return "check"
@@ -207,7 +207,10 @@ def _wheel_use(package: Package, options: Options, project: Project) -> Literal[
 def _environment_steps(
     packages: tuple[Package, ...], settings: Mapping[str, BuildSettings], project: Project, epoch: int | None
 ) -> Iterator[PrepareBuildEnvironment]:
-    """Yield a step for each build environment; packages with the same build requirements share one."""
+    """Yield a step for each build environment; packages with the same build requirements share one.
+
+    `epoch` is the time of files in archives, in seconds since 1970; None outside git.
+    """
     names = {package.name for package in packages}
     backends: dict[tuple[tuple[str, ...], Constraints], str] = {}
     for package in packages:
@@ -226,7 +229,7 @@ def _environment_steps(
 def _build_and_test_steps(
     builds: Mapping[str, Build], needs: Mapping[str, frozenset[str]], options: Options, project: Project
 ) -> Iterator[Build | CheckReproducibility | RunTests]:
-    """Yield the builds, each followed by the requested steps that repeat it and test it."""
+    """Yield the builds, each with the requested steps that repeat and test it; `needs` has what they require."""
     test = project.config.test
     for package, build in builds.items():
         yield build

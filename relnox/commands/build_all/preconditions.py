@@ -82,18 +82,18 @@ class OutputDirectory:
             )
 
     def foreign_file_notes(self, directory: str) -> Iterator[str]:
-        """Yield a note on files that are no archives of this project; they are neither removed nor published."""
+        """Yield a note on files of `directory` that are no archives of this project, and stay unpublished."""
         foreign = [name for name in self._names if name not in self.removable_files and not name.startswith(".")]
         if foreign:
             yield f"left out: {directory} has files that are not archives of this project: {', '.join(foreign)}"
 
 
-def source_problems(
+def source_consistency_problems(
     packages: tuple[Package, ...], project: Project, commit: str | None, expected: str
 ) -> Iterator[Problem]:
-    """Yield problems if `commit` is not `expected` (empty: any), or versions in it differ.
+    """Yield problems if HEAD is not the commit `expected` (empty: any), or if versions in files differ.
 
-    Imports of modules that git does not track are problems as well; `commit` is None for the working tree.
+    Unless the working tree is built (`commit` is None), imports of untracked modules are problems as well.
     """
     if expected.strip() and expected.strip().lower() != project.commit:
         yield Blocked(
@@ -109,7 +109,7 @@ def source_problems(
 def submodule_problems_and_notes(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> tuple[list[Problem], list[str]]:
-    """Return a problem for uninitialized submodules in the directories of packages, and a note on the others."""
+    """Return a problem for uninitialized submodules in packages, and a note on others; none without `commit`."""
     if commit is None or project.git is None:
         return [], []
     prefix = project.git.prefix  # of the project in the checkout
@@ -136,7 +136,7 @@ def submodule_problems_and_notes(
 def uncommitted_version_problems(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> Iterator[Problem]:
-    """Yield a problem if a pyproject.toml or a version file differs from the commit, or is not in it."""
+    """Yield a problem if a pyproject.toml or a version file differs from the commit; none if that is None."""
     if commit is None or project.git is None or project.state is None:
         return
     object_ids = project.once(project.git.object_ids, commit, tuple(package.pyproject for package in packages))
@@ -151,7 +151,7 @@ def uncommitted_version_problems(
 
 
 def uncommitted_files(project: Project, output: str) -> list[str]:
-    """Return the changed and untracked files of the checkout, except those in the output directory."""
+    """Return the changed and untracked files of the checkout, except those in `output`; none outside git."""
     if project.state is None:
         return []
     changed_files = (*project.state.changed_files, *project.state.untracked_files)
@@ -174,9 +174,9 @@ def _read_uv_settings(root: Path, package: Package) -> uv_settings.UvBuildSettin
 def read_build_settings(
     packages: tuple[Package, ...], project: Project
 ) -> tuple[dict[str, BuildSettings], list[str]]:
-    """Read the settings of builds from uv's settings in the project and from environment variables.
+    """Return settings of builds by package name, from uv's settings and the environment, and notes on them.
 
-    Return the settings by package name, and notes on those that relnox applies or ignores.
+    `Blocked` is raised if they lead to other places than a configured trusted index.
     """
     files = os.environ.get("UV_BUILD_CONSTRAINT", "").split()
     files = [file if "://" in file else str(Path.cwd() / file) for file in files]
@@ -207,7 +207,7 @@ def read_build_settings(
 
 
 def _constraints_with_addresses(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
-    """Yield constraints that lead uv to other places than an index: addresses, and options such as -i."""
+    """Yield constraints, of these and in files, that lead uv elsewhere than to an index: URLs, or options."""
     lines = [*requirements]
     for file in files:
         if "://" in file:

@@ -47,7 +47,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _plan_interrupted_bump(options: Options, project: Project) -> Plan | None:
-    """Plan to finish a bump that was interrupted; None if none was."""
+    """Plan to finish a bump that was interrupted; None if none was, or if HEAD cannot be bumped."""
     # The files of the checkout, which are read next, may not have what is an error in those of HEAD.
     with contextlib.suppress(Problem), project.at_head() as committed:
         return _plan_bump(options, committed, project)
@@ -55,10 +55,10 @@ def _plan_interrupted_bump(options: Options, project: Project) -> Plan | None:
 
 
 def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | None:
-    """Plan a bump, unless the release exists already.
+    """Plan a bump, or to finish a release that exists already.
 
-    If `project` has the files of HEAD, `checkout` has those of the checkout. Then the result is None if no bump
-    was interrupted: the checkout has none of its edits, or other changes.
+    `checkout` is `project`, or else it has the files of the checkout, and `project` those of HEAD. Then the result
+    is None if no bump was interrupted: the checkout has none of its edits, or other changes.
     """
     packages = versions.select_packages(options, project)
     release = releases.find_requested_release(options, project, packages)
@@ -99,7 +99,7 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
 def _add_bump_steps(
     options: Options, project: Project, resolved: ResolvedBumps, files: changes.FileContents, new: PlanBuilder
 ) -> None:
-    """Add the steps of a bump to a plan, and the problems that block it; only the last steps change the remote."""
+    """Add the steps of a bump to a plan, its problems, notes and tables; only the last steps change the remote."""
     (bumps, updates), edits = resolved, files.edits
     if options.commit or options.tag:
         new.releases += changes.released_packages(project, bumps, is_tagged=options.tag)
@@ -130,7 +130,10 @@ def _add_bump_steps(
 def _next_command(
     options: Options, project: Project, edits: Sequence[Edit], tags: Sequence[NewTag], *, is_followed: bool
 ) -> str:
-    """Return the command to run after this one: the same that also commits, tags or pushes, or the build."""
+    """Return the command to run next: the same that also commits, tags or pushes, or the build; empty if none.
+
+    If a development version follows (`is_followed`), the build is of the first tag.
+    """
     git, words = project.git, versions.command_line_words(options, _REPEATED)
     if git is None or options.pull_request or options.again:
         return ""

@@ -40,8 +40,9 @@ _NAMELESS_PREFIXES = ("", "v")
 class FileContents:
     """The contents of files by path, before and after a bump; None after it removes the file.
 
-    Tools or hooks of the project wrote the files in `generated`, and removed the symbolic links in `links`. The
-    files in `edited` have their new content already, from an interrupted run or one without `--commit`.
+    `after` has only files to write. Tools or hooks wrote those in `generated`, and removed the symbolic links in
+    `links`, whose content before is their target. The files in `edited` have their new content already, from an
+    interrupted run or one without `--commit`.
     """
 
     def __init__(self, before: Mapping[str, bytes]) -> None:
@@ -53,7 +54,7 @@ class FileContents:
 
     @property
     def current(self) -> dict[str, bytes]:
-        """The content of each file after the changes so far."""
+        """The content of each file after the changes so far, without removed files."""
         contents = {**self.before, **self.after}
         return {file: content for file, content in contents.items() if content is not None}
 
@@ -74,7 +75,7 @@ class FileContents:
 
 
 def read_contents(project: Project) -> FileContents:
-    """Read the files that a bump may edit: those with versions and requirements, changelogs, and lock files."""
+    """Read the existing files that a bump may edit: versions and requirements, changelogs, and lock files."""
     workspace = project.version_literals.workspace
     return FileContents(
         project.read_files(
@@ -90,7 +91,10 @@ def read_contents(project: Project) -> FileContents:
 def plan_file_contents(
     options: Options, project: Project, checkout: Project, resolved: ResolvedBumps, new: PlanBuilder
 ) -> FileContents | None:
-    """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted."""
+    """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted.
+
+    Tools and hooks run in copies of the checkout; a `Problem` is raised if one fails. Notes are added to `new`.
+    """
     (bumps, updates), config, workspace = resolved, project.config, project.version_literals.workspace
     files = read_contents(project)
     files.after |= dict(editing.edit_contents(workspace, bumps, updates, files.before, config))
@@ -107,7 +111,7 @@ def plan_file_contents(
         files.after |= dict(
             changelog_updates.updated_changelogs(own, changelogs, files.current, tags, config, project.today)
         )
-    if checkout is not project and files.edits and not _files_with_new_content(files.edits, checkout):
+    if checkout is not project and files.edits and not _already_edited_files(files.edits, checkout):
         return None  # before tools run for nothing
     _generate_changelogs(tools, project, files)
     outdated = outdated_lock_files(project, updates)
@@ -119,7 +123,7 @@ def plan_file_contents(
     if config.changelog != "none":
         new.notes += _changelog_notes(project, bumps, own, changelogs, files)
     if checkout is not project:
-        files.edited = _files_with_new_content(files.edits, checkout)
+        files.edited = _already_edited_files(files.edits, checkout)
         if not _is_interrupted_bump(files, checkout, options):
             return None
         if len(files.edited) == len(files.edits) and not options.commit:
@@ -134,7 +138,7 @@ def plan_file_contents(
 # --- a bump whose edits are made and not committed
 
 
-def _files_with_new_content(edits: Sequence[Edit], checkout: Project) -> tuple[str, ...]:
+def _already_edited_files(edits: Sequence[Edit], checkout: Project) -> tuple[str, ...]:
     """Return the files that have their new content in the checkout already."""
     return tuple(
         edit.file for edit in edits if checkout.once(file_edits.are_edits_applied, checkout.root, (edit,))
@@ -166,7 +170,7 @@ def _is_interrupted_bump(files: FileContents, checkout: Project, options: Option
 # --- changelogs
 
 
-def _new_and_previous_tag(bump: VersionBump, project: Project) -> tuple[str | None, str | None]:
+def _new_and_previous_tag(bump: VersionBump, project: Project) -> tuple[str, str | None]:
     """Return the tag of the new version, and that of the current one; None if that is a prerelease or has no tag.
 
     A final release has all changes since the last final one. The tag of that one is in the changelog's link, which
@@ -188,7 +192,8 @@ def _changelog_notes(
 ) -> list[str]:
     """Return notes on change files that stay as they are, or else on changelogs that do.
 
-    `own` are the bumps that no tool lists; `changelogs` are those of packages, None if tools write all of them.
+    `own` are the bumps that no tool lists; `changelogs` maps packages to paths, or is None if tools write all of
+    them.
     """
     directories = tuple(dict.fromkeys((".", *(bump.package.directory for bump in bumps))))
     change_files = project.once(changelog_files.find_change_files, project.root, directories)
@@ -210,7 +215,7 @@ def _changelog_notes(
 def _bumps_by_tool_run(
     project: Project, bumps: Sequence[VersionBump], files: FileContents
 ) -> dict[tuple[str, Tool, str], list[VersionBump]]:
-    """Map each run of towncrier or git-cliff (by directory, tool and single package) to the bumps it lists."""
+    """Map runs of changelog tools (directory, tool, and the one package or "" for all) to the bumps they list."""
     config, workspace = project.config, project.version_literals.workspace
     if config.changelog in ("keep-a-changelog", "none") or project.git is None:
         return {}
@@ -236,7 +241,7 @@ def _bumps_by_tool_run(
 def _generate_changelogs(
     runs: Mapping[tuple[str, Tool, str], list[VersionBump]], project: Project, files: FileContents
 ) -> None:
-    """Run changelog tools in copies of the checkout, and add what they write."""
+    """Run changelog tools in copies of the checkout, and add what they write to `files`."""
     config, git = project.config, project.git
     if not runs or git is None:
         return
@@ -259,9 +264,9 @@ def _changelog_release(
     files: FileContents,
     commits: Mapping[str, frozenset[str]],
 ) -> ChangelogRelease:
-    """Return what the changelog tool with settings in `directory` is given about the release.
+    """Return what the changelog tool with settings in `directory` has to know about the release of `bumps`.
 
-    `commits` maps the IDs of commits to the packages that they change.
+    `commits` maps the ids of commits to the packages that they change; without it, no commit is excluded.
     """
     config, first = project.config, bumps[0]
     groups = project.version_groups
@@ -296,7 +301,7 @@ def _changelog_release(
 
 
 def outdated_lock_files(project: Project, updates: DependencyUpdates) -> list[str]:
-    """Return the lock files of Poetry and PDM next to packages whose requirements change."""
+    """Return the lock files of Poetry and PDM next to packages whose requirements change with `updates`."""
     by_name = project.version_literals.workspace.by_name
     directories = {
         by_name[name].directory
@@ -327,7 +332,7 @@ def _outdated_uv_lock_notes(
 def _updated_lock_files(
     locks: Sequence[str], planned: Mapping[str, bytes | None], project: Project
 ) -> dict[str, bytes | None]:
-    """Run Poetry and PDM in a copy of the checkout, and return the lock files that they write."""
+    """Run Poetry and PDM in a copy of the checkout with the `planned` contents; return the locks they change."""
     git, _, _ = project.require_commit("--lock")
     project.before_tools()
     update, pass_env = tools_on_copy.update_lock_files, project.config.pass_env
@@ -335,7 +340,10 @@ def _updated_lock_files(
 
 
 def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: FileContents) -> Iterator[str]:
-    """Run each `edit-bump` hook in a copy of the checkout with the new versions; yield a note on each."""
+    """Run each `edit-bump` hook in a copy of the checkout, and add what it edits to `files`; yield a note on each.
+
+    A hook that fails or changes a version raises `Failed`.
+    """
     before = {bump.package.name: bump.before for bump in bumps}
     versions = {bump.package.name: bump.after for bump in bumps}
     for step in hooks.hook_steps("edit-bump", "bump", versions, project, old_versions=before):
@@ -358,7 +366,7 @@ def _run_edit_hooks(project: Project, bumps: Sequence[VersionBump], files: FileC
 def _run_edit_hook(
     step: RunHook, git: Git, contents: Mapping[str, bytes | None], project: Project
 ) -> dict[str, bytes | None]:
-    """Run a hook in a copy of the checkout with these contents; return the files it changes (None: removed)."""
+    """Run a hook in a copy of the checkout with these new contents; return those it changes (None: removed)."""
     variables = clean_environment(os.environ, own_indexes=True, passed=project.config.pass_env)
     return step.run_in_copy(git, contents, variables=variables, on_line=partial(project.on_output, step))
 
@@ -378,9 +386,10 @@ def _versions_at(contents: Mapping[str, bytes | None], location: VersionSource) 
 def add_development_commit(
     options: Options, project: Project, resolved: ResolvedBumps, files: FileContents, new: PlanBuilder
 ) -> tuple[tuple[VersionBump, ...], tuple[Edit, ...]]:
-    """Add the commit that starts the next development versions; return its bumps and edits.
+    """Add the commit that starts the next development versions to `new`; return its bumps and edits.
 
-    `files` has the contents in the release commit.
+    `files` has the contents in the release commit. Both results are empty without `--then-dev`, or if no
+    development version can follow, with a note in `new`.
     """
     bumps, updates = resolved
     if not options.then_dev or not bumps:
@@ -432,7 +441,7 @@ def tags_by_package(project: Project, bumps: Sequence[VersionBump]) -> dict[str,
 def released_packages(
     project: Project, bumps: Sequence[VersionBump], *, is_tagged: bool
 ) -> Iterator[ReleasedPackage]:
-    """Yield the packages that bumps release, with their tags if `is_tagged`."""
+    """Yield the packages that bumps release, with their tags if `is_tagged`, else with empty ones."""
     names = tags_by_package(project, bumps) if is_tagged else {}
     for bump in bumps:
         name = bump.package.name
@@ -440,7 +449,7 @@ def released_packages(
 
 
 def new_tags(project: Project, bumps: Sequence[VersionBump]) -> tuple[NewTag, ...]:
-    """Return the tags of the bumps; a tag that several packages share is listed once."""
+    """Return the tags of the bumps, with messages; a tag that several packages share is listed once."""
     names = tags_by_package(project, bumps)
     bumps_of_tag: dict[str, list[VersionBump]] = {}
     for bump in bumps:
@@ -457,7 +466,8 @@ def commit_message(project: Project, bumps: Sequence[VersionBump], *, is_develop
     """Return the commit message of the bumps, with the trailers that say what is released.
 
     In the setting, `{packages}` becomes a list of packages with their new versions. `{version}` becomes the new
-    version if all packages of the workspace get the same one, and the same list otherwise.
+    version if all packages of the workspace get the same one, and the same list otherwise. With `is_development`,
+    the message starts a development version, and the setting is not used.
     """
     packages = ", ".join(f"{bump.package.name} {bump.after}" for bump in bumps)
     is_common = len({bump.after for bump in bumps}) == 1 and len(bumps) == len(project.workspace.packages)

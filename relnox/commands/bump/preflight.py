@@ -22,7 +22,7 @@ from relnox.source import file_edits
 
 
 def check_option_combinations(options: Options) -> None:
-    """Raise `Blocked` if options exclude each other or lack another one, in any project."""
+    """Raise `Blocked` if options exclude each other, or lack another one, whatever the project is."""
     others = [f"--{name}" for name in ("commit", "tag", "push", "undo") if getattr(options, name)]
     if options.pull_request and others:
         switches = " ".join(f"--no-{name[2:]}" for name in others if name != "--undo")
@@ -66,7 +66,7 @@ def check_option_combinations(options: Options) -> None:
 class PlannedBump(NamedTuple):
     """A new bump: its packages, files and tags, and the bumps and edits that start the next development version.
 
-    `newer` has the tags above the current versions.
+    `following` is empty if none follows; `newer` has the tags above the current versions.
     """
 
     bumps: Sequence[VersionBump]
@@ -119,7 +119,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
                 f"{bump.package.name} {bump.after} is not higher than the last release ({tag})",
                 "choose a higher version: --to VERSION; to release a lower one, add --allow-lower",
             )
-    yield from versions.foreign_pin_problems(project, bumps)
+    yield from versions.development_pin_problems(project, bumps)
     for bump in (*bumps, *following_bumps):
         if not release_lines.allows_version(project.release_lines, bump.after):
             others = [line for line in config.branch if line.contains(bump.after) and not line.is_glob]
@@ -190,7 +190,7 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
     if options.commit or options.tag:
         yield from checks.committer_problems(project, commits=options.commit)
     if options.commit:
-        yield from commit_problems(project)
+        yield from cannot_commit_problems(project)
     if is_recorded:
         yield from branch_problems(project)
     if options.push:
@@ -212,7 +212,10 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
 def existing_tag_problems(
     tags: Sequence[NewTag], project: Project, commit: str | None, *, is_local: bool = True
 ) -> Iterator[Problem]:
-    """Yield a problem for each planned tag that exists on another commit: here if `is_local`, or on the remote."""
+    """Yield a problem for each tag that exists on another commit than `commit` (None: one to be made).
+
+    Tags of this clone count if `is_local`, and those of the remote always.
+    """
     if not tags:
         return
     here = project.state.tags if project.state is not None and is_local else {}
@@ -231,7 +234,7 @@ def existing_tag_problems(
             )
 
 
-def commit_problems(project: Project) -> Iterator[Problem]:
+def cannot_commit_problems(project: Project) -> Iterator[Problem]:
     """Yield a problem if git cannot commit to the branch: HEAD is detached, or an operation is unfinished."""
     yield from checks.unfinished_operation_problems(project)
     state = project.state
@@ -248,7 +251,7 @@ def branch_problems(project: Project) -> Iterator[Problem]:
 
 
 def changed_files_problem(files: Sequence[str]) -> Problem:
-    """Return the problem that files would be committed with changes that are not of this bump."""
+    """Return the problem that these files, which the bump edits, have other uncommitted changes."""
     return Blocked(
         "tree-dirty",
         f"files that the bump edits have uncommitted changes: {join_names(files)}",

@@ -118,9 +118,9 @@ def _only_branch_at(commit: str, branches: Mapping[str, str]) -> str | None:
 
 
 def _branch_problems(base: str | None, head: str, project: Project, git: Git) -> Iterator[Problem]:
-    """Yield problems if HEAD is not the head of `base`, the branch to merge into, or `head` has foreign commits.
+    """Yield problems if HEAD is not the tip of `base`, or if `head` has commits that relnox did not make.
 
-    Foreign are those that earlier runs of this command did not make. `base` is None if it is unknown.
+    `base` is the branch to merge into, or None if it is unknown; `head` is the one to merge.
     """
     remote, branches, commit = project.config.remote, project.remote.branches, project.commit or ""
     tip = branches.get(base or "")
@@ -159,7 +159,7 @@ def _describe_foreign_commit(branch: str, project: Project, git: Git) -> str:
     """Describe the head of a remote branch if an earlier run of this command did not make it; otherwise return "".
 
     This command writes the id of the tree into its commit message. An amended commit has another tree, and a later
-    commit has another message.
+    commit has another message. A head that this clone lacks is fetched.
     """
     commit = project.remote.branches.get(branch)
     if commit is None:
@@ -177,7 +177,7 @@ def _describe_foreign_commit(branch: str, project: Project, git: Git) -> str:
 def _untagged_version_problems(
     options: Options, project: Project, bumps: Sequence[VersionBump]
 ) -> Iterator[Problem]:
-    """Yield a problem if a package's current version is not tagged, since its commits would be released twice."""
+    """Yield a problem for the first package with an untagged version: its commits would be released twice."""
     history_by_name = (
         project.history if versions.versions_depend_on_history(options, [bump.package for bump in bumps]) else {}
     )
@@ -197,7 +197,7 @@ def _untagged_version_problems(
 def _pull_request_packages(
     project: Project, bumps: Sequence[VersionBump], edits: Sequence[Edit]
 ) -> Iterator[PullRequestPackage]:
-    """Yield the packages of the release, for the text of the pull request."""
+    """Yield the packages of the release, for the text of the pull request; `edits` have the new changelogs."""
     tags = changes.tags_by_package(project, bumps)
     contents = {edit.file: edit.after for edit in edits if edit.after is not None}
     workspace, candidates = project.version_literals.workspace, project.changelog_candidates
@@ -224,7 +224,7 @@ def _compare_archives(
 ) -> tuple[ReleaseDiff, ...]:
     """Compare archives of this commit, if they were built before, with the last releases below the new versions.
 
-    The result is empty without archives or without an answer of the index: the pull request does not need it.
+    The result is empty without archives or an answer of the index, which the new `tags`, by package, select.
     """
     from relnox.indexes import targets  # with requests, which is slow to import
 

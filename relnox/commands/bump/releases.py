@@ -45,7 +45,7 @@ class ReleasedCommit(NamedTuple):
     is_followed: bool
 
     def bumps(self, project: Project) -> tuple[VersionBump, ...]:
-        """Return the bumps that the commit released, of packages that the project still has."""
+        """Return the bumps that the commit released, of packages that the project still has; `before` is None."""
         packages = project.version_literals.workspace.by_name
         return tuple(
             VersionBump(packages[name], None, version, "")
@@ -67,10 +67,11 @@ def find_requested_release(
 def plan_to_finish_release(
     release: ReleasedCommit, options: Options, project: Project, checkout: Project
 ) -> Plan | None:
-    """Plan the missing steps of a release. `project` has the files of HEAD, and `checkout` those of the checkout.
+    """Plan the missing steps of a release: its tags, the development version, the push.
 
-    If nothing is missing, the plan has no steps, or is None if another release of the same commits is wanted: with
-    `--again` or `--part auto`, or if the checkout has other versions.
+    `project` has the files of HEAD, and `checkout` those of the checkout. If nothing is missing, the plan has no
+    steps, or is None if another release of the same commits is wanted: with `--again` or `--part auto`, or if the
+    checkout has other versions.
     """
     git, state, head = project.require_commit()
     new, commit = PlanBuilder("bump"), release.commit
@@ -80,7 +81,7 @@ def plan_to_finish_release(
     unpushed_tags = [tag for tag in tags if remote_tags.get(tag.name) != commit]
     missing_tags = tuple(tag for tag in unpushed_tags if state.tags.get(tag.name) != commit)
     following: tuple[Edit, ...] = ()
-    if stale_files := _files_staged_before_head(checkout):
+    if stale_files := _files_staged_as_in_parent(checkout):
         new.add(ResetIndex(files=stale_files))
     if missing_tags:
         new.add(CreateTags(tags=missing_tags, commit=commit))
@@ -96,7 +97,9 @@ def plan_to_finish_release(
         return None
     new.problems += preflight.existing_tag_problems(tags, project, commit, is_local=False)
     if pushes_branch or following:
-        new.add_problems((*preflight.commit_problems(project), *preflight.branch_problems(project)), options)
+        new.add_problems(
+            (*preflight.cannot_commit_problems(project), *preflight.branch_problems(project)), options
+        )
     if pushes_branch:
         new.problems += _push_problems(project, is_public=len(unpushed_tags) < len(tags))
     if changed_files := checkout.once(file_edits.conflicting_files, checkout.root, following):
@@ -116,7 +119,7 @@ def plan_to_finish_release(
 
 
 def _has_other_versions(checkout: Project, bumps: Sequence[VersionBump]) -> bool:
-    """Return whether the checkout has other versions than HEAD, as after a bump without a commit."""
+    """Return whether the checkout has other versions of packages than HEAD, as after a bump without a commit."""
     here = {package.name: package.version for package in checkout.workspace.packages}
     return any(here.get(bump.package.name) != bump.package.version for bump in bumps)
 
@@ -138,7 +141,7 @@ def release_elsewhere_problems(
     """Yield a problem if the remote has this release, made from HEAD, since the next build would be of HEAD.
 
     This is so in a job that is run again, on the commit that its first run began with. Tags that only this clone
-    has are no release: their commit may have been dropped since.
+    has do not count: their commit may be dropped. The remote's commit is fetched.
     """
     if not options.tag or options.again:
         return
@@ -163,7 +166,7 @@ def release_elsewhere_problems(
 
 
 def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[str]) -> Iterator[str]:
-    """Yield a note on tags of earlier releases that the remote lacks and `--push` does not push."""
+    """Yield a note on tags of earlier releases that the remote lacks and `--push` does not push (`pushed`)."""
     if not options.push:
         return
     git, state, _ = project.require_commit()
@@ -177,7 +180,7 @@ def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[
 
 
 def _release_tags(project: Project, git: Git, where: str = "--merged=HEAD") -> list[TagMessage]:
-    """Return the tags of releases, the newest first; `where` is an option of `git tag`."""
+    """Return the annotated tags of releases, the newest first; `where` is an option of `git for-each-ref`."""
     tags = project.once(git.tag_messages, where)
     return [tag for tag in tags if release_history.read_trailers(tag.message)]
 
@@ -215,7 +218,7 @@ def _find_releases(options: Options, project: Project) -> Iterator[ReleasedCommi
 
 
 def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Version]:
-    """Return the versions that the tags of a commit release, by package: the highest one of each."""
+    """Return the versions that those of the tags at a commit release, by package: the highest one of each."""
     versions: dict[str, Version] = {}
     for tag in tags:
         for name, version in release_history.read_trailers(tag.message).items() if tag.commit == commit else ():
@@ -269,8 +272,8 @@ def _is_next_phase(release: ReleasedCommit, bump: Bump, package: Package, projec
         return False
 
 
-def _files_staged_before_head(checkout: Project) -> tuple[str, ...]:
-    """Return the files that git's index has as before HEAD: a commit that was killed leaves them so."""
+def _files_staged_as_in_parent(checkout: Project) -> tuple[str, ...]:
+    """Return the files that git's index has as the parent of HEAD: a commit that was killed leaves them so."""
     git, state = checkout.git, checkout.state
     if git is None or state is None or not state.changed_files:
         return ()
@@ -282,7 +285,7 @@ def _files_staged_before_head(checkout: Project) -> tuple[str, ...]:
 
 
 def _is_on_remote(commit: str, project: Project, git: Git) -> bool:
-    """Return whether the remote's branch has a commit; if HEAD is detached, whether any branch has it."""
+    """Return whether the remote's branch, fetched if needed, has a commit; if HEAD is detached, any branch."""
     branches = project.remote.branches
     branch = project.state.branch if project.state is not None else None
     if branch is None:
@@ -299,7 +302,7 @@ def _is_on_remote(commit: str, project: Project, git: Git) -> bool:
 
 
 def plan_undo(project: Project) -> Plan:
-    """Plan to undo the release at HEAD, with its tags, commits and edits, unless a remote has a part of it."""
+    """Plan to undo the release at HEAD, its tags, commits and edits; raise `Blocked` without one, or if pushed."""
     git, state = project.git, project.state
     if git is None or state is None or state.head is None:
         raise Blocked(
@@ -370,7 +373,7 @@ def _no_release_error(git: Git, project: Project) -> Blocked:
 
 
 def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
-    """Return the refs of the remote, or raise if it does not answer; empty if there is no remote."""
+    """Return the refs of the remote by name; empty if there is no remote. One that does not answer is an error."""
     remote = project.remote
     return remote.require_refs("--undo") if remote.name in remotes.remote_names(git) else {}
 

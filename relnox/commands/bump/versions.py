@@ -28,7 +28,7 @@ _MAX_SUBJECTS = 3
 
 
 def requested_bump(options: Options) -> Bump:
-    """Return the bump that the options describe, such as one to the next minor version."""
+    """Return the bump that the options describe, such as one to the next minor version, without checking it."""
     names = ("part", "pre", "to", "always_increment", "allow_lower", "number")
     values: Any = {name: getattr(options, name) for name in names}
     return Bump(**values)
@@ -45,7 +45,10 @@ def command_line_words(options: Options, names: Collection[str]) -> tuple[str, .
 
 
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
-    """Return the packages that the options select; with `--part auto`, the packages that may be bumped."""
+    """Return the packages that the options select; without names, `--part auto` selects all.
+
+    `Blocked` is raised if none are selected, names are not allowed in lockstep, or another tool sets versions.
+    """
     _check_all_packages_checked_out(project)
     workspace, config = project.version_literals.workspace, project.config
     packages = workspace.packages
@@ -92,7 +95,7 @@ def decide_versions(
 ) -> tuple[ResolvedBumps, Sequence[Problem]]:
     """Decide which version each package gets, and which requirements change with it; return problems as well.
 
-    Versions that differ in the files of a package are a problem, except with --to, which corrects them.
+    Without a decision, the bumps are empty. Files of a package with different versions are a problem without --to.
     """
     problems: list[Problem] = []
     try:
@@ -216,7 +219,7 @@ def _keeps_its_version(package: Package, options: Options, project: Project) -> 
 def selection_notes(
     options: Options, project: Project, selected: Sequence[Package], bumps: Sequence[VersionBump]
 ) -> Iterator[str]:
-    """Yield notes on packages that are not bumped, or released with their current version."""
+    """Yield notes on packages that are not bumped or keep their version, and on commits that do not count."""
     if not bumps:
         yield "nothing to release: no commit since the last release asks for a bump"
     if left_out := packages_without_version(options, project, selected):
@@ -252,7 +255,7 @@ def selection_notes(
 def version_notes(
     options: Options, project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates
 ) -> Iterator[str]:
-    """Yield notes on how versions are normalized, why a version is next, and which requirements change."""
+    """Yield notes on how versions are normalized, why one is next, and what changes or stays behind with them."""
     packages_by_note: dict[str, list[str]] = {}
     scheme = project.config.scheme
     for bump in bumps:
@@ -319,7 +322,7 @@ def _unfinished_prerelease_notes(
             yield f"{name} {version} is a prerelease that requires {names}; to finish it: {fix}"
 
 
-def foreign_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:
+def development_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:
     """Yield a problem if released packages pin other projects' packages to this project's development version.
 
     These are packages of another repository that is released together with this one, under the same version.

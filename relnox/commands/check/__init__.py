@@ -65,7 +65,7 @@ def _checklist_table(items: Sequence[CheckedItem]) -> Table:
 
 
 def _manual_item(item: ManualItem) -> CheckedItem:
-    """Return an item that a person checks in the form of the decided ones."""
+    """Return what a person has to do as an item of the checklist, with the status `by hand`."""
     link = f" ({item.link})" if item.link else ""
     title = f"{item.when} publishing: {item.title}{link}"
     return CheckedItem(name="manual", title=title, why="", status="by hand", detail=title)
@@ -80,7 +80,7 @@ def _describe_item(item: CheckedItem) -> str:
 
 
 def _reason_to_skip(item: ChecklistItem, severity: str, context: CheckContext) -> str | None:
-    """Return why a checklist item is skipped, or None if it is not."""
+    """Return why a checklist item is skipped, or None if it is not; `severity` is the configured one."""
     options = context.options
     if item.name in options.skip:
         return "--skip"
@@ -92,7 +92,7 @@ def _reason_to_skip(item: ChecklistItem, severity: str, context: CheckContext) -
 
 
 def _collect_findings(item: ChecklistItem, context: CheckContext) -> tuple[list[Finding], str]:
-    """Return what the function of a checklist item yields, and why it cannot be decided, or an empty string."""
+    """Return an item's findings, with problems that it raises, and why it cannot be decided, or an empty text."""
     module: Any = import_module(f"relnox.commands.check.{item.topic}")
     findings: list[Finding] = []
     try:
@@ -108,7 +108,7 @@ def _collect_findings(item: ChecklistItem, context: CheckContext) -> tuple[list[
 
 
 def _decide_item(item: ChecklistItem, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
-    """Return a checklist item with its status before steps run; `detail` is why it cannot be decided, if so."""
+    """Return a checklist item with its status before steps run; `detail` is why it cannot be decided, or empty."""
     needed_steps = [finding for finding in findings if isinstance(finding, Step)]
     steps = tuple(step.key for step in needed_steps) + ("edit",) * any(
         isinstance(finding, Edit) for finding in findings

@@ -12,6 +12,7 @@ from relnox.steps.run_tests import RunTestsOnCheckout
 
 
 def check_git_clean(context: CheckContext) -> Iterator[Finding]:
+    """Yield problems for uncommitted or hidden changes, unfinished operations and imports of untracked modules."""
     project, (_, state, _) = context.project, context.git
     yield from checks.unfinished_operation_problems(project)
     yield from checks.uncommitted_change_problems(state.changed_files, state.changed_files, ())
@@ -20,6 +21,7 @@ def check_git_clean(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_git_branch(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem if the branch is not for releases, tracks another one, or lacks commits of the remote's."""
     project, (_, state, commit) = context.project, context.git
     yield from checks.disallowed_branch_problems(project)
     yield from checks.upstream_mismatch_problems(project)
@@ -31,7 +33,7 @@ def check_git_branch(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_git_history(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if the clone is shallow, or lacks release tags of the remote."""
+    """Yield a problem if the clone is shallow, or lacks release tags of the remote, which has to answer."""
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
     if state.is_shallow:
@@ -51,6 +53,7 @@ def check_git_history(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_tests_pass(context: CheckContext) -> Iterator[Finding]:
+    """Yield the step that runs the configured tests; without any, or with `--fix`, raise `NotCheckable`."""
     test = context.project.config.test
     if not test.command:
         raise NotCheckable("[tool.relnox.test] names no command")

@@ -33,7 +33,7 @@ class NotCheckable(Exception):
 
 
 class CheckContext:
-    """The release that the checklist is about, and what several of its items read."""
+    """The release that the checklist is about, and what several of its items read; `profile` selects items."""
 
     def __init__(self, options: CheckOptions, project: Project) -> None:
         self.options = options
@@ -47,7 +47,7 @@ class CheckContext:
 
     @property
     def build_manifest(self) -> Manifest | None:
-        """The manifest of the last build, or None if nothing is built."""
+        """The manifest of the last build, or None if nothing is built; raise `Blocked` if it is invalid."""
         try:
             manifest: Manifest = self.project.once(
                 releases.read_manifest, self.project.root, self.archives_directory
@@ -73,7 +73,7 @@ class CheckContext:
 
     @cached_property
     def versions(self) -> Mapping[str, Version]:
-        """The known version by package: that in its files, or else of its tag at the current commit."""
+        """The known versions by package: those in its files, or else of its tag at the current commit."""
         versions = {}
         for package in self.packages:
             tag_versions = [
@@ -89,12 +89,12 @@ class CheckContext:
         return versions
 
     def require_versions(self) -> None:
-        """Raise `NotCheckable` if the version of a package is not known before its build."""
+        """Raise `NotCheckable` if the version of a package is not known before it is built or tagged."""
         if unknown := [package.name for package in self.packages if package.name not in self.versions]:
             raise NotCheckable(f"the version of {', '.join(unknown)} is known when it is built or tagged")
 
     def require_remote(self) -> None:
-        """Raise `NotCheckable` if the refs of the remote are not known."""
+        """Raise `NotCheckable` if there is no commit or no remote, or if the remote does not answer."""
         git, _, _ = self.git
         remote = self.project.remote
         if remote.name not in self.project.once(remotes.remote_names, git):
@@ -109,7 +109,11 @@ class CheckContext:
 
     @cached_property
     def index(self) -> Index:
-        """The index to publish to: that of `--index`, or the one that the settings choose for the tags."""
+        """The index to publish to: that of `--index`, or the one that the settings choose for the tags.
+
+        Raises:
+            Blocked: It does not exist, or the tags have several.
+        """
         name = self.options.index
         if name is None:
             tags = {
@@ -122,12 +126,15 @@ class CheckContext:
         return index
 
     def listings(self, index: Index | None = None) -> Mapping[str, Listing]:
-        """Return the listing of each package on an index, by default the one to publish to, by package name."""
+        """Return the listing of each package on an index, by default the one to publish to, by package name.
+
+        It is empty if the index lacks the project; `TryLater` is raised if the index does not answer.
+        """
         index, names = index or self.index, tuple(package.name for package in self.packages)
         self.project.once(index.fetch_listings, names, _INDEX_TIMEOUT)
         return {name: index.cached_listing(name) for name in names}
 
     def public_files(self) -> Mapping[str, Mapping[str, str | None]]:
-        """Map each package to the files of its current version that the index lists, with their SHA-256."""
+        """Map each package with a known version to its files on the index, with their SHA-256 if it lists them."""
         self.listings()
         return {name: releases.public_files(name, version, self.index) for name, version in self.versions.items()}

@@ -34,6 +34,7 @@ _UNUSED_IMPORT = "F401"
 
 
 def check_secrets(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem for each tracked file with a secret; with `--fix`, untrack those with a secret's name."""
     project, _ = context.project, context.git
     tracked_secrets = project.once(
         _find_tracked_secrets, project.root, tuple(project.tracked_file_states), project.config.fake_secrets
@@ -60,7 +61,10 @@ def check_secrets(context: CheckContext) -> Iterator[Finding]:
 def _find_tracked_secrets(
     root: Path, names: tuple[str, ...], fake_secrets: tuple[str, ...]
 ) -> tuple[tuple[str, str, bool], ...]:
-    """Return the file, a description and the certainty of each secret that git tracks, except in tests."""
+    """Return each tracked file with a secret, a clause on it, and whether it is certain, except in tests.
+
+    Files that one of the patterns `fake_secrets` matches are left out.
+    """
     tracked_secrets = []
     for name in sorted(names):
         path = PurePosixPath("project", name)  # as in an sdist
@@ -79,7 +83,7 @@ def _find_tracked_secrets(
 
 
 def _gitignore_edit(names: list[str], project: Project) -> Edit:
-    """Return the edit that adds files to .gitignore."""
+    """Return the edit that adds these names to .gitignore, also to a missing one."""
     before = project.read_files([".gitignore"]).get(".gitignore")
     text = before or b""
     start = text if not text or text.endswith(b"\n") else text + b"\n"
@@ -180,7 +184,7 @@ def _allows_unused_imports(match: re.Match[str]) -> bool:
 
 
 def _ruff_settings(contents: Mapping[str, bytes]) -> list[Mapping[str, Any]]:
-    """Return the tables with ruff's settings in the root's pyproject.toml and ruff.toml."""
+    """Return the tables with ruff's settings, of these contents of pyproject.toml and ruff.toml by file name."""
     tables = []
     for file in ("pyproject.toml", "ruff.toml", ".ruff.toml"):
         try:

@@ -20,6 +20,7 @@ _REJECTED_REQUESTS = ("forge-token-missing", "forge-rejected", "forge-unknown")
 
 
 def check_ci_green(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem if CI of the commit failed; raise `NotCheckable` if it is not finished or did not run."""
     _, _, commit = context.git
     forge = _require_forge(context)
     own_runs = [f"/runs/{os.environ.get('GITHUB_RUN_ID')}/", f"/pipelines/{os.environ.get('CI_PIPELINE_ID')}"]
@@ -43,7 +44,7 @@ def check_ci_green(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_environments(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for each publishing environment that requires no review by another person."""
+    """Yield a problem for each environment that publishes without a review; raise `NotCheckable` if unknown."""
     forge, names = _require_forge(context), context.project.config.check.environments
     for name in names or (_DEFAULT_ENVIRONMENT,):
         environment = _call_forge(context, forge.environment, name)
@@ -79,7 +80,7 @@ def _require_forge(context: CheckContext) -> Forge:
 
 
 def _call_forge(context: CheckContext, method: Callable[[str], T], argument: str) -> T:
-    """Return the result of a method of the forge; raise `NotCheckable` if it rejects the request."""
+    """Return what a method of the forge returns for `argument`; raise `NotCheckable` if the forge rejects it."""
     try:
         return context.project.once(method, argument)
     except Problem as error:

@@ -36,6 +36,7 @@ def check_index_status(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_index_storage(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem if the built files exceed the storage of a project; `NotCheckable` without listed sizes."""
     manifest = context.build_manifest
     unknown = []
     for name, listing in context.listings().items():
@@ -51,7 +52,7 @@ def check_index_storage(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_release_diff(context: CheckContext) -> Iterator[Finding]:
-    """Yield problems for changes since the last release that exceed the limits in `[tool.relnox.diff]`."""
+    """Yield problems for changes above limits in `[tool.relnox.diff]`; raise `NotCheckable` without a build."""
     manifest = context.build_manifest
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
@@ -65,7 +66,7 @@ def check_release_diff(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_test_index(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if the test index lacks files that were built from the current commit."""
+    """Yield a problem if the test index lacks built files; raise `NotCheckable` without a build of this commit."""
     manifest, index = context.build_manifest, context.project.indexes[context.project.config.check.test_index]
     _, _, commit = context.git
     if manifest is None:
@@ -89,6 +90,7 @@ def check_test_index(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_credentials(context: CheckContext) -> Iterator[Finding]:
+    """Raise a problem if there are no credentials for the index; nothing is yielded."""
     context.index.credentials  # noqa: B018 - raises a problem if there are none
     yield from ()
 

@@ -71,6 +71,7 @@ def _metadata_fields(project: Mapping[str, Any], poetry: Mapping[str, Any], pack
 
 
 def check_readme(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem if a pyproject.toml names no readme, or one that is missing, empty or cannot be rendered."""
     files_without_readme = []
     for package in context.packages:
         document = context.read_pyproject(package)
@@ -92,6 +93,7 @@ def check_readme(context: CheckContext) -> Iterator[Finding]:
 
 
 def _readme_file_problems(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
+    """Yield a problem if a readme is missing, empty or invalid; without `content_type`, its suffix decides."""
     path = name if package.directory == "." else f"{package.directory}/{name}"
     content = project.read_files([path]).get(path)
     if content is None or not content.strip():
@@ -105,10 +107,12 @@ def _readme_file_problems(name: str, content_type: Any, package: Package, projec
 
 
 def _rendering_problems(text: str, content_type: str | None) -> tuple[Problem, ...]:
+    """Return problems of a readme that the public index cannot render; a missing type is one."""
     return tuple(readme_problems(text, content_type))
 
 
 def check_license(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem for each license file that pyproject.toml names and that is missing, or if there is none."""
     directories: dict[str, list[str]] = {}
     for package in context.packages:
         directory = context.project.root / package.directory
@@ -166,7 +170,7 @@ def check_public_requirements(context: CheckContext) -> Iterator[Finding]:
 
 
 def _requirements_by_url(package: Package, document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the published requirements that name a URL, a repository or a path."""
+    """Yield the published requirements that name a URL, a repository or a path; `document` is pyproject.toml."""
     for dependency in package.dependencies:
         if dependency.table in ("runtime", "extra") and dependency.syntax == "pep508":
             try:

@@ -127,6 +127,7 @@ def check_tags(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_changelog(context: CheckContext) -> Iterator[Finding]:
+    """Yield a problem for packages without a changelog, or without an entry for their final version in it."""
     project = context.project
     if project.config.changelog == "none":
         return
@@ -170,6 +171,7 @@ def _changelog_entry_problems(
 
 
 def _patch_bump_command(name: str, context: CheckContext) -> str:
+    """Return the command that bumps a package to its next patch version, with commit and tag."""
     return context.project.bump_command(name, "--part", "patch", tag=True)
 
 

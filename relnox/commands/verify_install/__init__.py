@@ -84,7 +84,7 @@ def plan(options: Options, project: Project) -> Plan:
             CopyFiles(directory=options.dist, package=package, files=manifest.files_of(package))
             for package in manifest.packages
         )
-    files += project.once(_copy_steps_for_other_wheels, project.root, options.find_links, built.packages)
+    files += project.once(_copy_steps_for_find_links, project.root, options.find_links, built.packages)
     new.add(*files)
     new.add(*installation_steps(manifest, project, options.python, files))
     if index is None and not built.dirty:
@@ -93,7 +93,7 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _add_file_tables(new: PlanBuilder, built: Manifest, options: Options, project: Project) -> None:
-    """Add tables of the files in the archives, and of what changes since the last release."""
+    """Add tables of the files in the archives and, if the index answers, of changes since the last release."""
     new.tables += release_diffs.archive_file_tables(built, options.dist, project)
     own_index = next(iter(project.config.targets.values()), options.index)
     index = project.indexes[options.index if options.is_set("index") else own_index]
@@ -108,7 +108,7 @@ def _add_file_tables(new: PlanBuilder, built: Manifest, options: Options, projec
 
 
 def _plan_public_verification(options: Options, project: Project, new: PlanBuilder) -> Plan:
-    """Plan to verify what an index has now, without a manifest."""
+    """Plan in `new` to verify what an index has now, without a manifest; raise `Blocked` with `--from dist`."""
     if options.from_ == "dist":
         raise Blocked(
             "options-conflict",
@@ -128,14 +128,14 @@ def _plan_public_verification(options: Options, project: Project, new: PlanBuild
         )
         for package in manifest.packages
     ]
-    files += project.once(_copy_steps_for_other_wheels, project.root, options.find_links, manifest.packages)
+    files += project.once(_copy_steps_for_find_links, project.root, options.find_links, manifest.packages)
     new.add(*files)
     new.add(*installation_steps(manifest, project, options.python, files))
     return new.build()
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return tables of the public releases, and of the packages with the result on each Python."""
+    """Return tables of the public releases, and of the packages with the result on each Python, if not empty."""
     del directory
     look_ups = [(step, result) for result in outcome.results if isinstance(step := result.step, LookUpRelease)]
     releases = tuple(
@@ -178,7 +178,7 @@ def _problem_codes(result: StepFinished) -> str:
 
 
 def _private_requirement_problems(manifest: Manifest, private: Sequence[str]) -> Iterator[Problem]:
-    """Yield a problem for each package that needs a private package, which is not published."""
+    """Yield a problem for each package that needs one of the `private` packages, which are not published."""
     for package, needs in manifest.needs:
         if package in manifest.packages and (names := sorted(set(needs) & set(private))):
             yield Blocked(
@@ -215,10 +215,13 @@ def _packages_with_files_never_uploaded(manifest: Manifest, index: Index, projec
     return frozenset(incomplete_packages)
 
 
-def _copy_steps_for_other_wheels(
+def _copy_steps_for_find_links(
     root: Path, directories: Sequence[str], packages: Collection[str]
 ) -> list[CopyFiles]:
-    """Return steps that copy the newest wheels in these directories of projects other than these packages."""
+    """Return steps that copy the newest wheels in the directories of `--find-links`, except those of `packages`.
+
+    A directory without wheels raises `Blocked`.
+    """
     wheels: dict[str, list[tuple[Distribution, str]]] = {}
     for directory in directories:
         path = root / directory
@@ -248,7 +251,8 @@ def installation_steps(
 ) -> Iterator[VerifyInstall]:
     """Yield a step for each package and Python that installs the package in its own environment and checks it.
 
-    `files` are the steps that download or copy the files of the packages, and of projects of other repositories.
+    Without `pythons`, it is the running one. `files` are the steps that download or copy the files of the
+    packages, and of projects of other repositories.
     """
     needs, settings = dict(manifest.needs), project.config.verify
     available = {step.package: step for step in files}
@@ -276,9 +280,10 @@ def listing_steps(
     *,
     download: bool = True,
 ) -> Iterator[AwaitIndex]:
-    """Yield a step for each package that waits until its files are listed, up to its deadline in seconds.
+    """Yield a step for each package that waits until its files are listed on `index`.
 
-    With `download`, it also waits until the files that the index serves have the built hashes.
+    `deadline` has the seconds that it waits at most, by package. With `download`, it also waits until the files
+    that the index serves have the built hashes.
     """
     for package in manifest.packages:
         yield AwaitIndex(
@@ -292,7 +297,7 @@ def listing_steps(
 
 
 def download_steps(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
-    """Yield a step for each package that downloads its files as soon as the index lists them."""
+    """Yield a step for each listed package that downloads its files as soon as the index lists them."""
     for release in listings:
         yield Download(
             index=release.index,
@@ -304,7 +309,7 @@ def download_steps(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
 
 
 def earlier_download_steps(release: Manifest, earlier: Manifest, index: Index) -> Iterator[Download]:
-    """Yield a step for each needed package of an earlier release, which downloads its public files."""
+    """Yield a step for each package of `earlier` that one of `release` needs, which downloads its public files."""
     needed_packages = graph.reachable_names(frozenset(release.packages), dict(release.needs))
     for package in earlier.packages:
         version = earlier.version_of(package)

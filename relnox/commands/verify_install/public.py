@@ -29,7 +29,7 @@ def find_public_releases(
     """Find the releases on an index that `--package` selects, or those of all packages of the workspace.
 
     Return a manifest of the files to download, with the hashes that the index lists; a step for each package that
-    looks up its release, even if there is none; and notes on packages that are left out.
+    looks up its release, even if there is none; and notes on packages without a release, and on provenance.
 
     Raises:
         Blocked: A name or a version in `--package` is invalid.
@@ -85,7 +85,7 @@ def find_public_releases(
 def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str, Version | None]:
     """Map the normalized name in each `NAME` or `NAME==VERSION` to its version, or to None if it has none.
 
-    A name may be that of a package's directory; others are names of projects on the index.
+    A directory's name becomes that of its package; other names are those of projects on the index.
 
     Raises:
         Blocked: A name or a version is invalid, or a name has two versions.
@@ -124,7 +124,10 @@ def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str,
 def _files_to_install(
     index: Index, name: str, version: Version, listing: Listing, pythons: Sequence[str]
 ) -> tuple[Distribution, ...]:
-    """Return the files of a release that the Pythons install; if none do, one file, whose error says why."""
+    """Return the files of a release that the Pythons install; if none do, one file, whose error says why.
+
+    Yanked files are left out, even if none remains. A file without a listed hash is downloaded and hashed.
+    """
     files = {file.filename: file for file in listing.releases().get(version, ()) if not file.yanked}
     installed_names = {select_file(files, python) for python in pythons} - {None}
     selected_files = [file for file in files.values() if file.filename in installed_names] or list(files.values())[
@@ -143,7 +146,7 @@ def _files_to_install(
 def distribution_of_listed_file(
     package: str, version: Version, filename: str, sha256: str, size: int = 0
 ) -> Distribution:
-    """Return a file that an index lists as a manifest has it; the size is not needed for a download."""
+    """Return a listed file in the form of a manifest, without a BLAKE2 hash; downloads do not need its size."""
     kind: DistributionKind = "wheel" if filename.endswith(".whl") else "sdist"
     return Distribution(
         package=package,
@@ -157,14 +160,15 @@ def distribution_of_listed_file(
 
 
 def _has_provenance(step: LookUpRelease, index: Index) -> bool:
+    """Return whether the index has provenance (PEP 740) of a file of the release that the step looks up."""
     files = index.cached_listing(step.package).values()
     return any(file.provenance is not None for file in files if file.version == step.version)
 
 
 def _workspace_dependencies(name: str, index: Index, project: Project) -> tuple[str, ...]:
-    """Return the packages of the workspace that a package needs from the same index.
+    """Return the names of the workspace packages that a package needs from the same index.
 
-    There are none on the trusted index, where installers select them among all versions.
+    There are none on the trusted index, where installers select them, nor for projects of other repositories.
     """
     packages = project.workspace.by_name
     if name not in packages or index.simple_url == project.indexes.trusted_index.simple_url:
@@ -173,5 +177,5 @@ def _workspace_dependencies(name: str, index: Index, project: Project) -> tuple[
 
 
 def retry_seconds(options: Options) -> int:
-    """Return how many seconds to repeat requests that the index does not answer."""
+    """Return how many seconds to repeat requests that the index does not answer: those of `--wait`, or 60."""
     return _RETRY_TIME if options.wait is None else options.wait
