@@ -161,9 +161,8 @@ def _conflict_error(file: GeneratedFile, message: str, fix: str, before: str, af
 def _find_last_output(present: StampedText, output: str, versions: Iterable[StampedText]) -> str | None:
     """Return what relnox generated when it last wrote a file, or None if that cannot be found.
 
-    Unedited versions of the file are outputs. An edited one was merged from an output that no commit has; but that
-    merge can be undone: what it changed in the version before is what relnox changed in its output. Only a text
-    with the right hash is an output.
+    Unedited versions of the file are outputs. An edited one was merged from an output that no commit has. Undoing
+    that merge finds it: what changed in the file is what changed in the output, if the text has the right hash.
     `output` is that of today, and `versions` are those of the file in the history, the oldest first.
     """
     outputs = {output_digest(output): output}

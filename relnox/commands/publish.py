@@ -411,7 +411,7 @@ def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
             None,
             f"attestations: off (the packages that sign are not installed: {attestations.INSTALL_COMMAND})",
         )
-    identity = indexes.signing_identity()
+    identity = indexes.request_signing_identity()
     if isinstance(identity, str):
         return None, f"attestations: off ({identity})"
     publisher = publication.publisher_from_claims(identity.claims)
@@ -460,7 +460,7 @@ def _listing_notes(package: str, release: Release, project: Project) -> Iterator
     for name in files:
         if name in listing and listing[name].yanked:
             yield f"{name} is yanked on {index}: installers ignore it"
-    newer_names = [file.filename for file in listing.values() if file.shows_newer_rules]
+    newer_names = [file.filename for file in listing.values() if file.needs_newer_upload_rules]
     if newer_names and release.index.has_public_rules:
         yield (
             f"{index} has {newer_names[-1]}, which its rules of {public_index.AS_OF} reject, the ones that this "

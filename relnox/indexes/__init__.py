@@ -38,7 +38,7 @@ class Indexes:
         self._open = ExitStack()
 
     def close(self) -> None:
-        """Stop the embedded index."""
+        """Stop the embedded index, if it is running."""
         self._open.close()
 
     def __getitem__(self, name: str) -> Index:
@@ -54,7 +54,7 @@ class Indexes:
 
     @cached_property
     def trusted_index(self) -> Index:
-        """The index from which third-party requirements are installed."""
+        """The index from which third-party requirements are installed; it takes no uploads."""
         return Index(Target("trusted-index", "", targets.trusted_simple_url(self._config)), {})
 
     @cached_property
@@ -62,12 +62,12 @@ class Indexes:
         """The embedded index; it is not running until it is looked up by its name."""
         return EmbeddedIndex(self._directory, upload_token=self._upload_token)
 
-    def signing_identity(self) -> JobIdentity | str:
-        """Return an identity token of the CI job for the signing service, or the reason why there is none."""
+    def request_signing_identity(self) -> JobIdentity | str:
+        """Request an identity token of the CI job for the signing service; see `request_identity`."""
         return trusted_publishing.request_identity(trusted_publishing.SIGNING_AUDIENCE, self._environment)
 
     def _open_index(self, name: str) -> Index:
-        """Return a declared or predefined index; requests that read from it use the login in `.netrc`."""
+        """Return a declared or predefined index; let reads from a declared one use the login in `.netrc`."""
         try:
             target = targets.find_target(name, self._config)
         except targets.UnknownIndex as error:

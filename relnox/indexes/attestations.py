@@ -47,11 +47,11 @@ def sign_files(
 ) -> None:
     """Sign files with an identity token of the CI job, without retries.
 
-    `store` is called with each file and the content of its attestation, in another thread.
+    `store` is called in another thread with each file and its attestation, as JSON, once that is signed.
 
     Raises:
         TransientError: A retry may succeed; what was stored need not be signed again.
-        Failed: The signing service rejected the token.
+        Failed: The signing service rejected the token or the request.
     """
     from sigstore.oidc import IdentityError
 
@@ -103,7 +103,7 @@ def _sign_with_sigstore(
 
 
 def verify_attestation(content: bytes, file: Distribution, publisher: Publisher) -> None:
-    """Verify offline that an attestation is for a file and by a publisher.
+    """Verify offline that an attestation, as JSON, is for a file and by a publisher.
 
     Raises:
         InvalidAttestation: It is not a valid attestation, or it is for another file or by another publisher.
@@ -121,10 +121,12 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
 
 
 def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
-    """Verify offline that a file was signed by the publishers in its provenance (PEP 740, as JSON); describe them.
+    """Verify offline that a file was signed by the publishers in its provenance (PEP 740, as JSON); list them.
+
+    The result and `index` are for messages.
 
     Raises:
-        InvalidAttestation: The provenance is not valid, or not for this file.
+        InvalidAttestation: The provenance is not valid, empty, or not for this file.
     """
     from pypi_attestations import Provenance
 

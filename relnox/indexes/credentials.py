@@ -35,7 +35,7 @@ _COMMON_VARIABLE = {PRODUCTION: "PYPI_TOKEN", TEST: "TEST_PYPI_TOKEN"}
 
 
 class CredentialsNotFound(Blocked):
-    """Raised if no credentials are found; the message lists the places that were searched."""
+    """The error for missing credentials; its message lists the places that were searched."""
 
 
 class Credentials(Record):
@@ -54,9 +54,9 @@ class Credentials(Record):
     uses_oidc: bool = False
 
     def secret(self, project: str) -> Secret:
-        """Return the password or token for uploading a file of a project.
+        """Return the password or token for uploading a file of a project (by its normalized name).
 
-        Call this before each upload, since tokens of Trusted Publishing expire. It can be called in any thread.
+        Call this before each upload, in any thread: an expired token is requested again (`TokenProvider.token`).
         """
         return self.password if isinstance(self.password, Secret) else self.password(project)
 
@@ -77,7 +77,7 @@ def token_variables(index: str) -> tuple[str, ...]:
 
 
 def find_credentials(target: Target, environment: Mapping[str, str], *, is_chosen: bool = False) -> Credentials:
-    """Find credentials for an index.
+    """Find credentials for uploads to an index.
 
     The order of the search is: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
     section of `.pypirc`, Trusted Publishing if the CI provider issues an identity token, and the keyring.
@@ -89,6 +89,7 @@ def find_credentials(target: Target, environment: Mapping[str, str], *, is_chose
         CredentialsNotFound: There are no credentials.
         Blocked: The credentials are for another index or are not readable, would be sent over plain http, or
             indexes reject the identity of the CI job.
+        TransientError: The index or the CI provider does not respond (Trusted Publishing).
     """
     if not addresses.is_encrypted_url(target.upload_url):
         raise Blocked(
@@ -132,7 +133,7 @@ def _find_in_twine_variables(
         return "TWINE_PASSWORD: not set"
     names = [name for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY") if environment.get(name)]
     for name in names:
-        if not target.is_referred_to_by(environment[name]):
+        if not target.matches_name_or_url(environment[name]):
             return f"TWINE_PASSWORD: for another index ({name} is {name_or_host(environment[name])})"
     if not names and not is_chosen and target.public_name is None:
         return f"TWINE_PASSWORD: for another index, without --index {target.name}"
@@ -141,7 +142,11 @@ def _find_in_twine_variables(
 
 
 def _find_in_pypirc(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    """Return the credentials in the user's `.pypirc`, or the reason why there are none."""
+    """Return the credentials in the user's `.pypirc`, or the reason why there are none.
+
+    Raises:
+        Blocked: The file cannot be parsed, or has credentials for another index under this name.
+    """
     path, sections = _read_pypirc(environment)
     if target.name not in sections:
         return f"{path}: no section [{target.name}]"
@@ -151,7 +156,7 @@ def _find_in_pypirc(target: Target, environment: Mapping[str, str]) -> Credentia
     repository = section.get("repository")
     if not repository and target.name not in (PRODUCTION, TEST):
         return f"{path}: no repository in [{target.name}], the URL that the password is for"
-    if repository and not target.is_referred_to_by(repository):
+    if repository and not target.matches_name_or_url(repository):
         raise Blocked(
             "credentials-for-other-index",
             f"the password in [{target.name}] of {path} is for {name_or_host(repository)}, "
@@ -163,7 +168,10 @@ def _find_in_pypirc(target: Target, environment: Mapping[str, str]) -> Credentia
 
 
 def _read_pypirc(environment: Mapping[str, str]) -> tuple[str, configparser.RawConfigParser]:
-    """Return the path and the sections of the user's `.pypirc`, with those that `index-servers` does not list."""
+    """Return the path and the sections of the user's `.pypirc`: all, whatever `index-servers` lists.
+
+    There are none if it cannot be opened; if it cannot be parsed, `Blocked` is raised.
+    """
     path = environment.get("TWINE_CONFIG_FILE") or "~/.pypirc"
     parser = configparser.RawConfigParser()
     try:
@@ -223,8 +231,8 @@ def _find_in_keyring(target: Target, environment: Mapping[str, str]) -> Credenti
 def _keyring_backends() -> list[KeyringBackend]:
     """Return the configured backend of the keyring, or else those of this platform, the preferred one first.
 
-    Those of other platforms are not imported, unlike by `keyring.get_keyring`, which twine calls: the one of macOS
-    starts linkers, which delete `/dev/null` if root runs them.
+    `keyring.get_keyring`, which twine calls, imports all: that of macOS starts linkers, which delete `/dev/null`
+    for root.
     """
     from keyring import backend, core
 
@@ -249,7 +257,7 @@ def _keyring_backends() -> list[KeyringBackend]:
 def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
     """Return the login for the host of an index's simple API from `.netrc`, or from the file named by `NETRC`.
 
-    Return None if there is no entry for the host, or if its URL is not encrypted. The entry `default` is not used.
+    Return None if there is no file, or no entry for the host but `default`, or if the URL is not encrypted.
 
     Raises:
         Blocked: The file cannot be parsed.

@@ -50,10 +50,10 @@ _POLL_INTERVAL = 0.05
 class EmbeddedIndex:
     """A package index on this machine that runs inside a `with` statement; its files are kept afterwards.
 
-    It listens on a free port. Files cannot be replaced.
+    It listens on a free port, and has URLs while it runs. Files cannot be replaced.
 
     Args:
-        upload_token: The password that uploads need, since every user of this machine can connect to loopback.
+        upload_token: The password for uploads, since every user of this machine can connect to loopback; or None.
     """
 
     def __init__(self, directory: Path, *, upload_token: str | None = None) -> None:
@@ -134,7 +134,7 @@ class FileStore:
         return sorted(files, key=lambda file: (file.version, file.filename))
 
     def find(self, filename: str) -> StoredFile | None:
-        """Return the file with a name, or None if it is missing."""
+        """Return the file with a name, or None if it is missing or the name is invalid."""
         try:
             project, version = _parse_filename(filename)
         except Blocked:
@@ -173,7 +173,7 @@ class FileStore:
         return all(files.get(file.filename) == file.sha256 for file in self.files())
 
     def clear(self) -> None:
-        """Delete all files, and incomplete uploads of killed processes."""
+        """Delete all files, and incomplete uploads of killed processes; ignore errors."""
         for upload in (*self._files.iterdir(), *self._incoming.iterdir()):
             shutil.rmtree(upload, ignore_errors=True)
 
@@ -196,7 +196,9 @@ def _parse_filename(filename: str) -> tuple[str, Version]:
 
 
 def parse_uploaded_file(boundary: str | None, body: bytes) -> tuple[str, bytes]:
-    """Return the name and the content of the only file in the form of an upload (RFC 7578).
+    """Return the unchecked name and the content of the only file in the form of an upload (RFC 7578).
+
+    `boundary` separates its fields; None if the request states none.
 
     Raises:
         Blocked: The form has no file, or several.
@@ -261,11 +263,11 @@ class RequestHandler(BaseHTTPRequestHandler):
         self._send(self._respond(unquote(self.path.partition("?")[0])))
 
     def do_HEAD(self) -> None:
-        """Send the headers of a page or a file."""
+        """Send the headers that `do_GET` would send."""
         self.do_GET()
 
     def do_POST(self) -> None:
-        """Receive an upload."""
+        """Receive an upload, and respond to it."""
         length = self.headers.get("Content-Length", "")
         if not length.isdigit():
             self._send(_text_response(411, "uploads need a Content-Length"))
@@ -274,6 +276,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._send(self.receive_upload(body))
 
     def _respond(self, path: str) -> _Response:
+        """Return the page or the file of a path, or the status 404."""
         store = self.server.index.store
         match path.split("/"):
             case ["", "simple", name] | ["", "simple", name, ""] if name:

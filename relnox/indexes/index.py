@@ -55,6 +55,8 @@ class ServedContent(NamedTuple):
 class Index(Target):
     """A package index with its listings, files and credentials.
 
+    Its requests are retried until a deadline, by default for ten minutes.
+
     Args:
         environment: The environment variables, which may contain credentials.
         own_credentials: The credentials for uploads; None to search for them.
@@ -84,6 +86,7 @@ class Index(Target):
 
         Raises:
             TryLater: The index does not respond.
+            Blocked: The index requires a login.
             Failed: The index responds with an error, or with a page that is not a listing.
         """
         start = retries.CLOCK.monotonic()
@@ -92,7 +95,10 @@ class Index(Target):
         return listing
 
     def fetch_listings(self, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
-        """Fill the cache with the listings of many projects concurrently, each requested for at most `seconds`."""
+        """Fill the cache with the listings of many projects concurrently, each requested for at most `seconds`.
+
+        The first error is raised after all requests.
+        """
         call_concurrently(lambda project: self.fetch_listing(project, Deadline(seconds)), projects)
 
     def cached_listing(self, project: str) -> Listing:
@@ -113,8 +119,8 @@ class Index(Target):
     ) -> dict[str, str]:
         """Return the SHA-256 hashes (hex) of files on the index by name, without files that it does not list.
 
-        If the listing does not contain the hash of a file, the file is downloaded. With `refresh`, the listing is
-        requested again even if the cached one is recent.
+        A file without a hash in the listing is downloaded. With `refresh`, the listing is requested again even if
+        the cached one is recent.
         """
         requested, _ = self._listings.get(project, (None, None))
         if refresh or requested is None or retries.CLOCK.monotonic() - requested > _MAX_LISTING_AGE:
@@ -142,6 +148,8 @@ class Index(Target):
     ) -> str:
         """Download a listed file to a path, or only compute its hash if that is None; return its SHA-256 (hex).
 
+        Without `limit`, it may have 4 GiB, and take an hour.
+
         Raises:
             TryLater: The index lists the file but does not serve it.
             ResponseTooLarge: The file has more bytes than the limit.
@@ -156,7 +164,7 @@ class Index(Target):
         return sha256
 
     def compare_download(self, built_file: Distribution, deadline: Deadline | None = None) -> ServedContent:
-        """Download a listed file without storing it, and compare its hash with that of the built file.
+        """Download a file of the cached listing without storing it, and compare its hash with the built file's.
 
         Raises:
             TryLater: The index does not respond.
@@ -180,7 +188,7 @@ class Index(Target):
         return ServedContent(FileCheck.MATCH, "")
 
     def provenance(self, file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
-        """Return the provenance of a file (PEP 740) as JSON, or None if the index does not list any.
+        """Request the provenance of a file (PEP 740, JSON); return None if the index does not list any.
 
         Raises:
             TryLater: The index lists provenance, but does not serve it.
@@ -201,10 +209,10 @@ class Index(Target):
 
     @property
     def credentials(self) -> Credentials:
-        """The credentials for uploads.
+        """The credentials for uploads, searched for at first use.
 
         Raises:
-            Blocked: There are no usable credentials; see `credentials.find_credentials`.
+            Problem: There are no usable credentials; see `credentials.find_credentials`.
         """
         with self._lock:
             if self._credentials is None:
@@ -214,7 +222,7 @@ class Index(Target):
     def ignored_variable_warnings(self) -> Iterator[str]:
         """Yield a warning for each environment variable of other upload tools that names another index."""
         for name in _VARIABLES_OF_OTHER_TOOLS if self.name != EMBEDDED else ():
-            if (value := self._environment.get(name)) and not self.is_referred_to_by(value):
+            if (value := self._environment.get(name)) and not self.matches_name_or_url(value):
                 yield (
                     f"{name} ({name_or_host(value)}) is ignored: files are uploaded to {self.name} ({self.host})"
                 )

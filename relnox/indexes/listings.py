@@ -28,10 +28,10 @@ _NO_DIGEST = ("", "none", "null")
 
 @dataclass(frozen=True, kw_only=True)
 class IndexFile:
-    """A file in a listing.
+    """A file in a listing; values are None if the listing has none.
 
     Attributes:
-        sha256: The hex digest, or None if the listing has none.
+        sha256: The hex digest.
         upload_time: The time of the upload in UTC (PEP 700).
         size: The size in bytes (PEP 700).
         requires_python: The Pythons that it supports, as a version specifier, which may be invalid; empty for all.
@@ -49,7 +49,7 @@ class IndexFile:
 
     @property
     def version(self) -> Version | None:
-        """The version in the file name, or None if it is not a valid name of a wheel or sdist."""
+        """The version in the file name, or None if that is not a valid name of a wheel or sdist."""
         if not is_safe_filename(self.filename):
             return None
         try:
@@ -60,8 +60,8 @@ class IndexFile:
             return None
 
     @property
-    def shows_newer_rules(self) -> bool:
-        """Whether it is a wheel for a platform that the public index did not accept when its rules were copied."""
+    def needs_newer_upload_rules(self) -> bool:
+        """Whether it is a wheel, uploaded since the public index's rules were copied, that they reject."""
         if self.version is None or self.upload_time is None or self.upload_time.date() <= public_index.AS_OF:
             return False
         tags = parse_wheel_filename(self.filename)[3] if self.filename.endswith(".whl") else ()
@@ -73,7 +73,7 @@ class Listing(dict[str, IndexFile]):
 
     Args:
         status: The status of the project: `active`, `archived`, `quarantined` or `deprecated` (PEP 792).
-        reason: The reason for the status, as given by the index.
+        reason: The reason for the status, as given by the index; empty for none.
 
     Raises:
         ValueError: A file name is listed more than once with different hashes.
@@ -88,12 +88,12 @@ class Listing(dict[str, IndexFile]):
                 raise ValueError(f"{file.filename} is listed twice with different hashes")
 
     @property
-    def size(self) -> int:
+    def total_size(self) -> int:
         """The bytes of all files together, except files without a stated size."""
         return sum(file.size or 0 for file in self.values())
 
     def newest_release(self, below: Version | None = None) -> Version | None:
-        """Return the newest final version, or the newest prerelease if there is none; None if nothing is listed.
+        """Return the newest final version, or the newest prerelease if there is none; None if there is neither.
 
         A version whose files are all yanked is returned only if all versions are. `below` limits the search to
         lower versions, and if it is a prerelease such as 2.0rc2, finds 2.0rc1 before 1.9.
@@ -115,9 +115,7 @@ class Listing(dict[str, IndexFile]):
 
 
 def parse_json_listing(document: Any, page: str) -> Listing:
-    """Parse the JSON page of a project (PEP 691, PEP 700 and PEP 792).
-
-    Links are relative to the URL of the page.
+    """Parse the JSON page of a project (PEP 691, PEP 700 and PEP 792); links are relative to its URL, `page`.
 
     Raises:
         ValueError: It is not a listing; other invalid documents raise `KeyError`, `TypeError` and the like.
@@ -149,7 +147,7 @@ def parse_json_listing(document: Any, page: str) -> Listing:
 def parse_html_listing(text: str, page: str) -> Listing:
     """Parse the HTML page of a project (PEP 503 and PEP 792); hashes are in the fragments of its links.
 
-    Links are relative to the URL of the page, unless it has a `base` element.
+    Links are relative to its URL, `page`, unless it has a `base` element.
 
     Raises:
         ValueError: It is not a listing.
@@ -220,7 +218,7 @@ def _absolute_url(page: str, url: str) -> str:
 
 
 def _require_text(value: object) -> str:
-    """Return a value that must be a string."""
+    """Return a value that is a string, or raise `TypeError`."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value
@@ -240,13 +238,13 @@ def _parse_digest(value: object, filename: str) -> str | None:
 
 
 def _check_api_version(version: object) -> None:
-    """Check the major version of the simple API (PEP 629)."""
+    """Raise `ValueError` for an unsupported major version of the simple API (PEP 629)."""
     if str(version).partition(".")[0] != _API_MAJOR:
         raise ValueError(f"unsupported version {str(version)[:20]!a} of the simple API")
 
 
 def _parse_time(value: object) -> datetime | None:
-    """Parse an upload time (PEP 700), which is in UTC if it has no time zone; return None if it is invalid."""
+    """Parse an upload time (PEP 700), which is in UTC if it has no time zone; return None for all other values."""
     try:
         time = datetime.fromisoformat(_require_text(value))
     except (ValueError, TypeError):

@@ -41,10 +41,10 @@ class Target:
 
     Attributes:
         name: The name of the index in settings and options.
-        upload_url: The URL of the "legacy" upload API.
+        upload_url: The URL of the "legacy" upload API; empty for none.
         simple_url: The URL of the simple repository API (PEP 503, PEP 691), with a slash at the end.
         production: Whether uploads are permanently public.
-        has_public_rules: Whether it accepts only what the public index accepts.
+        has_public_rules: Whether it accepts only what the public index accepts, as the embedded index does.
         in_lockstep: Whether the packages of the project are only bumped together.
     """
 
@@ -63,7 +63,7 @@ class Target:
 
     @property
     def public_name(self) -> str | None:
-        """The name of the public index, `pypi` or `testpypi`, that files are uploaded to; None if to neither."""
+        """The name of the public index, `pypi` or `testpypi`, that uploads go to; None for other indexes."""
         host = _host_of_url(self.upload_url)
         for name, url in _public_upload_urls().items():
             if host in (_host_of_url(url), _host_of_url(_public_simple_url(url))):
@@ -71,25 +71,25 @@ class Target:
         return None
 
     def release_page_url(self, package: str, version: Version) -> str:
-        """Return the address at which people see a release; empty for the embedded index, which runs on demand."""
+        """Return the URL at which people see a release, or at least its project; empty for the embedded index."""
         if self.name == EMBEDDED:
             return ""
         path = f"../project/{package}/{version}/" if self.public_name is not None else f"{package}/"
         return urljoin(self.simple_url, path)
 
     def yank_page_url(self, package: str, version: Version) -> str:
-        """Return the URL of the page on which an owner yanks a release; empty if it is not known."""
+        """Return the URL of the page on which an owner yanks a release; empty unless it is PyPI or TestPyPI."""
         path = f"../manage/project/{package}/release/{version}/"
         return urljoin(self.simple_url, path) if self.public_name is not None else ""
 
     def rebuild_command(self, package: str, version: str) -> str:
-        """Return commands for a fix, which build a package as another version."""
+        """Return the commands of a fix, as text, that bump a package to another version and build it."""
         selected = () if self.in_lockstep else ("--package", package)
         bump = fixes.task_command("bump", "--to", version, *selected, "--commit", "--tag")
         return f"{bump}, then: {fixes.task_command('build-all')}"
 
-    def is_referred_to_by(self, value: str) -> bool:
-        """Return whether a URL or name in the settings of another tool refers to this index."""
+    def matches_name_or_url(self, value: str) -> bool:
+        """Return whether a name, or an upload URL, in the settings of another tool is that of this index."""
         return host_and_port(value) == host_and_port(self.upload_url) if "://" in value else value == self.name
 
 
@@ -108,7 +108,7 @@ def find_target(name: str, config: Config) -> Target:
         own = config.indexes[name]
         target = Target(name, own.upload, own.simple, public_rules=own.public_rules)
     else:
-        raise _unknown_index(f"unknown index {name}", name, [*public, EMBEDDED, *config.indexes])
+        raise _unknown_index_error(f"unknown index {name}", name, [*public, EMBEDDED, *config.indexes])
     production = {host_and_port(settings.upload) for settings in config.indexes.values() if settings.production}
     target.production = target.public_name == PRODUCTION or host_and_port(target.upload_url) in production
     target.in_lockstep = config.versions == "lockstep"
@@ -120,7 +120,7 @@ def check_index_settings(config: Config) -> None:
 
     Raises:
         UnknownIndex: A setting names an index that does not exist.
-        Blocked: A URL is not valid, or contains a password.
+        Blocked: A URL is not valid, or contains a login; or a rule for indexes cannot match.
     """
     for name, settings in config.indexes.items():
         _check_index_url(settings.upload, f"[tool.relnox.indexes.{name}] upload")
@@ -133,11 +133,11 @@ def check_index_settings(config: Config) -> None:
             message = f"{rule} in [tool.relnox.targets] is neither a kind of versions nor a tag"
             raise Blocked("setting-invalid", message, suggest_name(rule, _IS_OF_KIND))
         if name not in names:
-            raise _unknown_index(f"unknown index {name} in [tool.relnox.targets] {rule}", name, names)
+            raise _unknown_index_error(f"unknown index {name} in [tool.relnox.targets] {rule}", name, names)
 
 
 def select_index_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
-    """Return the name of the index that `[tool.relnox.targets]` selects for packages; PyPI if there are no rules.
+    """Return the index that `[tool.relnox.targets]` selects for packages; PyPI without rules or packages.
 
     Rules for tag patterns, in the order of the settings, precede rules for kinds of versions, from specific to
     general. `tags` maps each package to its tag and the version in it, or to None if it has no tag.
@@ -191,7 +191,7 @@ def trusted_simple_url(config: Config) -> str:
 
 
 def build_simple_url(config: Config) -> str | None:
-    """Return the URL of the simple API for build requirements, or None if the installer's settings apply."""
+    """Return the URL of the simple API for build requirements; None if the installer's settings apply."""
     return None if config.trusted_index is None else trusted_simple_url(config)
 
 
@@ -206,7 +206,7 @@ def host_and_port(url: str) -> str:
 
 
 def name_or_host(value: str) -> str:
-    """Return the name of an index in another tool's settings, or the host and port of its URL, for messages."""
+    """Return the name of an index unchanged, or the host and port of its URL, for messages."""
     return (host_and_port(value) or "an invalid URL") if "://" in value else value
 
 
@@ -219,7 +219,7 @@ def _host_of_url(url: str) -> str:
 
 
 def _check_index_url(url: str, key: str) -> None:
-    """Raise `Blocked` if the URL in a setting is invalid, or has a login: the setting is in version control."""
+    """Raise `Blocked` if the URL in a setting (`key`) is invalid, or has a login: it is in version control."""
     problem = url_problem(url)
     if problem == URL_WITH_LOGIN:
         raise Blocked(
@@ -236,7 +236,7 @@ def _check_index_url(url: str, key: str) -> None:
         )
 
 
-def _unknown_index(message: str, name: str, names: Sequence[str]) -> UnknownIndex:
+def _unknown_index_error(message: str, name: str, names: Sequence[str]) -> UnknownIndex:
     return UnknownIndex("index-unknown", message, fix=suggest_name(name, names))
 
 

@@ -95,7 +95,7 @@ _RULES = (
 class JobIdentity:
     """An identity token of a CI job (a JSON Web Token, RFC 7519) and those of its claims that are strings.
 
-    Only the index checks the signature of the token.
+    Only the index checks the token: an unreadable one has no claims.
     """
 
     def __init__(self, token: Secret) -> None:
@@ -110,13 +110,13 @@ class JobIdentity:
 
     @property
     def description(self) -> str:
-        """The repository or project that the job belongs to, or else the subject of the token, for messages."""
+        """The repository or project of the job, or else the subject of the token, for messages; may be empty."""
         names = ("repository", "project_path", "sub")
         return next((self.claims[name] for name in names if name in self.claims), "")
 
 
 def request_identity(audience: str, environment: Mapping[str, str]) -> JobIdentity | str:
-    """Request an identity token for this CI job; return the reason if there is none.
+    """Request an identity token for a service, the audience, as this CI job; return the reason if there is none.
 
     Raises:
         TransientError: The CI provider did not respond; a retry may succeed.
@@ -183,8 +183,11 @@ class TokenProvider:
     def token(self, project: str) -> Secret:
         """Return an upload token for a project (by its normalized name), valid for five minutes if possible.
 
+        It is cached.
+
         Raises:
             TransientError: A retry may succeed; it uses a new identity token if possible.
+            Failed: It has expired, and the CI provider issues only one.
             Problem: The index rejects the identity; see `_RULES`.
         """
         name = project if self._renewable else ""
@@ -263,7 +266,7 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
     audience = _parse_document(response).get("audience") if response.status_code == HTTPStatus.OK else None
     if not isinstance(audience, str):
         return f"not supported by {target.host}"
-    if _is_of_another_service(audience, target):
+    if _is_audience_of_another_service(audience, target):
         # With such a token, it could act at the other service as this job.
         raise Blocked(
             "identity-missing",
@@ -287,8 +290,8 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
     return TokenProvider(target, audience, environment, identity)
 
 
-def _is_of_another_service(audience: str, target: Target) -> bool:
-    """Return whether an audience is not that of an index: its own host, or a URL there.
+def _is_audience_of_another_service(audience: str, target: Target) -> bool:
+    """Return whether an audience is not that of an index: its public name, or else its host, or a URL there.
 
     Any server can name a word as its audience, even that of another service, such as `sigstore` or `vault`.
     """

@@ -180,14 +180,14 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
     attestations: Sequence[Path] = (),
     before_sending: Callable[[], None] | None = None,
 ) -> str:
-    """Upload a file of the manifest with its attestations (PEP 740), and return a summary of the response.
+    """Upload a file of the manifest with its attestations (PEP 740), and return the status of the response.
 
     There are no retries, and the caller has to check the listing: a response does not prove what was stored.
     `before_sending` is called right before the first byte is sent.
 
     Raises:
         TransientError: A retry may succeed.
-        Problem: The index rejected the file, the release or the credentials; see `parse_upload_response`.
+        Problem: The metadata or credentials cannot be used, or the index rejected them, the file or the release.
     """
     fields = form_fields(path, attestations)
     login = Login(credentials.user, credentials.secret(file.package))
@@ -209,7 +209,7 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
 
 
 def form_fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
-    """Return the names and values of the form fields of an upload: the metadata and digests of a file.
+    """Return the names and values of the form fields of an upload: metadata, digests and attestations of a file.
 
     Raises:
         Failed: The metadata of the file is not valid.
@@ -253,9 +253,10 @@ def upload_form(fields: list[tuple[str, str]], filename: str, content: BinaryIO)
 
 
 def parse_upload_response(response: requests.Response, file: Distribution, index: Target) -> str:
-    """Return a summary of a successful response to an upload, or raise the error that it stands for.
+    """Return the status of a successful response to an upload, such as `200 OK`, or raise an error.
 
-    The attribute `rejected` of the error is set to whether the index certainly did not store the file.
+    Raises:
+        Problem: The index rejected the upload; `rejected` is whether it certainly did not store the file.
     """
     status = response.status_code
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -329,7 +330,7 @@ def different_file_hint(file: Distribution, index: Target) -> str:
 def used_version_hint(package: str, version: Version, index: Target) -> str:
     """Return the fix for a version that takes no more files, or has other ones than were built: a new version.
 
-    It also says how to yank what is public (PEP 592), or to empty the embedded index.
+    It also says how to yank what is public (PEP 592), or only to empty the embedded index.
     """
     if index.name == EMBEDDED:
         clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")

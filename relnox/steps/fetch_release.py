@@ -141,10 +141,10 @@ def _project_warnings(package: str, listing: Listing, index: Index, storage_limi
             f"project {package} is {listing.status} on {index.name}{reason}",
             f"if it is still maintained, change that in the project's settings on {index.name}",
         )
-    if index.has_public_rules and storage_limit - listing.size < _LITTLE_STORAGE * storage_limit:
+    if index.has_public_rules and storage_limit - listing.total_size < _LITTLE_STORAGE * storage_limit:
         yield _project_warning(
             "storage-low",
-            f"project {package} has {format_size(listing.size)} on {index.name} (the limit is "
+            f"project {package} has {format_size(listing.total_size)} on {index.name} (the limit is "
             f"{format_size(storage_limit)})",
             "request a higher limit on the index, and set it: [tool.relnox.check] storage-limit = 20000",
         )

@@ -60,7 +60,7 @@ class Attest(Step, key="attest"):
         directory = run.root / self.directory
 
         def sign() -> None:
-            identity = run.indexes.signing_identity()
+            identity = run.indexes.request_signing_identity()
             if isinstance(identity, str):  # it had one when the run was planned
                 raise retries.TransientError("identity-missing", identity)
             attestations.sign_files(

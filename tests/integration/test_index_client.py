@@ -179,7 +179,7 @@ def test_sizes_and_pythons_are_read_if_the_index_has_them(
     with server(lambda _method, _path: json_page({**listed("x"), **fields})) as url:
         listing = reading(url).fetch_listing("demo")
     (file,) = listing.values()
-    assert (file.size, file.requires_python, listing.size) == (size, python, size or 0)
+    assert (file.size, file.requires_python, listing.total_size) == (size, python, size or 0)
     link = '<a href="demo-1.0.tar.gz" data-requires-python="&gt;=3.9">demo</a>'
     with server(lambda _method, _path: page(link, "text/html")) as url:
         assert reading(url).fetch_listing("demo")["demo-1.0.tar.gz"].requires_python == ">=3.9"

@@ -609,10 +609,10 @@ def storage_problems(
     since the limit may have been raised, and no problem on others.
     """
     size = public_index.storage_limit_in_bytes(limit)
-    if listing.size + added > size and (limit is not None or index.has_public_rules):
+    if listing.total_size + added > size and (limit is not None or index.has_public_rules):
         yield Blocked(
             "storage-low",
-            f"project {package} has {format_size(listing.size)} on {index.name}, and the new files have "
+            f"project {package} has {format_size(listing.total_size)} on {index.name}, and the new files have "
             f"{format_size(added)} (the limit is {format_size(size)}{' unless it was raised' * (limit is None)})",
             "delete files of old development versions on the index; or request a higher limit there, and set it: "
             "[tool.relnox.check] storage-limit = 20000",
