@@ -184,7 +184,7 @@ def _decide_existing_tag(package: Package, tag: str, options: Options, project: 
 def _is_related_to_head(git: Git, commit: str, tag: str, remote: str, is_shallow: bool) -> bool | None:  # noqa: FBT001 - memo
     """Return whether a tagged commit is an ancestor or a descendant of HEAD; None if the clone does not tell.
 
-    A commit that a complete clone lacks is fetched from `remote` by its tag; None then means that this failed.
+    A commit that a complete clone lacks is fetched by its tag; None then means that this failed.
     """
     if git.resolve_commit(commit) is None and not is_shallow:
         remotes.try_to_fetch_objects(git, remote, f"refs/tags/{tag}", timeout=_FETCH_TIMEOUT)

@@ -210,7 +210,7 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
 
 
 def _generated_file_problems(file: GeneratedFile) -> tuple[Problem, ...]:
-    """Return problems and notes on a file that does other things than relnox would write into it."""
+    """Return problems for what relnox would change in a file or what makes it unsafe, and notes on other edits."""
     return tuple(generated_file_problems(file, PIPELINE_RULES if file.file == gitlab.FILE else WORKFLOW_RULES))
 
 

@@ -234,7 +234,7 @@ def _merge_manifests(
     """Return one manifest of `files`, with the needs of their packages; `incomplete` names those that lack files.
 
     What packages of different jobs need from each other is read from the project and from intact wheels. The
-    commit and the time are those of the latest job. The order of the jobs does not matter.
+    commit and the time are those of the latest job.
     """
     names = {file.package for file in files}
     needs: dict[str, set[str]] = {name: set() for name in names}

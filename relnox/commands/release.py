@@ -201,7 +201,7 @@ def plan(options: Options, project: Project) -> Plan:
             return new.build()
     chain = _decide_chain(options, project, request, releases)
     if options.forge_release:
-        note, problems = _forge_release_notes_and_problems(chain, project)
+        note, problems = _forge_release_obstacles(chain, project)
         new.notes += note
         new.problems += problems
         chain = replace(chain, has_forge_release=not note)
@@ -281,7 +281,7 @@ def _decide_chain(
     )
 
 
-def _forge_release_notes_and_problems(chain: ReleaseChain, project: Project) -> tuple[list[str], list[Problem]]:
+def _forge_release_obstacles(chain: ReleaseChain, project: Project) -> tuple[list[str], list[Problem]]:
     """Return notes on why the forge gets no release, or problems that block it; without both, it gets one."""
     if not chain.is_production:
         return [f"no release on the forge ({chain.index} is not a production index)"], []

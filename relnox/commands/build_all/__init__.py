@@ -84,7 +84,7 @@ def _plan_build(options: Options, project: Project, checkout: Project) -> Plan:
     new.problems += output.clean_problems() if options.clean else ()
     new.problems += submodule_problems
     new.add_problems((*version_problems, *tag_problems), options)
-    new.problems += preconditions.uncommitted_version_problems(packages, project, commit)
+    new.problems += preconditions.uncommitted_version_file_problems(packages, project, commit)
     new.notes += project.workspace.warnings
     new.notes += [
         f"{name} has no tag on this commit: its build backend derives a development version, which is not for "
@@ -93,7 +93,7 @@ def _plan_build(options: Options, project: Project, checkout: Project) -> Plan:
     ]
     new.notes += unbounded_sibling_warnings(packages, project.workspace)
     new.notes += (*version_notes, *tag_notes, *settings_notes, *submodule_notes)
-    new.notes += preconditions.uncommitted_notes(changed_files, commit)
+    new.notes += preconditions.uncommitted_file_notes(changed_files, commit)
     new.notes += output.foreign_file_notes(options.output)
 
     # A build that fails must not leave the manifest of an earlier one, which could be published.

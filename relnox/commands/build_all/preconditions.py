@@ -133,7 +133,7 @@ def submodule_problems_and_notes(
     return problems, [f"not initialized, and empty in the build: submodules {names}"] if names else []
 
 
-def uncommitted_version_problems(
+def uncommitted_version_file_problems(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> Iterator[Problem]:
     """Yield a problem if a pyproject.toml or a version file differs from the commit; none if that is None."""
@@ -158,7 +158,7 @@ def uncommitted_files(project: Project, output: str) -> list[str]:
     return [name for name in changed_files if not PurePosixPath(name).is_relative_to(PurePosixPath(output))]
 
 
-def uncommitted_notes(files: Sequence[str], commit: str | None) -> Iterator[str]:
+def uncommitted_file_notes(files: Sequence[str], commit: str | None) -> Iterator[str]:
     """Yield a note on uncommitted files; only a build of the working tree (`commit` is None) has them."""
     if files and commit is None:
         yield "archives include uncommitted changes, and the manifest records that"

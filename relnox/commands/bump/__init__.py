@@ -115,7 +115,7 @@ def _add_bump_steps(
     if options.push and project.state is not None:
         names = tuple(tag.name for tag in tags)
         new.add(Push(remote_name=project.config.remote, branch=project.state.branch or "", tags=names))
-        new.notes += releases.unpushed_release_notes(options, project, names)
+        new.notes += releases.unpushed_tag_notes(options, project, names)
     planned = preflight.PlannedBump(bumps, files, tags, following, checks.newer_tags(project))
     new.add_problems(preflight.bump_problems(planned, options, project), options)
     if options.pull_request:

@@ -99,7 +99,7 @@ def plan_file_contents(
     files = read_contents(project)
     files.after |= dict(editing.edit_contents(workspace, bumps, updates, files.before, config))
     new.notes += _outdated_uv_lock_notes(project, bumps, updates, files)
-    tools = _bumps_by_tool_run(project, bumps, files)
+    tools = _bumps_by_changelog_run(project, bumps, files)
     generated = {bump.package.name for own in tools.values() for bump in own}
     own = [bump for bump in bumps if bump.package.name not in generated]
     changelogs: Mapping[str, str] | None = None
@@ -116,7 +116,7 @@ def plan_file_contents(
     _generate_changelogs(tools, project, files)
     outdated = outdated_lock_files(project, updates)
     if outdated and options.lock:
-        files.add_generated_files(_updated_lock_files(outdated, files.after, project), project)
+        files.add_generated_files(_run_lock_tools(outdated, files.after, project), project)
     elif outdated:
         new.notes.append(f"{', '.join(outdated)}: out of date after this bump; to update it: --lock")
     new.notes += _run_edit_hooks(project, bumps, files)
@@ -212,7 +212,7 @@ def _changelog_notes(
     return notes
 
 
-def _bumps_by_tool_run(
+def _bumps_by_changelog_run(
     project: Project, bumps: Sequence[VersionBump], files: FileContents
 ) -> dict[tuple[str, Tool, str], list[VersionBump]]:
     """Map runs of changelog tools (directory, tool, and the one package or "" for all) to the bumps they list."""
@@ -266,7 +266,7 @@ def _changelog_release(
 ) -> ChangelogRelease:
     """Return what the changelog tool with settings in `directory` has to know about the release of `bumps`.
 
-    `commits` maps the ids of commits to the packages that they change; without it, no commit is excluded.
+    `commits` maps the ids of commits to the packages that they change, so that those of others are excluded.
     """
     config, first = project.config, bumps[0]
     groups = project.version_groups
@@ -329,7 +329,7 @@ def _outdated_uv_lock_notes(
             )
 
 
-def _updated_lock_files(
+def _run_lock_tools(
     locks: Sequence[str], planned: Mapping[str, bytes | None], project: Project
 ) -> dict[str, bytes | None]:
     """Run Poetry and PDM in a copy of the checkout with the `planned` contents; return the locks they change."""
@@ -422,7 +422,7 @@ def add_development_commit(
         new.notes.append(f"no development version follows: {error.message}")
         return (), ()
     if options.lock and (outdated := outdated_lock_files(project, updates)):
-        following.after |= _updated_lock_files(outdated, {**files.after, **following.after}, project)
+        following.after |= _run_lock_tools(outdated, {**files.after, **following.after}, project)
     if edits := following.edits:
         message = commit_message(project, bumps, is_development=True)
         new.add(EditFiles(edits=edits, is_development=True))
@@ -467,7 +467,7 @@ def commit_message(project: Project, bumps: Sequence[VersionBump], *, is_develop
 
     In the setting, `{packages}` becomes a list of packages with their new versions. `{version}` becomes the new
     version if all packages of the workspace get the same one, and the same list otherwise. With `is_development`,
-    the message starts a development version, and the setting is not used.
+    the setting is not used.
     """
     packages = ", ".join(f"{bump.package.name} {bump.after}" for bump in bumps)
     is_common = len({bump.after for bump in bumps}) == 1 and len(bumps) == len(project.workspace.packages)

@@ -114,7 +114,7 @@ def plan_to_finish_release(
         new.notes.append(f"already released: {what}; to bump once more: --again")
     else:
         new.notes.append(f"finishing a release: {what}; to make another one afterwards: --again")
-    new.notes += unpushed_release_notes(options, project, () if is_finished else [tag.name for tag in tags])
+    new.notes += unpushed_tag_notes(options, project, () if is_finished else [tag.name for tag in tags])
     return new.build()
 
 
@@ -165,7 +165,7 @@ def release_elsewhere_problems(
     )
 
 
-def unpushed_release_notes(options: Options, project: Project, pushed: Sequence[str]) -> Iterator[str]:
+def unpushed_tag_notes(options: Options, project: Project, pushed: Sequence[str]) -> Iterator[str]:
     """Yield a note on tags of earlier releases that the remote lacks and `--push` does not push (`pushed`)."""
     if not options.push:
         return

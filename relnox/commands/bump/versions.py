@@ -129,7 +129,7 @@ def resolve_versions(options: Options, project: Project, selected: Sequence[Pack
         requests = {name: request for name, request in requests.items() if name in names}
     else:
         reason = " ".join(command_line_words(options, ("part", "pre", "to", "number", "always_increment")))
-        left_out = packages_without_version(options, project, selected)
+        left_out = packages_skipped_without_tags(options, project, selected)
         requests = {
             package.name: BumpRequest(
                 None if _keeps_its_version(package, options, project) else requested_bump(options), reason
@@ -191,10 +191,13 @@ def _check_options_fit_packages(options: Options, project: Project, selected: Se
         )
 
 
-def packages_without_version(
+def packages_skipped_without_tags(
     options: Options, project: Project, selected: Sequence[Package]
 ) -> tuple[Package, ...]:
-    """Return the packages that `--all` skips because their versions come from tags and they have no tag yet."""
+    """Return the packages that `--all` skips because their versions come from tags and they have no tag yet.
+
+    With `--to`, or if no other packages are selected, it skips none.
+    """
     if not options.all or options.to is not None:
         return ()
     packages = tuple(
@@ -222,7 +225,7 @@ def selection_notes(
     """Yield notes on packages that are not bumped or keep their version, and on commits that do not count."""
     if not bumps:
         yield "nothing to release: no commit since the last release asks for a bump"
-    if left_out := packages_without_version(options, project, selected):
+    if left_out := packages_skipped_without_tags(options, project, selected):
         first = fixes.task_command("bump", "--package", left_out[0].name, "--to", "0.1.0", "--tag")
         names = join_names([package.name for package in left_out])
         yield f"{names}: skipped, no tag to derive a version from; for the first release: {first}"

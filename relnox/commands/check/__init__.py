@@ -92,7 +92,7 @@ def _reason_to_skip(item: ChecklistItem, severity: str, context: CheckContext) -
 
 
 def _collect_findings(item: ChecklistItem, context: CheckContext) -> tuple[list[Finding], str]:
-    """Return an item's findings, with problems that it raises, and why it cannot be decided, or an empty text."""
+    """Return an item's findings, problems that it raises included, and why it cannot be decided, or ""."""
     module: Any = import_module(f"relnox.commands.check.{item.topic}")
     findings: list[Finding] = []
     try:

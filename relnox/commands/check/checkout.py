@@ -33,7 +33,7 @@ def check_git_branch(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_git_history(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if the clone is shallow, or lacks release tags of the remote, which has to answer."""
+    """Yield a problem if the clone is shallow or lacks release tags; raise `NotCheckable` without a remote."""
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
     if state.is_shallow:

@@ -36,7 +36,7 @@ def check_index_status(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_index_storage(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if the built files exceed the storage of a project; `NotCheckable` without listed sizes."""
+    """Yield a problem if built files exceed a project's storage; raise `NotCheckable` if sizes are not listed."""
     manifest = context.build_manifest
     unknown = []
     for name, listing in context.listings().items():

@@ -161,7 +161,7 @@ def check_public_requirements(context: CheckContext) -> Iterator[Finding]:
             yield Blocked(
                 "local-version", f"{package.name} {version} is a local version (the index rejects it)", fix
             )
-        for text in _requirements_by_url(package, context.read_pyproject(package)):
+        for text in _url_requirements(package, context.read_pyproject(package)):
             yield Blocked(
                 "requirement-by-url",
                 f"{package.pyproject} requires {text} (the index rejects requirements by URL or path)",
@@ -169,7 +169,7 @@ def check_public_requirements(context: CheckContext) -> Iterator[Finding]:
             )
 
 
-def _requirements_by_url(package: Package, document: Mapping[str, Any]) -> Iterator[str]:
+def _url_requirements(package: Package, document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the published requirements that name a URL, a repository or a path; `document` is pyproject.toml."""
     for dependency in package.dependencies:
         if dependency.table in ("runtime", "extra") and dependency.syntax == "pep508":

@@ -20,7 +20,10 @@ from relnox.steps.publication import different_files_error
 
 
 def check_version_new(context: CheckContext) -> Iterator[Finding]:
-    """Yield problems for versions that are tagged elsewhere, not above the last release, or on the index."""
+    """Yield problems for versions that are tagged elsewhere, too low or public.
+
+    After them, `NotCheckable` is raised if a version, or the tags of the remote, are not known.
+    """
     project, (_, _, commit) = context.project, context.git
     reported_names = set()
     for message, _, names in consistency.tagged_elsewhere_messages(context.versions, commit, project):
@@ -94,7 +97,8 @@ def check_packages_listed(context: CheckContext) -> Iterator[Finding]:
 def check_tags(context: CheckContext) -> Iterator[Finding]:
     """Yield problems for tags of the current versions that the remote lacks or has on other commits.
 
-    With `--profile before-publish`, missing tags are problems as well.
+    With `--profile before-publish`, missing tags are problems as well. Without an answer of the remote, or if a
+    version is not known, `NotCheckable` is raised.
     """
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
