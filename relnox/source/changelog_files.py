@@ -134,7 +134,7 @@ def _read_tool_settings(tool: _ChangeFileTool, top: Path) -> Iterator[str]:
 
 
 def _change_file_directory(text: str, keys: Collection[str]) -> str | None:
-    """Return the directory that settings (TOML, INI or YAML) name, as a glob; None without one inside theirs."""
+    """Return the change file directory in settings (TOML, INI or YAML), as a glob; None if unset or outside."""
     matches = [re.search(rf"^\s*{key}\s*[:=]\s*[\"']?([^\s\"'#]+)", text, re.MULTILINE) for key in keys]
     path = posixpath.normpath("/".join(match[1] for match in matches if match is not None))
     is_inside = keys and all(matches) and not path.startswith(("/", "..")) and path != "."

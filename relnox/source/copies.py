@@ -53,7 +53,6 @@ def copy_commit(
         The copy, with the root that corresponds to that of `git`.
 
     Raises:
-        Blocked: The path of an edit leads out of the copy.
         Failed: git fails, such as for a missing object.
     """
     checkout = into / "checkout"
@@ -81,7 +80,7 @@ def read_changes_in_copy(copy: Git, edits: Mapping[str, bytes | None]) -> dict[s
 def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: str) -> None:
     """Check out a commit, with its submodules, into a new repository that shares the objects of the source.
 
-    `fix` is for the error (`Failed`) if git fails.
+    `git_directory` becomes the repository of the checkout `into`; `fix` is for the error if git fails.
     """
     object_format = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits
     options = ["--quiet", "--template=", f"--object-format={object_format}"]
@@ -122,9 +121,9 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
 def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
     """Clone a repository into `into`/remote.git, and clone that, its remote, into `into`/checkout.
 
-    All objects are copied, so that nothing that happens in the clones affects the original repository. Submodules
-    that are initialized are cloned as well. In both clones, the branch points to the commit. The checkout has the
-    same committer, and calls its remote `remote_name`. Raise `Failed` if git fails.
+    All objects are copied: nothing that happens in the clones affects the original. Initialized submodules are
+    cloned as well. In both clones, the branch points to the commit. The checkout has the same committer, and calls
+    its remote `remote_name`.
 
     Returns:
         The directory in the new checkout that corresponds to `git.root`.

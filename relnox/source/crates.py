@@ -29,12 +29,11 @@ class _CargoManifest(Record):
 
     @property
     def directory(self) -> str:
-        """The directory of the file, relative to the root: empty for the root."""
         return posixpath.dirname(self.file)
 
     @property
     def crate_name(self) -> str:
-        """The name of the crate; empty if the file only describes a workspace."""
+        """The name of the crate; empty for a mere workspace."""
         return str(table_at(self.document, "package").get("name", ""))
 
     @property
@@ -49,10 +48,7 @@ class _CargoManifest(Record):
         return any(f"{directory}/".startswith(f"{parent}/") for parent in parents)
 
     def dependencies(self) -> Iterator[tuple[KeyPath, str, Mapping[str, Any]]]:
-        """Yield the keys of the version, the crate, and the table of each dependency.
-
-        If the dependency is only a string, that is the `version` in the table.
-        """
+        """Yield the version's keys, the crate and the table of each dependency; a string becomes a table."""
         targets = [("target", name) for name in table_at(self.document, "target")]
         tables = [(*keys, name) for keys in ((), *targets) for name in _DEPENDENCY_TABLES]
         for keys in (*tables, ("workspace", "dependencies")):
@@ -150,7 +146,7 @@ def _read_workspace_manifests(file: str, root: Path) -> list[_CargoManifest]:
     """Return the manifests of all crates in the workspace of the crate with the manifest `file`, the root first.
 
     Members are listed, or path dependencies of members below the root of the workspace. Without a workspace, the
-    result is only the manifest of the crate; it is empty if there is no such file.
+    manifest `file` is the only one; if that does not exist, there is none.
     """
     manifest = _read_manifest(file, root)
     top = manifest and (_find_workspace_manifest(manifest, root) or manifest)

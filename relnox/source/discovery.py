@@ -111,13 +111,10 @@ def find_unlisted_packages(
 def discover_packages(
     root: Path, config: Config, filter_ignored: Callable[[Iterable[str]], set[str]] | None = None
 ) -> Workspace:
-    """Return the packages of a project, with their versions.
+    """Return the packages of a project, with their versions; raise `Blocked` if there are none.
 
     `filter_ignored` returns those of the given paths that git ignores; it is None outside git. An invalid package
     is an error if a setting names it, and otherwise a warning.
-
-    Raises:
-        Blocked: There are no packages, or a package or setting is invalid.
     """
     _check_exclude_setting(root, config.exclude, filter_ignored)
     document = pyproject.read_toml(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
@@ -206,7 +203,7 @@ def _reason_for_no_package(document: Mapping[str, Any], directory: str, root: Pa
 def _find_no_package_setting(document: Mapping[str, Any]) -> str:
     """Return the line by which a pyproject.toml says that its project is no package, or an empty string.
 
-    `[tool.uv] package = false` does not count if there is a build system, which can build such a project.
+    `[tool.uv] package = false` does not count if there is a build system.
     """
     for tool, key in (("uv", "package"), ("poetry", "package-mode"), ("pdm", "distribution")):
         is_meta_package = tool == "uv" and "build-system" in document

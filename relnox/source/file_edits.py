@@ -70,7 +70,7 @@ def conflicting_files(root: Path, edits: Iterable[Edit]) -> list[str]:
 
 
 def copying_edit(root: Path, file: str, source: Path) -> Edit:
-    """Return the edit that makes a file in `root` the same as, or missing as, in the directory `source`."""
+    """Return the edit that copies a file from the directory `source` to `root`, or removes it if it is missing."""
     edit = Edit(
         file=file, before=None, after=None, is_link=any((top / file).is_symlink() for top in (root, source))
     )

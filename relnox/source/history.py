@@ -62,8 +62,8 @@ def packages_by_commit(
 ) -> dict[str, frozenset[str]]:
     """Map the id of each commit in the whole history to the names of the packages that it changes.
 
-    A merge changes what differs from its first parent. The checkout must have a commit; `paths` has the file
-    patterns in the setting `[tool.relnox.paths]`.
+    A merge changes what differs from its first parent. The checkout must have a commit; `paths` are the file
+    patterns in `[tool.relnox.paths]`.
     """
     by_id: dict[str, Commit] = {}
     for commit in _read_commits(git, (), merges=True):
@@ -164,7 +164,7 @@ _MAX_CONTENTS = 100
 def file_contents_in_history(git: Git, file: str) -> tuple[str, ...]:
     """Return the contents of a file after each of the last 100 commits that changed it, the oldest first.
 
-    Commits that removed the file are left out; the path is relative to the root.
+    Commits that removed the file are left out.
     """
     listing = git.run("log", "--format=%H", f"--max-count={_MAX_CONTENTS}", "--", file, stderr=False)
     blobs = [f"{commit}:{git.prefix}{file}" for commit in reversed(listing.output.split())]

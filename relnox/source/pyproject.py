@@ -29,8 +29,6 @@ _HAS_VERSION = re.compile(r"[<>=~!]=|[<>]")
 def read_toml(root: Path, name: str) -> Mapping[str, Any]:
     """Return the content of a TOML file of the project, which is shared and must not be changed.
 
-    The file may start with a byte order mark.
-
     Raises:
         Blocked: The file is missing, outside of the checkout, or not valid TOML.
     """

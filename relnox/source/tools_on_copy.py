@@ -101,7 +101,6 @@ class ChangelogRelease(Record):
     Attributes:
         directory: The directory with the tool's settings, relative to the root.
         version: The version, or names and versions if packages with different versions share the changelog.
-        tag: The tag of the release, for git-cliff.
         tag_prefix: The prefix of the tags of the released packages, or None if other packages have no tags.
         excluded_commits: The ids of the commits that change none of the released packages.
         changelog: The path of the changelog, relative to the root, or None for the changelog in `directory`.
@@ -159,7 +158,7 @@ def _keep_earlier_releases(
 ) -> bytes | None:
     """Return what a tool wrote into a file, with the sections of earlier releases as they were before.
 
-    The content stays as it is if the file is new, or is None if it was removed.
+    A new or removed file (None) stays so.
 
     Raises:
         Blocked: The tool rewrites those sections.
@@ -176,7 +175,7 @@ def _keep_earlier_releases(
 
 def _towncrier_name_option(directory: Path) -> list[str]:
     """Return `--name=NAME` if towncrier would otherwise import the package, which may not be installed."""
-    texts = [_read_text_if_exists(directory, name) for name in (*_SETTINGS_OF_TOOLS["towncrier"][0], _PYPROJECT)]
+    texts = [_read_if_exists(directory, name) for name in (*_SETTINGS_OF_TOOLS["towncrier"][0], _PYPROJECT)]
     with contextlib.suppress(ValueError):  # towncrier reports it
         settings = next(
             (table for text in texts if (table := table_at(parse_toml(text), "tool", "towncrier"))), {}
@@ -190,7 +189,7 @@ def _towncrier_name_option(directory: Path) -> list[str]:
 
 def _git_cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
     """Return git-cliff's arguments for tags and output; values in its own settings are not overridden."""
-    texts = (_read_text_if_exists(directory, name) for name in (*_SETTINGS_OF_TOOLS["git-cliff"][0], _PYPROJECT))
+    texts = (_read_if_exists(directory, name) for name in (*_SETTINGS_OF_TOOLS["git-cliff"][0], _PYPROJECT))
     settings = next(filter(None, texts), "")
 
     def is_set(key: str) -> bool:
@@ -210,10 +209,8 @@ def _git_cliff_arguments(directory: Path, release: ChangelogRelease, changelog: 
 
 def _has_settings(directory: Path, tool: Tool) -> bool:
     files, table = _SETTINGS_OF_TOOLS[tool]
-    return any((directory / name).is_file() for name in files) or table in _read_text_if_exists(
-        directory, _PYPROJECT
-    )
+    return any((directory / name).is_file() for name in files) or table in _read_if_exists(directory, _PYPROJECT)
 
 
-def _read_text_if_exists(directory: Path, name: str) -> str:
+def _read_if_exists(directory: Path, name: str) -> str:
     return read_project_file(directory, name).decode(errors="replace") if (directory / name).is_file() else ""

@@ -74,7 +74,7 @@ def _read_settings_tables(root: Path, directory: Path, variables: Mapping[str, s
 
     These are the settings of the project, the user and the system, or only those in the file that `UV_CONFIG_FILE`
     names, or none with `UV_NO_CONFIG`. Those of the project are in the uv workspace that the directory is in, else
-    in the nearest uv.toml or pyproject.toml in the directory or its parents. `variables` are the environment.
+    in the nearest uv.toml or pyproject.toml in the directory or its parents.
     """
     if file := variables.get("UV_CONFIG_FILE"):
         return [(Path(file), _read_if_exists(Path(file)))]
@@ -160,7 +160,7 @@ def _describe_ignored_settings(
 ) -> Iterator[str]:
     """Yield a message for each setting of builds in uv's `table` that relnox does not apply.
 
-    `extra_requires` is the value of the package in `extra-build-dependencies`, or None.
+    `extra_requires` is the package's value in `extra-build-dependencies`, or None.
     """
     isolation_note = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
     if package.name in map(normalize_name, strings_in(table.get("no-build-isolation-package"))):
@@ -191,7 +191,7 @@ def read_installer_settings(root: Path, variables: Mapping[str, str]) -> dict[st
 def find_package_sources(root: Path, variables: Mapping[str, str]) -> tuple[PackageSource, ...]:
     """Return where uv gets packages in a project, by its settings and the environment `variables`.
 
-    If none of them is of the kind `index`, uv uses the public index as its main index.
+    If none is of the kind `index`, the main index is the public one.
     """
     sources = [
         PackageSource(kind, _redact_credentials(_strip_index_name(url)), name)
@@ -278,7 +278,7 @@ def _redact_credentials(url: str) -> str:
 
 
 def _is_workspace_member(top: Path, directory: Path) -> bool:
-    """Return whether a directory, `top` itself or one below it, is in the uv workspace whose root is `top`."""
+    """Return whether a directory is a member of the uv workspace whose root is `top`."""
     if not (top / "pyproject.toml").is_file():
         return False
     workspace = table_at(read_toml(top, "pyproject.toml"), "tool", "uv", "workspace")

@@ -103,7 +103,7 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
 def _add_version_files(package: Package, sources: Sequence[VersionSource], excluded_files: set[str]) -> Package:
     """Return a package with more files that contain its version; the first has it if it is otherwise unknown.
 
-    Locations in `excluded_files` that were detected before are removed.
+    Detected locations in `excluded_files` are removed.
     """
     if package.source.kind == "dynamic" and sources:
         return _take_version_from(package, sources)

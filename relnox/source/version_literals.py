@@ -56,7 +56,7 @@ class VersionLiterals(Record):
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
     """Search modules and pyproject.toml files for versions; outside git, only modules that usually have one.
 
-    Nothing is found if the setting `version-literals` is off.
+    The result is empty if `version-literals` is off.
     """
     packages = [package for package in workspace.packages if package.source.is_in_file and package.version]
     if not packages or not config.version_literals:

@@ -48,7 +48,7 @@ def url_problem(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return the host and port of a URL for messages; for an invalid URL, the URL itself in quotes."""
+    """Return the host of a URL, and its port if it has one, for messages; an invalid URL itself in quotes."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2] or quote_url(url)
     except ValueError:
@@ -56,7 +56,7 @@ def host_of(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return `SCHEME://HOST:PORT` of a URL (RFC 6454); raise `ValueError` if it is not valid."""
+    """Return `SCHEME://HOST:PORT` of a URL, also for the default port; raise `ValueError` if it is not valid."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS.get(parts.scheme)}"
 
@@ -84,7 +84,7 @@ def is_loopback_host(host: str | None) -> bool:
 
 
 def is_encrypted_url(url: str) -> bool:
-    """Return whether a URL uses https, or http to this machine, so that its requests cannot be intercepted."""
+    """Return whether a URL uses https, or http to this machine, so that requests cannot be intercepted."""
     try:
         parts = urlsplit(url)
         return parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(parts.hostname))

@@ -18,7 +18,7 @@ _MAX_SIZE = 64 << 20
 
 
 def make_private_directory(directory: Path) -> None:
-    """Create a directory that only its owner can access, and its missing parents; it may exist."""
+    """Create a directory that only its owner can access, and its missing parents, unless it exists."""
     if not directory.parent.exists():
         make_private_directory(directory.parent)
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -89,7 +89,7 @@ def replace_file(  # noqa: PLR0913 - a value for each condition
     staging: Path | None = None,
     before_replacing: Callable[[], object] = lambda: None,
 ) -> None:
-    """Replace a file atomically; a symbolic link is replaced itself, and not its target.
+    """Write a file atomically, with its missing parent directories; a symbolic link is replaced, not its target.
 
     Args:
         path: The file.
@@ -122,7 +122,7 @@ def replace_file(  # noqa: PLR0913 - a value for each condition
 
 
 def flush_to_disk(file: BinaryIO) -> None:
-    """Write what an open file has buffered to disk; file systems that cannot do that are ignored."""
+    """Write what an open file has buffered to disk, if the file system can do that."""
     file.flush()
     try:
         os.fsync(file.fileno())

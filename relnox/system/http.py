@@ -150,11 +150,12 @@ def get(
     """Request a document, bypassing caches; retry with back-off after transient errors.
 
     Redirects are followed only within the same origin, since other servers cannot answer for an index. A redirect
-    to another origin is returned as the response. `deadline` is for all tries together, `limit` for each response.
+    to another origin is returned as the response, as is a lasting error such as status 404. `deadline`, by default
+    ten minutes, is for all tries together, `limit` for each response.
 
     Raises:
         TransientError: All tries failed.
-        Failed: A redirect is not allowed, the response is too large, or the run was interrupted.
+        Failed: The URL or a redirect is invalid, the response is too large, or the run was interrupted.
     """
     total = deadline or Deadline()
 
@@ -178,7 +179,8 @@ def download(  # noqa: PLR0913 - a request
     """Request a file, and write it to a path (None: only compute its hash and size); retry as `get` does.
 
     Redirects to other servers, such as a CDN, are followed without credentials, to https URLs and this machine.
-    `auth` adds credentials to requests to the origin of the URL. The caller has to verify the hash.
+    `auth` adds credentials to requests to the origin of the URL. The caller has to verify the status and the hash.
+    Errors and `deadline` are as in `get`; by default, `limit` is 4 GiB in an hour.
     """
     total, body = deadline or Deadline(), _FileBody(None)
     own_limit, timeout = limit or file_limit(), total.read_timeout
@@ -218,7 +220,7 @@ class _FileBody:
 
 
 def authenticate_reads(url: str, auth: Auth) -> None:
-    """Make `get` add credentials to its requests to the origin of a URL in this run, and to no other origin."""
+    """Make `get` and `download` add credentials to encrypted requests to the origin of a URL in this run."""
     current_scope().read_auth[origin_of(url)] = auth
 
 
@@ -242,7 +244,7 @@ def send_once(  # noqa: PLR0913 - a request
     Raises:
         TransientError: There was no response, or its status is transient.
         Blocked: A secret would be sent unencrypted.
-        Failed: The run was interrupted, or the request or the response is not valid.
+        Failed: The run was interrupted, or the request, the response or the proxy is not valid.
     """
     check_url(url)
     if auth is not None or confidential or "authorization" in map(str.lower, headers or ()):
@@ -285,7 +287,7 @@ def send_once(  # noqa: PLR0913 - a request
 
 
 def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
-    """Call a function that makes requests to a host, in a thread that may be abandoned.
+    """Call a function in a thread that is abandoned when its time is over; `host` is for the error.
 
     Raises:
         TransientError: The function took too long.
@@ -315,7 +317,7 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
 def _prepare_request(
     method: str, url: str, headers: Mapping[str, str], body: Any, auth: Auth | None
 ) -> PreparedRequest:
-    """Prepare a request without a session, so that requests adds no credentials, cookies or proxies of its own."""
+    """Prepare a request without a session and its credentials, cookies and proxies; raise `Failed` if invalid."""
     request = requests.PreparedRequest()
     default = {
         "User-Agent": _user_agent(),
@@ -350,7 +352,8 @@ def _read_body(
 ) -> None:
     """Read the body of a response into `response.content` or, with status 200 and `into`, into that.
 
-    Reading ends without an error once the request is `abandoned`.
+    Raise `ResponseTooLarge` if it exceeds the limit; an error page is cut off. Reading ends without an error once
+    the request is `abandoned`.
     """
     is_file = into is not None and response.status_code == HTTPStatus.OK
     content = bytearray()
@@ -409,12 +412,13 @@ def parse_json(response: Response) -> Any:
     if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_VALUES:
         raise ValueError("too many values")
     try:
-        return json.loads(content, object_pairs_hook=_unique_keys)
+        return json.loads(content, object_pairs_hook=_object_with_unique_keys)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise `ValueError` if it has a key twice."""
     document = dict(pairs)
     if len(document) < len(pairs):
         raise ValueError("duplicate key")
@@ -425,9 +429,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
-    """Call `send` with the URL and each redirect target that may be followed; return the last response.
+    """Call `send` with the URL and each redirect target; return the last response.
 
-    The second argument of `send` adds credentials, or is None. `leave_origin` allows targets of other origins.
+    The second argument of `send` adds credentials, or is None. A redirect to another origin is followed only with
+    `leave_origin`, else returned. Raise `Failed` for an invalid target, an unencrypted one, or too many.
     """
     first, read_auth = url, current_scope().read_auth
     for _ in range(_MAX_REDIRECTS):
@@ -471,9 +476,9 @@ class Proxy(NamedTuple):
 
     Attributes:
         url: The URL of the proxy, including a user name and password if it has them.
-        passwords: Its password, as in the URL and unquoted, so that output masks both.
+        passwords: Its password, as in the URL and unquoted, so that output masks both; empty without one.
         address: The scheme, host and port of the proxy.
-        variable: The environment variable that sets the proxy.
+        variable: The environment variable, or the setting of the system, that sets the proxy.
     """
 
     url: Secret
@@ -483,7 +488,10 @@ class Proxy(NamedTuple):
 
 
 def _proxy_for(url: str) -> Proxy | None:
-    """Return the proxy for requests to a URL, by environment variables as in requests, or None."""
+    """Return the proxy for requests to a URL, by environment variables as in requests, or None.
+
+    The run keeps it, so that its password stays masked. Raise `Failed` if its URL is invalid.
+    """
     parts = urlsplit(url)
     proxies: dict[tuple[str, str], Proxy] = current_scope().proxies
     value = None if is_loopback_host(parts.hostname) else select_proxy(url, get_environ_proxies(url))

@@ -100,7 +100,7 @@ def run(  # noqa: PLR0913 - the options of a process
     kill_leftovers: bool = False,
     newlines: bool = True,
 ) -> CompletedProgram:
-    """Run a program, wait for it to end, and return its output, with secrets masked.
+    """Run a program, wait for it to end, and return its exit status and its output, with secrets masked.
 
     The program runs in its own process group, so that Ctrl-C reaches only relnox, which decides whether the
     program may finish. An exception while waiting ends the whole group.
@@ -120,10 +120,10 @@ def run(  # noqa: PLR0913 - the options of a process
             may contain carriage returns and bytes that are not UTF-8, which are decoded as by `os.fsdecode`.
 
     Raises:
-        Failed: The program cannot be started, or timed out.
+        Failed: The program cannot be started, or timed out; its exit status is not checked.
     """
     words = tuple(os.fspath(word) for word in argv)
-    child = start(words, cwd=cwd, env=env, has_input=stdin is not None, stderr=stderr, umask=umask)
+    child = _start(words, cwd=cwd, env=env, has_input=stdin is not None, stderr=stderr, umask=umask)
     output = io.StringIO()
     try:
         with _time_limit(child, timeout) as timeout_event:
@@ -153,19 +153,16 @@ def run(  # noqa: PLR0913 - the options of a process
     return CompletedProgram(words, child.returncode, output.getvalue())
 
 
-def start(  # noqa: PLR0913 - the options of a process
+def _start(  # noqa: PLR0913 - the options of a process
     words: Sequence[str],
     *,
     cwd: Path | None,
     env: Mapping[str, str] | None,
-    has_input: bool = False,
-    stderr: bool = False,
-    umask: int = -1,
+    has_input: bool,
+    stderr: bool,
+    umask: int,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in its own process group, as `run` does; raise `Failed` if that fails.
-
-    The caller has to end the program.
-    """
+    """Start a program as `run` does, with a pipe to its input if it has one; raise `Failed` if that fails."""
     try:
         child = subprocess.Popen(
             words,
@@ -190,7 +187,7 @@ def start(  # noqa: PLR0913 - the options of a process
 
 
 def _output_lines(child: subprocess.Popen[bytes], *, newlines: bool) -> Iterator[str]:
-    """Yield the output of a program line by line until the program ends.
+    """Yield the output of a program line by line until the program ends; `newlines` is that of `run`.
 
     Processes that it left running may keep the pipe open and write to it. After the program has ended, no more
     bytes are read than a pipe can hold, since the rest cannot be output of the program itself.
@@ -265,7 +262,7 @@ def _kill_leftovers(child: subprocess.Popen[bytes]) -> None:
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """Terminate a program and its process group, then kill what is still running after the grace period."""
+    """Terminate a program and its process group, then kill what is still running after five seconds."""
     if sys.platform == "win32":
         child.kill()
         child.wait()

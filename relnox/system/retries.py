@@ -87,9 +87,8 @@ class Clock:
 CLOCK = Clock()
 
 
-def retry(call: Callable[[], T], deadline: Deadline | None = None, on: type[TryLater] = TransientError) -> T:
+def retry(call: Callable[[], T], deadline: Deadline, on: type[TryLater] = TransientError) -> T:
     """Call a function until it raises no error of the class `on`, or raise the last one at the deadline."""
-    deadline = deadline or Deadline()
     while True:
         try:
             return call()
@@ -98,7 +97,7 @@ def retry(call: Callable[[], T], deadline: Deadline | None = None, on: type[TryL
 
 
 class Deadline:
-    """The time limit of one operation in seconds, including retries and pauses."""
+    """The time limit of one operation in seconds, including retries and pauses, beginning when it is created."""
 
     def __init__(self, seconds: float = _RETRY_TIME) -> None:
         self._start = CLOCK.monotonic()
@@ -109,7 +108,8 @@ class Deadline:
     def back_off(self, error: TryLater) -> None:
         """Wait before the next attempt, or raise the error if no time is left for one.
 
-        The wait is random, with a maximum that doubles each time, after the error's `retry_after`.
+        The wait is random, with a maximum that doubles each time, after the error's `retry_after`. The limit is five
+        seconds if the server never accepted a connection. A raised error names the time of all tries.
         """
         minimum = 0.0
         if isinstance(error, TransientError):
@@ -127,7 +127,7 @@ class Deadline:
         self.wait(min(minimum + jitter, seconds_left), error.message)
 
     def _add_retry_times(self, error: TransientError, minimum: float) -> None:
-        """Add to the message of an error for how long requests were retried, and from when on to try again."""
+        """Add to an error's message for how long requests were retried, and when `minimum` seconds are over."""
         error.gave_up = True
         if (elapsed_seconds := CLOCK.monotonic() - self._start) >= 1:
             error.message += f"; gave up after {format_duration(elapsed_seconds)}"
@@ -137,7 +137,7 @@ class Deadline:
 
     @property
     def read_timeout(self) -> float:
-        """The seconds to wait for one response: the total time, but at least 5 and at most 60 seconds."""
+        """The seconds to wait for the next bytes of a response: the total time, but at least 5 and at most 60."""
         return min(max(self._seconds, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
 
     def seconds_left(self) -> float:
@@ -145,13 +145,13 @@ class Deadline:
         seconds_left = self._start + self._seconds - CLOCK.monotonic()
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
-    def wait(self, seconds: float, why: str) -> None:
-        """Pause; report why once all pauses add up to seconds; raise `Failed` if the run is interrupted."""
+    def wait(self, seconds: float, reason: str) -> None:
+        """Pause; report the wait if all pauses add up to 5 seconds; raise `Failed` if the run is interrupted."""
         self._waited += seconds
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.utc_now()
             attempt, deadline = now + timedelta(seconds=seconds), now + timedelta(seconds=self.seconds_left())
-            report_wait(Waiting(why, attempt, deadline))
+            report_wait(Waiting(reason, attempt, deadline))
         with current_scope().wait_event() as woken:
             CLOCK.pause(seconds, woken)
         if woken.is_set():
@@ -170,7 +170,10 @@ def format_duration(seconds: float) -> str:
 
 @contextmanager
 def use_wait_listener(callback: Callable[[Waiting], None]) -> Iterator[None]:
-    """Call a function with each wait of the run's threads, until the end of the block."""
+    """Call a function, and no other listener, with the waits of the run's threads until the end of the block.
+
+    It is called for each reason at most every two minutes.
+    """
     listeners = current_scope().wait_listeners
     listeners.append(_throttle(callback))
     try:

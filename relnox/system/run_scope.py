@@ -63,7 +63,7 @@ _scope = ContextVar("relnox_run", default=RunScope())  # noqa: B039 - the scope 
 
 
 def current_scope() -> RunScope:
-    """Return the scope of the run that this thread works for."""
+    """Return the scope of the run that this thread works for, or one for the whole program if there is none."""
     return _scope.get()
 
 
@@ -89,7 +89,7 @@ class ThreadPool(ThreadPoolExecutor):
 
 
 def new_thread(call: Callable[[], None], name: str) -> Thread:
-    """Return a daemon thread that has the context of this thread."""
+    """Return a daemon thread, not yet started, that has the context of this thread."""
     return Thread(target=copy_context().run, args=(call,), name=name, daemon=True)
 
 
@@ -99,7 +99,7 @@ def call_concurrently(
     """Call a function in threads of the run, and return the results in the order of the arguments.
 
     All calls end before the first error is raised. If the run is interrupted, or after a time limit in seconds,
-    their requests and pauses are interrupted.
+    their requests and pauses are interrupted, and no further calls begin.
 
     Raises:
         TimeoutError: Not all calls ended within the time limit.

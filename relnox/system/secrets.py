@@ -23,7 +23,7 @@ _MIN_MASKED = 4
 
 
 class Secret:
-    """A string that is never shown in messages, `repr`, records or tracebacks.
+    """A string that is masked in all output while the object exists, and never shown in `repr` or tracebacks.
 
     It compares by identity, and can be neither copied nor pickled.
     """
@@ -87,7 +87,7 @@ def mask_error(error: BaseException | None) -> None:
 def set_secret_listener(callback: Callable[[str], None] | None) -> None:
     """Call a function with each line of the secrets that exist and of new ones of this run; None ends that.
 
-    CI providers need it to mask their logs.
+    CI providers mask these lines in logs. Lines shorter than 4 characters are left out.
     """
     current_scope().secret_listener = callback
     with _lock:

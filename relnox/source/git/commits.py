@@ -183,7 +183,7 @@ class CommitContent(NamedTuple):
 
 
 def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bool = False) -> PlannedTree:
-    """Compute the tree that a commit of the edits on a base commit would have; raise `Failed` if git fails.
+    """Compute the tree that a commit of the edits on a base commit would have.
 
     The checkout and its index are not changed: the files and their index are in a temporary directory, and so are
     the new objects, unless they are `stored` in the repository.
@@ -226,9 +226,9 @@ def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bo
 
 
 def read_or_fetch_commit(git: Git, commit: str, remote: str, branch: str) -> CommitContent | None:
-    """Return the content of a commit; if this clone lacks it, fetch the remote's branch that it is on.
+    """Return the content of a commit, or None if it cannot be fetched.
 
-    Return None if the branch cannot be fetched, or does not have the commit either.
+    The remote's branch is only fetched if this clone lacks the commit.
     """
     if (content := _read_commit(git, commit)) is not None:
         return content
@@ -257,8 +257,8 @@ def _read_commit(git: Git, commit: str) -> CommitContent | None:
 def temporary_checkout(git: Git, commit: str) -> Iterator[Git]:
     """Yield the repository with a temporary checkout of a commit, whose index is temporary as well.
 
-    Refs and settings are those of the repository. No file in the temporary directory leads to it, since git would
-    take that directory for the place of a linked worktree. Files of Git LFS are only pointers.
+    Refs and settings are those of the repository. No file in the temporary directory leads to it: git would take
+    that directory for a linked worktree.
     """
     with temporary_directory() as directory:
         top = directory / "files"

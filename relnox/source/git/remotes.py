@@ -20,7 +20,7 @@ class Remote:
     """A remote whose refs are read once, when first used.
 
     Attributes:
-        error: Why the refs could not be read; None if they were, or there was no attempt.
+        error: Why the refs could not be read, or None.
     """
 
     def __init__(self, git: Git | None, name: str) -> None:
@@ -31,7 +31,7 @@ class Remote:
 
     @property
     def refs(self) -> Mapping[str, str] | None:
-        """The object id of each branch and tag by full name; `^{}` follows the name for the commit of a tag.
+        """The object id of each branch and tag by full name; `NAME^{}` is the commit of an annotated tag.
 
         None if there is no such remote, or it does not answer within ten seconds; then `error` has the reason.
         """
@@ -48,12 +48,7 @@ class Remote:
         return self._refs
 
     def require_refs(self, needed_by: str) -> Mapping[str, str]:
-        """Return the refs for an option, named in the error, that requires them; wait without a time limit.
-
-        Raises:
-            Blocked: There is no such remote.
-            Failed: The remote does not answer.
-        """
+        """Return `refs` for an option that requires them, without a timeout; else raise `Blocked` or `Failed`."""
         if self._refs is None:
             if self._git is None or self.name not in remote_names(self._git):
                 raise Blocked(
@@ -111,16 +106,13 @@ def read_push_refs(git: Git, remote: str) -> dict[str, str]:
 
 
 def default_branch(git: Git, remote: str) -> str | None:
-    """Ask a remote for its default branch; return its short name, or None if it has none, or raise `Failed`."""
+    """Ask a remote for its default branch, and return the branch's short name, or None if it has none."""
     target = _run_ls_remote(git, remote, "--symref", pattern="HEAD").partition("\tHEAD")[0]
     return target.removeprefix("ref: refs/heads/") if target.startswith("ref: refs/heads/") else None
 
 
 def _run_ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout: float | None = None) -> str:
-    """Return the output of `git ls-remote`, for refs that match `pattern` if it is not empty.
-
-    Raise `Failed` with what git reports.
-    """
+    """Return the output of `git ls-remote` for refs that match a pattern (empty: all), or raise `Failed`."""
     command = ("ls-remote", *options, "--", remote, *filter(None, [pattern]))
     listing = git.run(*command, stderr=False, timeout=timeout)
     if listing.returncode != 0:
@@ -154,8 +146,8 @@ def push_branch_and_tags(
     """Push a branch (none, if it is empty) and new tags atomically; raise `Failed` if the remote rejects them.
 
     If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags of
-    commits that are not on its branch. The push replaces what the branch has on the remote if it is at the commit
-    `replaces` there; for None, the remote's branch must be an ancestor, or not exist.
+    commits that are not on its branch. `replaces` is the commit that the remote's branch must still be at, or None
+    for any ancestor of the branch.
     """
     lease = [f"--force-with-lease=refs/heads/{branch}:{replaces}"] if replaces is not None else []
     names = list(tags)

@@ -231,7 +231,7 @@ class Git:
         return {name for name in completed.output.split("\0") if name}
 
     def changed_and_untracked_files(self) -> tuple[str, ...]:
-        """Return the files below the root that differ from the commit, or are untracked and not ignored."""
+        """Return the files below the root that differ from HEAD, or are untracked and not ignored."""
         _, changed_files, untracked_files = self._read_status("--no-renames")
         return tuple(sorted({*changed_files, *untracked_files}))
 
@@ -418,7 +418,7 @@ def _job_token_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return variables that let git use the token of a GitHub Actions job; none elsewhere.
 
     The checkout of such a job has no credentials (`persist-credentials: false`), and the token is neither on a
-    command line nor in a file. git asks the helper only for requests to the server of the job.
+    command line nor in a file. git uses it only for the server of the job.
     """
     server = environment.get("GITHUB_SERVER_URL", "").rstrip("/")
     token = next((name for name in _TOKEN_VARIABLES if environment.get(name)), "")
