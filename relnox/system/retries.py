@@ -108,8 +108,8 @@ class Deadline:
     def back_off(self, error: TryLater) -> None:
         """Wait before the next attempt, or raise the error if no time is left for one.
 
-        The wait is random, with a maximum that doubles each time, after the error's `retry_after`. The limit is five
-        seconds if the server never accepted a connection. A raised error names the time of all tries.
+        The wait is random, with a maximum that doubles each time, after the error's `retry_after`. The limit is
+        five seconds if the server never accepted a connection. A raised error names the total time.
         """
         minimum = 0.0
         if isinstance(error, TransientError):
