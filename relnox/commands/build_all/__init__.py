@@ -207,7 +207,7 @@ def _wheel_purpose(package: Package, options: Options, project: Project) -> Lite
 def _environment_steps(
     packages: tuple[Package, ...], settings: Mapping[str, BuildSettings], project: Project, epoch: int | None
 ) -> Iterator[PrepareBuildEnvironment]:
-    """Yield a step for each build environment; packages with the same build requirements share one.
+    """Yield a step for each build environment that packages with the same build requirements can share.
 
     `epoch` is the time of files in archives, in seconds since 1970; None outside git.
     """

@@ -109,7 +109,10 @@ def source_consistency_problems(
 def submodule_problems_and_notes(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> tuple[list[Problem], list[str]]:
-    """Return a problem for uninitialized submodules in packages, and a note on others; none without `commit`."""
+    """Return a problem for uninitialized submodules in packages, and a note on others.
+
+    Both are empty if the working tree is built (`commit` is None).
+    """
     if commit is None or project.git is None:
         return [], []
     prefix = project.git.prefix  # of the project in the checkout
@@ -136,7 +139,7 @@ def submodule_problems_and_notes(
 def uncommitted_version_file_problems(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> Iterator[Problem]:
-    """Yield a problem if a pyproject.toml or a version file differs from the commit; none if that is None."""
+    """Yield a problem if a pyproject.toml or a version file differs from the commit (None: working tree)."""
     if commit is None or project.git is None or project.state is None:
         return
     object_ids = project.once(project.git.object_ids, commit, tuple(package.pyproject for package in packages))
