@@ -1,9 +1,8 @@
 """Changelogs: the section of a version, and a new section for a release.
 
 Headings are `#` Markdown or underlined, and stand at the beginning of a line. A release adds a heading below
-`Unreleased`: that of the last version, with another version and date. If the first version of the file is not
-released yet, as in `1.2.0 (unreleased)`, it gets the version and the date instead. Links that compare tags are
-updated (https://keepachangelog.com). Nothing else in the file changes.
+`Unreleased`: that of the last version, with another version and date. Links that compare tags are updated
+(https://keepachangelog.com). Nothing else in the file changes.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class Heading(NamedTuple):
     Attributes:
         start: The position of the heading in the text.
         end: The position of its end, before the line ending; an underline is part of it.
-        level: The level of the heading; 1 is the highest.
+        level: 1 is the highest.
         parts: The match of a title with a version, with the groups `before`, `version`, `after`, `link` and
             `rest`; else None.
         unreleased_start: The position of `unreleased` after a version, in the title or in the line below; or -1.
@@ -111,7 +110,7 @@ class Changelog:
     Attributes:
         text: The text, without a byte order mark.
         visible: The text with blanks instead of code fences and comments; positions in it are those in `text`.
-        headings: The headings, in the order of the text.
+        headings: Its headings, in the order of the text.
         newline: `\r\n` if the text has it anywhere, else `\n`; used for inserted lines.
     """
 
@@ -186,10 +185,9 @@ class Changelog:
         return self.text.count("\n", 0, heading.title_start) + 1
 
     def end_of_section(self, heading: Heading) -> int:
-        """Return the position in the text where the section of a heading ends.
+        """Return the position where the section of a heading ends: the end of the text, or the next heading.
 
-        That is the next heading of a release, of unreleased changes, or of its level or above, or the end of the
-        text.
+        Only headings of releases, of unreleased changes, or of the level or above count.
         """
         after = self.headings[self.headings.index(heading) + 1 :]
         ends = (other.start for other in after if other.is_release_or_unreleased or other.level <= heading.level)
@@ -493,7 +491,7 @@ def _text_of_section(changelog: Changelog, heading: Heading) -> str:
 def keep_earlier_releases(before: str, after: str, version: str) -> str:
     """Return what a tool wrote, `after`, with the text about earlier releases and the line endings as in `before`.
 
-    `version` is what the headings of the release contain: its version, or several ones separated by commas.
+    `version` is in the headings of the release: its version, or several ones separated by commas.
 
     Raises:
         Blocked: The tool left out the last of the earlier releases. The message does not name the file.

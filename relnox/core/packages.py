@@ -95,7 +95,6 @@ class Dependency(Record, kw_only=True):
         table: The kind of table that declares it.
         key: The keys and list indexes that lead to the string in the file; empty if the requirement is not a
             string of its own, and thus cannot be rewritten.
-        syntax: The syntax of `text`.
         file: The POSIX path of the file, relative to the workspace root; empty for the package's pyproject.toml.
     """
 

@@ -48,7 +48,7 @@ class Clause(Record):
 
     @property
     def version(self) -> Version:
-        """The version, without a wildcard (`.*`) at its end."""
+        """The version, without a wildcard (`.*`) at its end; ValueError for other text, as `===` may have."""
         return Version(self.version_text.removesuffix(".*"))
 
 
@@ -88,6 +88,7 @@ def parse_clauses(text: str, syntax: Syntax) -> Sequence[Clause]:
 
 
 def _clauses_of_pep508_requirement(text: str) -> Sequence[Clause]:
+    """Return the clauses, none if there is a URL or no version; raise `Blocked` if the requirement is invalid."""
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
@@ -253,14 +254,15 @@ def rewrite_requirement(
 ) -> str | None:
     """Return the text of a requirement for a new version of the package it names, or None if it need not change.
 
-    In Poetry's and Cargo's syntax, versions after `^` and `~` keep their length, and these operators have their
-    meaning there, also below 1.0. `*` is not changed, and neither is a requirement with a URL. `format_version`
-    formats full versions; shortened ones (`~=1.2`, `<2`) are written as in PEP 440.
+    One that allows the version changes only with the policies `always` and `exact`, which makes it a pin. In
+    Poetry's and Cargo's syntax, versions after `^` and `~` keep their length, and these operators have their
+    meaning there, also below 1.0. `*` and a URL do not change. `format_version` formats full versions; shortened
+    ones (`~=1.2`, `<2`) are written as in PEP 440.
 
     Raises:
-        Blocked: The text is not a valid requirement, excludes the new version with `!=`, or would exclude it even
-            after the change; or it has alternatives (`^1.2 || ^2.0`), and none of them allows the new version, so
-            that it is ambiguous which one to change.
+        Blocked: The text is not a valid requirement, or excludes the new version with `!=` or even after the
+            change; or it has alternatives (`^1.2 || ^2.0`), and none allows the version: which one to change is
+            ambiguous.
     """
     text, syntax = dependency.text, dependency.syntax
     if policy == "never" or text.strip() == "*":

@@ -103,7 +103,10 @@ def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
 
 
 def version_group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[str]:
-    """Yield one note that proposes groups for packages that were always released together, with own tags."""
+    """Yield one note that proposes groups for packages that were always released together, with own tags.
+
+    `tags` maps tags to commits.
+    """
     groups = [
         packages
         for packages in _packages_released_together(detected, tags)
@@ -145,7 +148,7 @@ def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]
 def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: Workspace, config: Config) -> str:
     """Return a message that names these packages, and the settings that would include or exclude them.
 
-    There are no such settings for packages outside the project's directory.
+    Those outside the project's directory have no such settings.
     """
     names = join_names((f"{package.name} ({package.pyproject})" for package in unlisted_packages), _MAX_LISTED)
     inside = [package for package in unlisted_packages if package.directory.split("/")[0] != ".."]

@@ -37,7 +37,7 @@ _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has th
 
 
 def detect_tag_source(package: Package, document: Mapping[str, Any]) -> Package:
-    """Return the package, with a version source of kind `tags` if the pyproject.toml derives it from tags."""
+    """Return the package, with a version source of kind `tags` if its build derives the version from tags."""
     if (plugin := _find_version_plugin(package, document)) is None:
         return package
     name, settings = plugin
@@ -186,12 +186,9 @@ class CommitTags(Record, kw_only=True):
 
 
 def classify_tags_of_commit(
-    package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, derives: bool, remedy: str
+    package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, is_version_derived: bool, remedy: str
 ) -> CommitTags:
-    """Divide the tags of a commit into those of the package and others.
-
-    `formats` has the tag format of each package, `derives` and `remedy` are fields of the result.
-    """
+    """Divide the tags of a commit into those of the package and others; for the rest, see `CommitTags`."""
     here = sorted(tags)
     latest = formats[package].latest_tag(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])
@@ -201,7 +198,9 @@ def classify_tags_of_commit(
             owner = next((name for name, tag_format in formats.items() if tag_format.parse(tag) is not None), "")
             _, version = ("", formats[owner].parse(tag)) if owner else split_tag(tag) or ("", None)
             others.append(CommitTag(name=tag, package=owner, version=version))
-    return CommitTags(package_tag=own, other_tags=tuple(others), is_version_derived=derives, remedy=remedy)
+    return CommitTags(
+        package_tag=own, other_tags=tuple(others), is_version_derived=is_version_derived, remedy=remedy
+    )
 
 
 def find_version_variable(variables: Mapping[str, str], version: Version) -> str:

@@ -131,7 +131,7 @@ def detect_tag_formats(
 ) -> DetectedTagFormats:
     """Return the tag format of each package; packages whose backends read any tag share one.
 
-    `had_version` tells whether a package's file had a version at a tag, or None if there was none; by default, it
+    `had_version` tells whether a package's file had a version at a tag, or None if there was none; default: it
     had.
 
     Raises:
@@ -214,9 +214,9 @@ def _detect_forms_of_tags(
 def _packages_with_usual_forms(
     workspace: Workspace, config: Config, texts: Mapping[str, str]
 ) -> Iterator[tuple[Sequence[Package], Sequence[str]]]:
-    """Yield packages that share a tag format, or a single one, with the usual forms of its tags.
+    """Yield packages that share a tag format, or one alone, with the usual forms of its tags.
 
-    Packages in `texts`, which have a format in the settings, are left out.
+    Packages in `texts`, those with a format in the settings, are left out.
     """
     rest = [package for package in workspace.packages if package.name not in texts]
     filtering = [package for package in rest if package.source.kind == "tags" and package.source.key]
@@ -241,7 +241,7 @@ def _had_tagged_versions(
 ) -> Iterator[bool]:
     """Yield for the last tags, the highest version first, whether the package's file had their versions.
 
-    It had the current version, and any if it has none. Tags at which there was no such file are left out.
+    Its current version counts as one it had; without one, all do. Tags at which there was no file are left out.
     """
     for tag, version in tagged[: -_MAX_LISTED - 1 : -1]:
         answer = package.version in (None, version) or had_version(package, tag, version)
@@ -415,7 +415,7 @@ def _check_unambiguous_formats(
 
 
 def tags_of_format(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[tuple[str, Version]]:
-    """Return the tags with this format, and their versions, faster than `matching_tags`: they must be sorted."""
+    """Return the tags with this format, and their versions; faster than `matching_tags`, for sorted tags only."""
     start = bisect_left(ordered_tags, tag_format.prefix)
     end = bisect_left(ordered_tags, f"{tag_format.prefix}\U0010ffff")
     return tag_format.matching_tags(ordered_tags[start:end])

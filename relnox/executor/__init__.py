@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
-    """Execute the plan of a run to its end, or to the first failure or signal.
+    """Execute the plan of a run to its end, or to the first failure or signal, and emit its events.
 
     If a local step failed, changes of the checkout are undone. An unexpected exception propagates, unless
     something may be public already. Then it counts as a failed step, so that the outcome is still reported.
@@ -126,7 +126,7 @@ def _recheck_public_files(
 def _suppress_errors_if_public(
     publication: PublicationState | None, outcome: Outcome | None = None
 ) -> Iterator[None]:
-    """Suppress errors in the block if something may be public; print the outcome, if given, on standard error."""
+    """Suppress errors in the block if something may be public; then print the outcome, if any, to stderr."""
     try:
         yield
     except BaseException:  # an interruption too: the exit code is known already

@@ -33,7 +33,7 @@ class Progress:
     """How the steps of a plan have ended so far, and which are therefore not started; `emit` gets each event.
 
     Attributes:
-        signal_exit_code: That of the signal that ended the run, or None.
+        signal_exit_code: The exit code for the signal that ended the run, or None.
     """
 
     def __init__(self, plan: Plan, emit: Callable[[Event], None]) -> None:

@@ -13,7 +13,7 @@ REMEDY = "read its own tags"
 
 
 def result(version: str, *tags: str, derives: bool = True) -> str:
-    tags_there = classify_tags_of_commit("acme-b", tags, FORMATS, derives=derives, remedy=REMEDY)
+    tags_there = classify_tags_of_commit("acme-b", tags, FORMATS, is_version_derived=derives, remedy=REMEDY)
     mismatch = version_mismatch_problem("acme-b", Version(version), tags_there)
     return "" if mismatch is None else f"{mismatch.level}: {mismatch.message} / {mismatch.fix}"
 
@@ -60,7 +60,7 @@ def test_a_variable_that_sets_the_version_is_named_in_the_fix() -> None:
     variable = find_version_variable(variables, Version("9.0"))
     assert variable == "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_ACME_B"
     assert find_version_variable(variables, Version("1.1.0")) == ""
-    tags = classify_tags_of_commit("acme-b", ["acme-b-v1.1.0"], FORMATS, derives=True, remedy=REMEDY)
+    tags = classify_tags_of_commit("acme-b", ["acme-b-v1.1.0"], FORMATS, is_version_derived=True, remedy=REMEDY)
     mismatch = version_mismatch_problem("acme-b", Version("9.0"), tags, variable=variable)
     assert mismatch is not None
     assert mismatch.fix == f"unset {variable}"

@@ -192,7 +192,7 @@ def _commit_tags_by_package(
                 settings = tag_versions.settings_for_own_tags(package, formats[package.name].prefix)
                 remedy = f"make the build backend use the package's own tags; add to the named file:\n{settings}"
             by_package[package.name] = tag_versions.classify_tags_of_commit(
-                package.name, tags, formats, derives=derives, remedy=remedy
+                package.name, tags, formats, is_version_derived=derives, remedy=remedy
             )
     return by_package
 

@@ -18,7 +18,7 @@ class CheckedItem(Record, kw_only=True):
     """An item of a release checklist, with what was found.
 
     Attributes:
-        name: The name of the item, such as `version-new`.
+        name: Its name, such as `version-new`.
         title: What must be so, or what a person does.
         why: Why it matters, in one sentence.
         status: What is known of it; with `steps`, what is known before they run.

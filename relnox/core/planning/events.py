@@ -47,7 +47,6 @@ class Waiting(Record):
     """A wait, such as for a server that is down or an uploaded file that the index does not list yet.
 
     Attributes:
-        reason: Why relnox waits.
         next_attempt: The time of the next attempt, with a time zone.
         deadline: The time at which relnox gives up, with a time zone.
     """
@@ -84,7 +83,6 @@ class Outcome(Record):
         tables: Tables of results, to print.
         deadline: The time at which the index stops accepting the missing files of a partly published release, as
             text; None if there is no such release.
-        waits: The waits of the run.
         publication: The files to publish, each with its state on the index.
         traceback: The traceback of a bug in relnox that ended the run when something was, or might be, public;
             else None.

@@ -48,7 +48,7 @@ class Step(Record, ABC, kw_only=True):
 
     A subclass adds fields, and implements `apply`, and `reason_to_skip` or `verify`. The arguments of its
     declaration, `key` and `title`, are format strings for the step, `self`; properties of these names compute what
-    has another form.
+    has another form. `run` is a `relnox.steps.run.Run`.
 
     Attributes:
         remote: Whether the step changes something outside this machine.
@@ -105,7 +105,7 @@ class Step(Record, ABC, kw_only=True):
         """Do what the title says, and return the result, which later steps read with `run.result`."""
 
     def verify(self, run: Any, result: Any) -> str:
-        """Describe what was done: the result if that is text, else what `reason_to_skip` says now.
+        """Describe what was done: the result of `apply` if that is text, else what `reason_to_skip` says now.
 
         Raises:
             Failed: It is not done.

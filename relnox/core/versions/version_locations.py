@@ -176,6 +176,7 @@ def detect_short_form(location: VersionSource, version: Version | None) -> Versi
 
 
 def _shorten_release(version: Version, length: int) -> Version:
+    """Return the final version of the first `length` numbers of a release."""
     return Version.from_parts(epoch=version.epoch, release=version.release[:length])
 
 
