@@ -85,7 +85,7 @@ class Workspace:
 
     @property
     def history(self) -> Mapping[str, ReleaseHistory]:
-        """The last tag of each package and the commits since, by name; empty outside git."""
+        """The last tag of each package and the commits since, by name; empty outside git and without commits."""
         return self._project.history
 
     def plan(self, task: str, /, **options: Value) -> TaskPlan:
@@ -94,7 +94,8 @@ class Workspace:
         Its options have the names of the command line: `part="minor"`, `dry_run=True`.
 
         Raises:
-            Problem: The task or an option is unknown, or the project, git or an index cannot be read.
+            Problem: The task or an option is unknown, or the project, git or an index cannot be read. What only
+                blocks the run is in `TaskPlan.problems`.
         """
         from relnox import arguments, runner
         from relnox.commands import find_task, options_by_table

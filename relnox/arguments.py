@@ -25,7 +25,7 @@ _NO_DEFAULTS = ("yes", "project")
 def parse_options(
     task: str, words: Sequence[str], program: str, other_tasks: Iterable[str] = ()
 ) -> dict[str, Value]:
-    """Parse the words after a task into values by field name of its options.
+    """Parse the words after a task into values, by field name, of the options given; raise `Blocked` if invalid.
 
     Args:
         task: The name of the task.
@@ -59,7 +59,7 @@ def parse_options(
 
 
 def _positional_option(task: str, word: str) -> Field:
-    """Return the option that a word without a flag sets; raise `Blocked` if there is none."""
+    """Return the option that a word sets: one with this choice, one without choices for digits, or the first."""
     options = positional_options(COMMANDS[task].options)
     without_choices = [option for option in options if not option.choices]
     is_text = any(character.isdigit() for character in word) and without_choices
@@ -131,7 +131,7 @@ def completion_parser(line: str) -> argparse.ArgumentParser:
 
 
 def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
-    """Check the names and types of options that Python code sets, and return their values by field name."""
+    """Check options that Python code sets, and return their values by field name; raise `Blocked` if invalid."""
     options_by_name = {option.name: option for option in fields_of(COMMANDS[task].options)}
     values: dict[str, Value] = {}
     for name, value in options.items():
@@ -147,12 +147,13 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
     return values
 
 
-def check_registration(
+def settings_by_task(
     tasks: Sequence[str], settings: Mapping[str, Mapping[str, Any]]
 ) -> dict[Task, dict[str, Any]]:
-    """Check the arguments of `sessions.add` or `tasks.collection`, and return the settings of each task.
+    """Check the arguments of `sessions.add` or `tasks.collection`, and return those of each task by their names.
 
-    `tasks` are names, none for all tasks; `settings` are the other arguments, mappings from tasks to values.
+    `tasks` are names, none for all tasks; `settings` are the other arguments, mappings from tasks to values. Raise
+    `Blocked` if one of them is invalid.
     """
     by_task: dict[Task, dict[str, Any]] = {
         task: {} for task in ([find_task(name, TASKS) for name in tasks] or TASKS.values())
@@ -169,7 +170,7 @@ def check_registration(
 
 
 def _check_defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
-    """Check the defaults of a task's options, and return them by field name."""
+    """Check the defaults of a task's options, and return them by field name; raise `Blocked` if invalid."""
     for name in _NO_DEFAULTS:
         if name in options:
             message = f"defaults set {name} for {task}, but it can only be set on the command line"

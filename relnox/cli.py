@@ -21,7 +21,7 @@ _SUGGESTIONS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the task that the arguments name (by default `sys.argv[1:]`), and return its exit code."""
+    """Run the task that the arguments name (by default `sys.argv[1:]`), and return its exit code; print errors."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed: relnox status 2>&-
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
@@ -40,15 +40,15 @@ def _run(words: Sequence[str]) -> int:
     """Run the task or show the help that the arguments ask for, and return the exit code."""
     match words:
         case [] | ["-h" | "--help", *_] | ["help"]:
-            return _print(_usage())
+            return _print_unescaped(_usage_text())
         case ["-V" | "--version", *_]:
             from importlib.metadata import version
 
-            return _print(f"relnox {version('relnox')}\n")
+            return _print_unescaped(f"relnox {version('relnox')}\n")
         case ["help", task, *_]:
             return _run([task, "--help"])
         case ["completion", *rest]:
-            return _print(_completion_script(rest))
+            return _print_unescaped(_completion_script(rest))
         case [word, *rest]:
             from relnox.runner import run_task
 
@@ -59,7 +59,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _task_name(word: str) -> str:
-    """Return the name of the task for the first word of the command line."""
+    """Return the name of the task for the first word of the command line; raise `Blocked` if there is none."""
     if word.startswith("-"):
         raise Blocked(
             "task-unknown",
@@ -72,13 +72,14 @@ def _task_name(word: str) -> str:
         raise error.but(fix=_SUGGESTIONS.get(word, error.fix)) from None
 
 
-def _print(text: str) -> int:
+def _print_unescaped(text: str) -> int:
+    """Print text as it is, and return the exit code 0."""
     STDOUT.write(text)
     STDOUT.flush()
     return 0
 
 
-def _usage() -> str:
+def _usage_text() -> str:
     tasks = "\n".join(f"  {name:<14}  {task.summary}" for name, task in COMMANDS.items())
     return f"""usage: relnox TASK [options]
 
@@ -93,7 +94,7 @@ relnox TASK --help shows the options of a task; nox -s TASK and invoke TASK run 
 
 
 def _completion_script(words: Sequence[str]) -> str:
-    """Return the code that enables completion in a shell, for its startup file."""
+    """Return the code that enables completion in the shell that `words` name; raise `Blocked` if there is none."""
     from argcomplete.shell_integration import shellcode  # nox requires argcomplete as well
 
     match words:

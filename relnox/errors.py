@@ -174,7 +174,7 @@ ANY_STATUS = range(1000)
 class ProblemRule(NamedTuple):
     """A rule: if a response has one of these statuses and text that the pattern matches, this is the problem.
 
-    The pattern ignores case, and the message and the fix are templates.
+    The pattern ignores case. The message and the fix are templates of `str.format`, and `error` is the class.
     """
 
     statuses: Container[int]
@@ -188,7 +188,8 @@ class ProblemRule(NamedTuple):
 def find_problem(rules: Iterable[ProblemRule], text: str, status: int = 0, **details: str) -> Problem:
     """Return the problem of the first rule that matches; the last one must match everything.
 
-    The text is what a server or a program says; it and the details are the values for the templates.
+    The text is what a server says with an HTTP status (0 if the rules use none). It is `{text}` in the templates,
+    and the details are their other values.
     """
     rule = next(rule for rule in rules if status in rule.statuses and re.search(rule.pattern, text, re.IGNORECASE))
     fields = {"text": text, **details}

@@ -64,10 +64,12 @@ class Project(Record):
 
     Attributes:
         root: The project's directory; all paths in plans are relative to it.
+        config: The parsed settings.
         git: The git checkout, or None outside git.
+        options_by_table: See `OptionsByTable`; needed to read the settings of another commit.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
-        remote_tags: When to read the tags of the remote besides those of this clone.
+        remote_tags: When to read the tags of the remote besides those of this clone (`if-none`: if it has none).
         is_rehearsal: Whether the project is a clone made by `rehearse`.
         documents: Paths of plans and reports that this command reads or writes; git status ignores them.
     """
@@ -107,7 +109,7 @@ class Project(Record):
 
     @cached_property
     def metadata_only_packages(self) -> frozenset[str]:
-        """The packages that may have an empty wheel, because they only have requirements."""
+        """The names of the packages that may have an empty wheel, because they only have requirements."""
         return frozenset(
             package.name
             for package in self.workspace.packages
@@ -117,11 +119,11 @@ class Project(Record):
     @cached_property
     def unlisted_packages(self) -> tuple[Package, ...]:
         """The packages in the checkout that the project neither has nor excludes."""
-        files = [name for name in self.tracked_project_files if not name.endswith(".lock")]
+        files = [name for name in self.tracked_pyproject_and_lock_files if not name.endswith(".lock")]
         return discovery.find_unlisted_packages(files, self.root, self.workspace, self.config)
 
     @cached_property
-    def tracked_project_files(self) -> tuple[str, ...]:
+    def tracked_pyproject_and_lock_files(self) -> tuple[str, ...]:
         """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
         return tuple(
             sorted(name for name in self.tracked_file_states if f"/{name}".endswith(("/pyproject.toml", ".lock")))
@@ -165,7 +167,7 @@ class Project(Record):
 
     @property
     def pythons(self) -> tuple[str, ...]:
-        """The Pythons that installations are verified with: those of the settings, or the running one."""
+        """The Pythons to verify installations with, such as `3.12`: those of the settings, or the running one."""
         pythons: Any = self.config.verify.options.get("python", ())
         return tuple(pythons) or (platform.python_version().rpartition(".")[0],)
 
@@ -233,7 +235,7 @@ class Project(Record):
 
     @cached_property
     def version_literals(self) -> VersionLiterals:
-        """The version literals in files of packages, and the packages with those literals as version locations."""
+        """The version literals in files of packages; their workspace also has the lock files that a bump edits."""
         literals = version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
         return replace(literals, workspace=replace(literals.workspace, lock_files=self._lock_files_to_edit))
 
@@ -248,7 +250,7 @@ class Project(Record):
         directories = {str(parent) for file in files for parent in PurePosixPath(file).parents}
         directories |= {
             posixpath.dirname(name) or "."
-            for name in self.tracked_project_files
+            for name in self.tracked_pyproject_and_lock_files
             if name.endswith(".lock") and not name.startswith("../")
             if name.endswith("/uv.lock") or not any(map(discovery.is_skipped_directory, name.split("/")))
         }
@@ -303,7 +305,7 @@ class Project(Record):
 
     @cached_property
     def state(self) -> GitState | None:
-        """The state of the checkout; None outside git."""
+        """The state of the checkout, without `documents` in its untracked files; None outside git."""
         if self.git is None:
             return None
         state = self.git.read_state()
@@ -419,7 +421,10 @@ class Project(Record):
     def versions_on(
         self, index: str, names: tuple[str, ...], *, seconds: float, fix: str
     ) -> Mapping[str, frozenset[Version]]:
-        """Return the versions of each of these packages on an index; raise `TryLater` if that takes too long."""
+        """Return the versions of each of these packages on an index, which is asked once.
+
+        Raise `TryLater` with the fix `fix` if it does not answer for all of them within `seconds`.
+        """
         return self.once(_read_versions, self.indexes, index, names, seconds, fix)
 
     def __enter__(self) -> Self:
@@ -449,11 +454,17 @@ class Project(Record):
         return {}
 
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
-        """Return the packages with these names in release order, or all packages if there are no names."""
+        """Return the packages with these names or directories, or all if there are none, in release order.
+
+        Raise `Blocked` if a name is not that of one package.
+        """
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 
     def bump_command(self, package: str, *words: str, tag: bool = False) -> str:
-        """Return the command that bumps a package (in lockstep: all) and commits, for a fix."""
+        """Return the command, for a fix, that bumps a package (in lockstep: all), commits and, with `tag`, tags.
+
+        `words` are further words of it, such as `--part` and `patch`.
+        """
         is_alone = self.config.versions != "lockstep" and len(self.workspace.packages) > 1
         selected = ("--package", package) if is_alone else ()
         commit = ("--commit",) if self.state is not None else ()
@@ -468,6 +479,7 @@ def _read_existing_file(root: Path, name: str) -> bytes | None:
 def _read_versions(
     indexes: Indexes, index: str, names: tuple[str, ...], seconds: float, fix: str
 ) -> dict[str, frozenset[Version]]:
+    """Read the versions of packages on an index; raise `TryLater` if that takes more than `seconds`."""
     versions, deadline = {}, Deadline(seconds)
     for name in names:
         try:
@@ -480,10 +492,10 @@ def _read_versions(
 
 
 def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
-    """Open the project that a directory is in.
+    """Open the project that the directory `start` is in.
 
     Raises:
-        Blocked: There is no project, or its settings are invalid.
+        Blocked: There is no project, its settings are invalid, or Python does not encode file names as UTF-8.
     """
     if (encoding := sys.getfilesystemencoding()) != "utf-8":  # by the locale: git's and PyPI's names are UTF-8
         raise Blocked(
@@ -508,7 +520,7 @@ def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
 
 
 def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
-    """Return the settings in the pyproject.toml of a project, if it has one."""
+    """Return the settings in the pyproject.toml of a project, if any; raise `Blocked` with its path if invalid."""
     try:
         settings = _read_settings(root)
         return Config() if settings is None else parse_settings(settings, options_by_table)
@@ -526,7 +538,7 @@ def _read_settings(root: Path) -> Any:
 
 
 def parse_settings(data: Any, options_by_table: OptionsByTable) -> Config:
-    """Validate and convert the content of `[tool.relnox]`."""
+    """Validate and convert the content of `[tool.relnox]`; raise `Blocked` if it is invalid."""
     config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
     if config.indexes or config.targets or config.trusted_index:
         from relnox.indexes import targets  # with requests, which is slow to import

@@ -74,7 +74,10 @@ _BY_IMPORT_NAME = {name: task for task in TASKS.values() for name in task.import
 
 
 class _Settings(NamedTuple):
-    """The settings that `add` was given for one session; see its arguments."""
+    """The settings that `add` was given for one session, by the names of its arguments.
+
+    `names` is the name of the session, or empty for that of the task.
+    """
 
     requires: tuple[str, ...] = ()
     defaults: Mapping[str, Value] = MappingProxyType({})
@@ -115,7 +118,7 @@ def add(
     """
     settings = {"requires": requires, "defaults": defaults, "names": names, "tags": tags}
     try:
-        added = arguments.check_registration(tasks, settings)
+        added = arguments.settings_by_task(tasks, settings)
         sessions = {
             word: values.get("names", task.name)
             for task, values in added.items()
@@ -136,11 +139,14 @@ def run(session: nox.Session, task: str, /, *, check: bool = True, **options: Va
     Args:
         session: The running session.
         task: The task's name (`build-all`) or import name (`build_all`).
-        check: Whether a failure of the task fails the session.
+        check: Whether a failure of the task fails the session; an unknown task or option always does.
         **options: Options with the names of the command line: `part="minor"`, `dry_run=True`.
 
     Returns:
         The outcome. If an error ended the task before its first step, it is the problem of the outcome's plan.
+
+    Raises:
+        KeyboardInterrupt: The task was interrupted or terminated.
     """
     try:
         definition = find_task(task, TASKS)
@@ -164,7 +170,10 @@ if not TYPE_CHECKING:
 
 
 def _register(task: Task, settings: _Settings) -> Any:
-    """Register and return the session of a task; settings given to `add` replace an import without settings."""
+    """Register and return the session of a task; settings given to `add` replace an import without settings.
+
+    Raise `Blocked` if the project has a session with that name, or the task was added with other settings.
+    """
     name = settings.names or task.name
     registered: Any = nox.registry.get().get(name)
     if registered is not None:
@@ -206,7 +215,7 @@ def _name_taken_error(name: str, task: str) -> Blocked:
 
 
 def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]) -> None:
-    """Run the task of a session with the options after `--`."""
+    """Run the task of a session with the options after `--`; an error or a failure fails the session."""
     try:
         for name, function in nox.registry.get().items():
             if name in _registered_tasks and _task_name_of(function) is None:  # nox runs only the later session

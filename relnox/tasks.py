@@ -92,6 +92,7 @@ def _make_task(
 def _run_task(
     context: Context, task: Task, fields: Sequence[Field], values: dict[str, Any], defaults: Mapping[str, Value]
 ) -> None:
+    """Run a task with the values that invoke parsed; raise `Exit` with its exit code unless it succeeds."""
     from relnox.runner import run_task
 
     try:
@@ -116,7 +117,7 @@ def _exit(error: Problem) -> NoReturn:
 
 
 def _check_no_words_after_dashes(task: Task) -> None:
-    """Raise an error if the command line of the task has words after `--`, which invoke would ignore."""
+    """Raise `Blocked` if the command line of the task has words after `--`, which invoke would ignore."""
     if (words := _words_of_command_line()[1]) and _word_that_called(task):
         raise Blocked(
             "option-invalid",
@@ -126,7 +127,7 @@ def _check_no_words_after_dashes(task: Task) -> None:
 
 
 def _parse_value(field: Field, values: Mapping[str, Any]) -> Value:
-    """Return the value of an option on the command line, or None if it is not set there."""
+    """Return the value of an option on the command line, None if it is not set; raise `Blocked` if invalid."""
     value = values.get(field.name)
     if field.is_list:
         return tuple(map(field.parse, value or ())) or None
@@ -196,7 +197,7 @@ def collection(
         Exit: A name is not that of a task, an option is unknown, or a value is not valid.
     """
     try:
-        settings = arguments.check_registration(tasks, {"pre": pre, "post": post, "defaults": defaults})
+        settings = arguments.settings_by_task(tasks, {"pre": pre, "post": post, "defaults": defaults})
     except Blocked as error:
         _exit(error)
     release = Collection(name)

@@ -103,7 +103,7 @@ class Services:
             .not_valid_before(now - timedelta(days=1))
             .not_valid_after(now + timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(certificates=True), critical=True)
+            .add_extension(_usage_text(certificates=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .sign(self._authority_key, hashes.SHA256())
         )
@@ -177,7 +177,7 @@ class Services:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(seconds=5))
             .not_valid_after(now + timedelta(seconds=600))
-            .add_extension(_usage(certificates=False), critical=True)
+            .add_extension(_usage_text(certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._authority_key.public_key()),
@@ -325,7 +325,7 @@ def services() -> Iterator[Services]:
             server.shutdown()
 
 
-def _usage(*, certificates: bool) -> x509.KeyUsage:
+def _usage_text(*, certificates: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not certificates,
         content_commitment=False,

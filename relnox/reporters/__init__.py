@@ -18,7 +18,7 @@ def choose_reporter(
     *,
     quiet: bool = False,
 ) -> PlainReporter:
-    """Return the reporter with this name; if it is empty or `auto`, the one that suits the output.
+    """Return the reporter with this name, or that of RELNOX_REPORTER; `auto` is the one that suits the output.
 
     On GitHub Actions, also tell the runner to mask each secret when it is first used. GitLab masks only variables
     that are declared as masked in its settings. `convert` and `quiet` are those of `PlainReporter`.
@@ -47,7 +47,10 @@ def choose_reporter(
 
 
 def render(outcome: Outcome, path: str, convert: Callable[[str], str] = str) -> str:
-    """Return the report of a run for a file: Markdown for `.md`, JUnit for `.xml`, JSON otherwise."""
+    """Return the report of a run for a file: Markdown for `.md`, JUnit for `.xml`, JSON otherwise.
+
+    `convert` is that of `PlainReporter`; JSON has commands as they are.
+    """
     if path.lower().endswith(".md"):
         from relnox.reporters import markdown
 

@@ -44,7 +44,7 @@ class GitHubReporter(text.PlainReporter):
         """Tell the runner to mask one line of a secret in its log; safe to call from any thread."""
         with self._lock:
             self._resume_workflow_commands()
-            STDERR.write_command(f"::add-mask::{_escape(line)}")
+            STDERR.write_unescaped_line(f"::add-mask::{_escape(line)}")
 
     def _write_commands(self, event: Event, *, nested: bool) -> None:
         """Write the lines and workflow commands for an event; the caller holds the lock."""
@@ -101,6 +101,7 @@ class GitHubReporter(text.PlainReporter):
                 self._annotate("error", problem)
 
     def _annotate(self, kind: str, problem: Problem, place: str = "relnox") -> None:
+        """Write an annotation, an `error` or a `warning`, titled `place`, on the problem's file if it has one."""
         file = f"{problem.file}: " if problem.file else ""
         lines = filter(None, (f"{file}{problem.message}", problem.fix))
         match = _LOCATION.fullmatch(problem.file)
@@ -149,4 +150,4 @@ def _write_workflow_command(name: str, message: str, **properties: str) -> None:
     )
     lines = (escape_line(line) for line in split_lines(mask_secrets(message)))
     command = " ".join((name, ",".join(values))).strip()
-    STDERR.write_command(f"::{command}::{_escape(chr(10).join(lines))}")
+    STDERR.write_unescaped_line(f"::{command}::{_escape(chr(10).join(lines))}")

@@ -16,7 +16,7 @@ from relnox.system.secrets import mask_secrets
 def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     """Format the report of a run as Markdown."""
     lines = [summary(outcome, convert), ""]
-    for problem in (*outcome.plan.problems, *_problems_of_steps(outcome)):
+    for problem in (*outcome.plan.problems, *_step_and_checklist_problems(outcome)):
         lines += _problem_lines(problem, convert)
     for note in outcome.plan.notes:
         lines.append(f"- note: {escape(convert(note))}")
@@ -56,7 +56,7 @@ def escape(cell: str) -> str:
     return escape_markdown(mask_secrets(cell))
 
 
-def _problems_of_steps(outcome: Outcome) -> Iterator[Problem]:
+def _step_and_checklist_problems(outcome: Outcome) -> Iterator[Problem]:
     """Yield the errors and warnings of the steps, and the warnings of a checklist."""
     yield from (problem for problem in problems_of_checklist(outcome.plan.items) if problem.level == "warning")
     for result in outcome.results:

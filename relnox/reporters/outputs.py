@@ -30,8 +30,9 @@ def output_values(
 ) -> dict[str, str]:
     """Return the outputs of a run by name.
 
-    The manifest, if any, is the one that the run wrote or read, with the SHA-256 of its file. If the run only
-    built, the packages are those of the manifest. `pythons` are those that installations are verified with.
+    The manifest, if any, is the one that the run wrote or read, with the SHA-256 of its file. Without `releases`,
+    the run only built, and the packages are those of the manifest. `pythons` are those that installations are
+    verified with.
     """
     names = [release.package for release in releases] or list(manifest.packages if manifest is not None else ())
     versions = {release.package: release.version for release in releases}
@@ -61,7 +62,7 @@ def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
 
 
 def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
-    """Set the variables of outputs in a dotenv file; return the names of those that its format cannot hold.
+    """Set the variables of outputs in a dotenv file; return the names of those that its format or limit excludes.
 
     Variables of other runs stay, such as those of `bump` in the job that also builds.
     """

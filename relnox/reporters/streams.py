@@ -14,7 +14,7 @@ from relnox.system.secrets import mask_secrets
 
 
 class Stream:
-    """A standard stream, looked up in `sys` for each write because tests and front ends replace it.
+    """A standard stream, looked up in `sys` for each use because tests and front ends replace it.
 
     Characters that the encoding lacks are written as escapes. Output to a closed pipe is dropped. A full disk is
     an error on standard output (results), but not on standard error (progress).
@@ -45,15 +45,15 @@ class Stream:
 
     def write_line(self, text: str, *, end: str = "\n") -> None:
         """Write a line of untrusted text, with secrets masked and control characters escaped."""
-        self.write_command(escape_line(mask_secrets(text)), end=end)
+        self.write_unescaped_line(escape_line(mask_secrets(text)), end=end)
 
-    def write_command(self, text: str, *, end: str = "\n") -> None:
-        """Write a line without escaping, for commands to a CI provider whose values are escaped already."""
+    def write_unescaped_line(self, text: str, *, end: str = "\n") -> None:
+        """Write a line as it is, for commands to a CI provider whose values are escaped already."""
         self.write(f"{text}{end}")
         self.flush()
 
     def write(self, text: str) -> int:
-        """Write text and return its length; a closed pipe and, for progress, a full disk are ignored."""
+        """Write text as it is, and return its length; a closed pipe and, for progress, a full disk are ignored."""
         stream = self._stream
         if stream is not None:
             try:
@@ -83,7 +83,7 @@ class Stream:
 
     @property
     def encoding(self) -> str:
-        """The encoding of the stream in `sys`."""
+        """The encoding of the stream in `sys`, or `utf-8` if it has none."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     @property

@@ -88,6 +88,7 @@ class TerminalReporter(text.PlainReporter):
 
 
 def _create_console(stream: Stream) -> Console:
+    """Return a console of rich that writes to a stream, without wrapping lines if that is no terminal."""
     width = None if stream.isatty() else _UNLIMITED
     return Console(file=cast("IO[str]", stream), highlight=False, emoji=False, width=width)
 

@@ -118,12 +118,12 @@ class PlainReporter:
                 self._print(STDOUT, (line,))
 
     def show_next_command(self, command: str) -> None:
-        """Show the command that comes next, after everything else."""
+        """Show the command that comes next, after everything else, unless it is empty or `quiet` hides it."""
         if command and not self._quiet:
             self._show_progress(labeled_lines("next:", "bold", command))
 
     def annotate_problems(self, problems: Iterable[Problem]) -> None:
-        """Annotate files with the problems of a plan, where that is possible; `show_error` shows all of them."""
+        """Annotate files with the problems of a plan, if the output can do that; `show_error` shows them all."""
 
     def show_error(self, error: Problem) -> None:
         """Show the error that ends the run."""
@@ -153,7 +153,7 @@ class PlainReporter:
         return result_lines(event)
 
     def _show_progress(self, lines: Iterable[Line], indent: str = "") -> None:
-        """Show lines of progress."""
+        """Print indented lines to standard error, with their commands converted."""
         for line in lines:
             self._print(STDERR, (indent, *convert_line(line, self._convert)))
 
@@ -184,7 +184,7 @@ def _is_important(event: Event) -> bool:
 
 
 def problem_lines(problem: Problem, label: str, indent: str = "", fix_indent: str = "  ") -> Iterator[Line]:
-    """Format a problem: its message with its code after the first line, and its fix."""
+    """Format a problem: its message after a label, with its code; then, indented more, why and fix."""
     yield from labeled_lines(f"{label}:", _PROBLEM_STYLES.get(label, "bold red"), message_of(problem), indent)
     if problem.why:
         yield from labeled_lines("why:", "bold", problem.why, indent + fix_indent)
@@ -193,7 +193,7 @@ def problem_lines(problem: Problem, label: str, indent: str = "", fix_indent: st
 
 
 def message_of(problem: Problem) -> str:
-    """Return the message of a problem with the name of its file before it, and its code."""
+    """Return the message of a problem, after the name of its file if it has one, with its code."""
     file = f"{problem.file}: " if problem.file else ""
     return _add_code(f"{file}{problem.message}", problem.code)
 
@@ -212,7 +212,7 @@ def combine_problems(plan: Plan) -> Blocked:
 
 
 def labeled_lines(label: str, style: str, message: str, indent: str = "") -> Iterator[Line]:
-    """Yield the lines of a message, the first one after a label."""
+    """Yield the lines of a message, the first one after a label in a style of rich."""
     first, *rest = _indent_lines(message, indent)
     yield indent, (label, style), f" {first.removeprefix(indent)}"
     yield from ((line,) for line in rest)
@@ -265,7 +265,7 @@ def waiting_line(event: Waiting) -> str:
 
 
 def result_lines(event: StepFinished, *, detailed: bool = True) -> Iterator[Line]:
-    """Format the result of a step: its status and title, and then its detail, fix and warnings."""
+    """Format the result of a step: its status and title, its detail if `detailed`, and its fix and warnings."""
     seconds = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""  # noqa: PLR2004 - printed with one digit
     yield (f"{MARKS[event.status]:<8}", _STYLES[event.status]), event.step.title, (seconds, "dim")
     if event.detail and detailed:
@@ -285,7 +285,7 @@ def aborted_lines(results: Sequence[StepFinished]) -> Iterator[Line]:
 
 
 def aligned_lines(table: Table) -> Iterator[str]:
-    """Yield the lines of a table, with columns as wide as their widest cell."""
+    """Yield the lines of a table, after its title if it has one, with columns as wide as their widest cell."""
     lines = [[escape_line(cell) for cell in line] for line in (table.columns, *table.rows)]
     widths = [max(len(line[number]) for line in lines) for number in range(len(table.columns))]
     if table.title:
@@ -295,7 +295,7 @@ def aligned_lines(table: Table) -> Iterator[str]:
 
 
 def published_lines(outcome: Outcome) -> Iterator[str]:
-    """Yield lines on which files are public, not verified or not uploaded; none if the run succeeded."""
+    """Yield lines on which files are public, not verified or not uploaded; none after success or without files."""
     if outcome.publication and outcome.exit_code is not ExitCode.DONE:
         yield from summary_lines(outcome.publication)
 

@@ -81,7 +81,7 @@ def _check_all_packages_checked_out(project: Project) -> None:
     """Raise `Blocked` if a sparse checkout lacks packages, whose requirements could not be updated."""
     if project.git is None or project.git.config.get("core.sparsecheckout") != "true":
         return
-    files = (name for name in project.tracked_project_files if name.endswith("pyproject.toml"))
+    files = (name for name in project.tracked_pyproject_and_lock_files if name.endswith("pyproject.toml"))
     if missing := [name for name in files if not (project.root / name).exists()]:
         raise Blocked(
             "git-setting-invalid",

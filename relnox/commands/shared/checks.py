@@ -90,7 +90,7 @@ def unfinished_operation_problems(project: Project) -> Iterator[Problem]:
 
 
 def head_contains_remote_branch(project: Project) -> bool | None:
-    """Return whether HEAD contains the remote's branch of the same name, if any; None if that is unknown."""
+    """Return whether HEAD contains the remote's branch of this name, or there is none; None if this is unknown."""
     git, state = project.git, project.state
     if git is None or state is None or not project.includes_remote_refs or project.remote.refs is None:
         return None
@@ -148,7 +148,7 @@ def uncommitted_change_problems(
 
 
 def hidden_change_problems(files: Iterable[str], project: Project) -> Iterator[Problem]:
-    """Yield a problem for each of the two bits of git's index if it hides changes of some of these files."""
+    """Yield a problem for each bit of git's index, such as skip-worktree, that hides changes of these files."""
     states = {file: project.tracked_file_states.get(file, "H") for file in sorted(files)}
     for bit, names in (
         ("skip-worktree", [file for file, state in states.items() if state in "Ss"]),
@@ -247,15 +247,14 @@ def empty_wheel_problems(packages: Iterable[Package], project: Project) -> Itera
 class NewerTags(Record):
     """Tags that are newer than the current versions of their packages, by package.
 
-    `reachable` has the highest tag on HEAD or its ancestors with its version, `ignored` a tag that does not count,
-    and why. A package may be in both.
+    `reachable` has tags on HEAD or its ancestors with their versions, `ignored` others with why they do not count.
     """
 
     reachable: Mapping[str, tuple[str, Version]]
     ignored: Mapping[str, tuple[str, str]]
 
     def ignored_tag_notes(self, packages: Collection[str]) -> Iterator[str]:
-        """Yield notes on the ignored tags of these packages, a few one by one, and the number of all others."""
+        """Yield notes on the ignored tags of these packages; if there are many, the last one counts the others."""
         by_tag: dict[tuple[str, str], list[str]] = {}
         for name, ignored in self.ignored.items():
             if name in packages:
@@ -357,7 +356,7 @@ def backend_reads_any_tag_problems(
 def indirectly_bumped_package_notes(bumps: tuple[VersionBump, ...], workspace: Workspace) -> Iterator[str]:
     """Yield a note if the tags of this bump also change the versions of packages that are not bumped.
 
-    That is so if the build backends of those take the version from any tag.
+    That is so if their build backends take the version from any tag.
     """
     bumped_packages = {bump.package.name for bump in bumps}
     all_readers = packages_that_read_any_tag(workspace.packages)

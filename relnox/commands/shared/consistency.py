@@ -90,7 +90,7 @@ def compare_versions(
 def _stated_versions(
     name: str, request: ReleaseRequest, project: Project, manifest: Manifest | None
 ) -> Iterator[StatedVersion]:
-    """Yield the versions stated for a package, by precedence; where file and manifest differ, the latter."""
+    """Yield the versions stated for a package, by precedence; if file and manifest differ, the manifest's."""
     if request.tag is not None and (tagged := request.tag.versions.get(name)) is not None:
         yield StatedVersion("tag", str(request.tag), tagged)
     if request.expected is not None:
@@ -109,8 +109,7 @@ def _version_disagreement(
 ) -> Problem:
     """Return the problem that other sources state another version than the first one.
 
-    `others` are pairs of a package and what another source states for it: the same kind and version for all. `tag`
-    is that of the run.
+    `others` are pairs of a package and what states its version, the same one for all. `tag` is that of the run.
     """
     packages, other = [name for name, _ in others], others[0][1]
     sources = list(dict.fromkeys(statement.source for _, statement in others))
@@ -138,8 +137,8 @@ def _release_tag_problems(
 ) -> Iterator[Problem]:
     """Yield a problem if a run's tag is not a release tag, lacks one of the packages `names`, or is elsewhere.
 
-    With `is_built`, the files exist, so that the tag may be on another commit than the checkout. Before the build,
-    a tag of another form than release tags is a problem only if `--release-tag` names it.
+    With `is_built`, the checkout may be on any commit. Before the build, only that of `--release-tag` must be a
+    release tag.
     """
     if not tag.versions:
         if is_built or tag.origin == "--release-tag":
@@ -174,8 +173,7 @@ def compare_commit_with_tags(
     """Return problems if tags of a commit to build, besides that of the run, have other versions; and notes.
 
     CI often builds commits made after a release, before the next bump: a note says that it cannot be published. A
-    version that is not committed yet says nothing about the tags of the commit. There are none without a
-    commit.
+    version that is not committed yet says nothing about the tags of the commit. Without a commit, both are empty.
     """
     if commit is None or project.state is None:
         return [], []
@@ -198,8 +196,8 @@ def manifest_problems(
 ) -> Iterator[Problem]:
     """Yield the contradictions between the manifest in `dist` and the checkout, its settings and its other tags.
 
-    `tag` is that of the run. With `production`, also yield missing wheels, and versions tagged at another commit:
-    only versions on production indexes cannot be reused.
+    `tag` is that of the run. With `production`, versions cannot be reused: missing wheels, and tags of them at
+    other commits, are problems as well.
     """
     where, commit = f"{dist}/{MANIFEST_JSON}", manifest.commit
     yield from _outdated_manifest_problems(manifest, where, project)
@@ -353,8 +351,7 @@ def tagged_elsewhere_messages(
 def _outdated_manifest_problems(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
     """Yield a problem if the checkout has other versions than a manifest, or other files of its packages.
 
-    There is none with the last release, which `build-all --commit` builds from its tag. `where` is the path
-    of the manifest.
+    There is none with the last release, which `build-all --commit` builds from its tag.
     """
     if is_last_release(manifest, project):
         return
@@ -406,10 +403,7 @@ def _changed_files_by_package(
 
 
 def _bump_above_command(versions: Iterable[Version], packages: Iterable[str], *options: str) -> str:
-    """Return the command that bumps packages above all of `versions`, so that every tag stays where it is.
-
-    Without `packages`, it bumps all; `options` are further words of it.
-    """
+    """Return the command that bumps packages, or all, above `versions`, so that every tag stays where it is."""
     highest = max(versions)
     release = highest.release
     if not highest.is_prerelease:

@@ -19,11 +19,11 @@ from relnox.steps.forge_release import choose_release
 def forge_release_problems(
     project: Project, tags: Mapping[str, str | None], *, assets: str | None = None, draft: bool | None = None
 ) -> Iterator[Problem]:
-    """Yield what prevents releases of tags on the forge, before anything is uploaded to an index.
+    """Yield what prevents releases of tags on the forge, and errors of reading it, before anything is uploaded.
 
     `tags`, at least one, has the commit that each tag must have on the remote; None if a later step pushes it.
-    Without `assets` and `draft`, the options of the task, the settings decide. Forge and remote are read: an error
-    of that is yielded as well. Whether an immutable release used a tag, and was deleted, cannot be read.
+    Without `assets` and `draft`, the settings decide. Whether an immutable release used a tag, and was deleted,
+    cannot be read.
     """
     options = project.config.forge_release.options
     assets = assets or str(options.get("assets", "checksums"))
@@ -82,7 +82,7 @@ def _existing_release_problems(
 ) -> Iterator[Problem]:
     """Yield a problem if a tag has a draft that relnox did not make, or an immutable release that lacks files.
 
-    `pages` are all releases of the tag; with the `assets` `none`, a release needs no files.
+    `pages` are the releases of the tag; it needs no files if `assets` is `none`.
     """
     page = choose_release(pages, tag)
     if page is None and pages:

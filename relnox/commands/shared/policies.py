@@ -55,7 +55,7 @@ def publishing_policy(project: Project, commit: str | None) -> PublishingPolicy 
 def open_project_of_manifest(path: Path, options_by_table: OptionsByTable) -> Project:
     """Return the project that the manifest at a path describes; its root is the working directory.
 
-    Raise `Blocked` if there is no valid manifest, or if it does not describe a project.
+    Raise `Blocked` if the manifest is missing, invalid or describes none.
     """
     if path.name != MANIFEST_JSON:
         raise Blocked(
@@ -84,10 +84,7 @@ def open_project_of_manifest(path: Path, options_by_table: OptionsByTable) -> Pr
 
 
 class ManifestProject(Project, kw_only=True):
-    """The project that a manifest describes: without files, history and remote.
-
-    `policy` is the part of the manifest that describes it.
-    """
+    """The project that a manifest describes: without files, history and remote."""
 
     manifest: Manifest
     policy: PublishingPolicy

@@ -46,8 +46,7 @@ def compare_with_last_releases(
 ) -> tuple[ReleaseDiff, ...]:
     """Compare packages with their last releases on an index, once in a run; first releases are left out.
 
-    The built files are in `directory`, relative to the root; those of the index are downloaded, which takes at
-    most a minute.
+    The built files are in `directory`, relative to the root; those of the index are downloaded.
 
     Raises:
         Problem: The index cannot be read; files that cannot be read are in `ReleaseDiff.unread`.
@@ -56,9 +55,9 @@ def compare_with_last_releases(
 
 
 def archive_file_tables(manifest: Manifest, directory: str, project: Project) -> tuple[Table, ...]:
-    """Return a table of the files in the archives of a build, with their sizes; empty if no archive can be read.
+    """Return a table of the files in the archives of a build that can be read, with their sizes, or none.
 
-    `directory` is relative to the root. Archives that are missing or damaged are left out.
+    `directory` is relative to the root.
     """
     rows: list[tuple[str, ...]] = []
     for file in manifest.distributions:
@@ -76,10 +75,7 @@ def archive_file_tables(manifest: Manifest, directory: str, project: Project) ->
 
 
 def diff_tables(diffs: Sequence[ReleaseDiff], *, full: bool) -> tuple[Table, ...]:
-    """Return a table with a line for each kind of change in each package, or none without diffs.
-
-    With `full`, it shows all names instead of a few.
-    """
+    """Return a table with a line for each kind of change in each package, if any; `full` shows all names."""
     rows = []
     for diff in diffs:
         cells = (diff.package, str(diff.before), str(diff.after))

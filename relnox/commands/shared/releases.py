@@ -79,11 +79,8 @@ def read_release_request(
 ) -> ReleaseRequest:
     """Return what the options and the CI job ask to release; a rehearsal has neither tag nor expected version.
 
-    `package` has the values of `--package`. With `tagged`, only packages with a release tag at the current commit
-    are requested.
-
-    Raises:
-        Blocked: A package is unknown, the expected version is invalid, or, with `tagged`, no package has a tag.
+    `package` are the values of `--package`. With `tagged`, only packages with a release tag at the current commit
+    are requested. Raise `Blocked` if there is none, a package is unknown, or the expected version is invalid.
     """
     names = frozenset(selected.name for selected in project.workspace.select(package))
     if project.is_rehearsal:
@@ -246,7 +243,7 @@ def read_manifest(root: Path, directory: str) -> Manifest:
 
 
 def describe_wheel(root: Path, directory: str, filename: str) -> Distribution:
-    """Return the entry that a manifest would have for a wheel: read from its name, with its size and hashes.
+    """Return the entry that a manifest would have for a wheel, from its name and content.
 
     Raises:
         Blocked: The file name is not that of a wheel.
@@ -384,8 +381,7 @@ class Release(Record):
 
     `siblings` has the files of other packages that belong to the release, but were not requested, and `earlier`
     those of packages that were released earlier, and are skipped. `hashes` has the SHA-256 of the files of
-    `manifest` and `siblings` that the index lists, by name. With `clears`, the plan empties the index first, and
-    there are no hashes.
+    `manifest` and `siblings` that the index lists, by name; none with `clears`: the plan empties the index first.
     """
 
     build: Build
@@ -441,10 +437,9 @@ def find_release(
 
 
 def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str, str]:
-    """Return the outputs that later jobs need of a build: `index`, which its tags choose, and `wheels`, as JSON.
+    """Return outputs for later jobs: the `index` that the tags choose, and the platform `wheels` as a JSON matrix.
 
-    `wheels` is the matrix of the platform wheels. Each is absent unless the settings have it, and the index also
-    if the current commit has no tags, or tags that choose different ones.
+    Each is absent if the settings have none, or if the tags choose several.
     """
     versions = {package.name: package.version for package in packages}
     matrix = matrices.matrix("wheels", tuple(versions), settings=project.config.wheels, pythons=project.pythons)
@@ -469,10 +464,7 @@ def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str,
 def index_of_release_tags(build: Build, project: Project) -> str:
     """Return the index that `[tool.relnox.targets]` selects for the release tag or tags of the built commit.
 
-    Without that table, it is the production index. Listings are read if only some packages are tagged elsewhere.
-
-    Raises:
-        Problem: The tags select different indexes, or a listing cannot be read.
+    Without that table, it is the production index. Raise `Blocked` if they select different ones.
     """
     config, manifest, tag = project.config, build.manifest, build.request.tag
     if not config.targets:
@@ -605,8 +597,8 @@ def storage_problems(
 ) -> Iterator[Problem]:
     """Yield a problem if `added` bytes do not fit into the storage of a project on an index.
 
-    `limit` is that of the settings in MB; without it, exceeding the usual limit is a warning on public indexes,
-    since the limit may have been raised, and no problem on others.
+    `limit` is that of the settings in MB; without it, exceeding the usual limit is a warning, on public indexes
+    only, since the limit may have been raised.
     """
     size = public_index.storage_limit_in_bytes(limit)
     if listing.total_size + added > size and (limit is not None or index.has_public_rules):
