@@ -37,7 +37,7 @@ class CheckRules(NamedTuple):
 
     Attributes:
         compare: Returns what the present file lacks or does differently.
-        find_dangers: Returns what makes the present file unsafe.
+        find_dangers: Returns what makes it unsafe.
     """
 
     compare: Callable[[Workflow, Workflow], Iterable[Difference]]
@@ -165,7 +165,7 @@ def _workflow_danger_problems(present: Workflow, expected: Workflow) -> Iterator
 
 
 def _missing_job_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
-    """Yield a problem for each job that needs one that does not exist: the forge runs no job of such a file."""
+    """Yield a problem for each job that needs one that is not in `jobs`: the forge runs no job of such a file."""
     for name, job in jobs.items():
         needs = job.get("needs") if isinstance(job, Table) else None
         for needed in needs if isinstance(needs, Items) else [needs]:
@@ -175,7 +175,7 @@ def _missing_job_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
 
 
 def _permission_problems(present: Job, expected: Job) -> Iterator[Problem]:
-    """Yield the permissions that only the present job has."""
+    """Yield a problem for each permission that the expected job does not have."""
     allowed = expected.permissions or {}
     permissions = {"all": "default"} if present.permissions is None else present.permissions
     for scope, level in permissions.items():
@@ -187,7 +187,7 @@ def _permission_problems(present: Job, expected: Job) -> Iterator[Problem]:
 
 
 def _leaked_credential_problems(present: Job, expected: Job) -> Iterator[Problem]:
-    """Yield steps by which code of the project may read a token or secret; `expected` keeps them apart."""
+    """Yield steps that let code of the project read a token or secret, unlike those of the expected job."""
     name, workflow = expected.name, present.workflow
     for step in present.steps:
         if step.action == "actions/checkout" and step.input("persist-credentials") != "false":

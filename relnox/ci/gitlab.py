@@ -75,7 +75,7 @@ def _pipeline_lines(workflows: Sequence[model.Workflow], output_variable: Callab
 
 
 def _input_defaults(workflows: Sequence[model.Workflow]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the default text of each input that jobs use and that has a constant default."""
+    """Yield the name and the default text of each input that has one."""
     for workflow in workflows:
         for job in workflow.jobs:
             variables = job.command.variables.values() if job.command is not None else ()
@@ -235,7 +235,7 @@ class _JobWriter:
             yield f"    reports: {{ dotenv: {_OUTPUTS} }}"
 
     def _passes_outputs(self, job: model.Job) -> bool:
-        """Return whether the jobs that need a job get its outputs; not from code of the project to credentials."""
+        """Return whether jobs that need a job get outputs of it: not of project code, if one has credentials."""
         dependents = [other for other in self._workflow.jobs if job.key in other.needs]
         return bool(job.outputs) and not (job.runs_project_code and any(map(_has_credentials, dependents)))
 

@@ -1,4 +1,4 @@
-"""Ways in which present workflows make a release wrong, that linters of workflows in general do not look for."""
+"""Mistakes in workflows that release, which general linters of workflows do not look for."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _stored_token_of_upload(upload: _Upload) -> tuple[int, str] | None:
 
 
 def _additional_index_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Yield what makes requirements come from an additional index: any with uploads, TestPyPI without."""
+    """Yield commands and variables that add an index for requirements; only TestPyPI, if nothing is uploaded."""
     from twine import utils  # slow to import
 
     test_host = str(urlsplit(utils.TEST_REPOSITORY).hostname)  # each name is free for all there

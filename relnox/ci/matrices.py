@@ -32,9 +32,9 @@ def matrix(
     """Return a matrix as GitHub reads it: `{"include": ROWS}`, without rows if there is nothing to do.
 
     Args:
-        kind: What the jobs do: build wheels for platforms, build packages, or install packages on each Python.
+        kind: Whether jobs build platform wheels, build packages, or install packages on each Python (`verify`).
         packages: The packages in release order.
-        settings: `[tool.relnox.wheels]`.
+        settings: `[tool.relnox.wheels]`: the wheels of each package.
         pythons: The versions of Python for `verify`.
         limit: The maximum number of jobs, which packages share if necessary.
 

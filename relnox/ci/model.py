@@ -46,7 +46,7 @@ class Secret(Record):
 
 
 class JobToken(Record):
-    """The token that the provider gives to each job, with the permissions of the job."""
+    """The token of the job, which has its permissions."""
 
 
 Expression: TypeAlias = str | Input | Output | MatrixValue | Secret | JobToken
@@ -163,8 +163,8 @@ class Job(Record, kw_only=True):
         checkout: `none`; `commit`, without history; or `history`, with all commits and tags.
         needs: The keys of the jobs that must have succeeded; the job is skipped if one of them was.
         unless: The switch of a run by hand that skips the job, or None.
-        only_if: The output of an earlier job without which, as `true`, the job is skipped, or None.
-        only_value: An input and the text without which the job is skipped, or None.
+        only_if: The output of an earlier job that must be `true`, or else the job is skipped; or None.
+        only_value: An input and the text that it must be, or else the job is skipped; or None.
         matrix: The rows that it runs for, or None if it runs once.
         permissions: All permissions of its token.
         environment: The environment for approval, secrets and identity; empty for none.
@@ -212,8 +212,8 @@ class Workflow(Record, kw_only=True):
         name: What it does, as shown in lists of workflows.
         about: What starts it and what it does, one line of a comment each.
         jobs: The jobs, in the order of their needs.
-        queue: Runs with the same value wait for each other, and none is canceled, since an upload must not be;
-            empty if runs may run at the same time, and a newer one for the same pull request cancels the older.
+        queue: Runs with the same value wait for each other, and none is canceled; empty if runs may run at
+            the same time, and a newer one for the same pull request cancels the older.
         python: The Python that the jobs run on, such as 3.13; empty for that of the runner.
         is_relnox: Whether the project is relnox itself: jobs install the built one, or the checkout.
     """

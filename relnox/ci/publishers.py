@@ -44,7 +44,7 @@ def publishing_environments(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield the key of each workflow that uses Trusted Publishing, with each index and the environment for it.
 
-    An environment that depends on the run, as it is written on GitHub or GitLab, has the name of the index.
+    An environment that depends on the run has the name of the index, or `publish` (GitLab).
     """
     for workflow in workflows:
         for job in workflow.jobs:

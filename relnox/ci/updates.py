@@ -53,7 +53,6 @@ class GeneratedFile(Record, kw_only=True):
     """A file that relnox generates and people may edit.
 
     Attributes:
-        file: Its path.
         output: What relnox generates today.
         present: Its content; None if it does not exist.
         version: The version of relnox.
@@ -163,7 +162,7 @@ def _find_last_output(present: StampedText, output: str, versions: Iterable[Stam
 
     Unedited versions of the file are outputs. An edited one was merged from an output that no commit has. Undoing
     that merge finds it: what changed in the file is what changed in the output, if the text has the right hash.
-    `output` is that of today, and `versions` are those of the file in the history, the oldest first.
+    `output` is that of today, and `versions` are in the history of the file, the oldest first.
     """
     outputs = {output_digest(output): output}
     before: StampedText | None = None
@@ -179,7 +178,7 @@ def _find_last_output(present: StampedText, output: str, versions: Iterable[Stam
 
 
 def _merge_with_pins(present: str, base: str, output: str, side: Literal["ours", "theirs"]) -> str:
-    """Return the present text with the changes from `base` to `output`; pins of actions only get newer.
+    """Return the present text with the changes from `base` to `output`; pins only get newer.
 
     `base` is the output that the present text was written from. If both changed a line, `side` selects which is
     taken: `ours` is the present text.
@@ -205,7 +204,7 @@ def _merge_texts(ours: str, base: str, theirs: str, side: Literal["ours", "their
 
 
 def _without_pins(text: str, actions: Collection[str]) -> str:
-    """Remove the pin, but not the `@`, of each `uses: ACTION` from a text."""
+    """Remove the pins of actions (`uses: ACTION`) from a text, except for the `@`."""
     return _PIN.sub(lambda match: f"{match['uses']}@" if match["uses"] in actions else match[0], text)
 
 
@@ -274,5 +273,5 @@ def generated_file_problems(file: GeneratedFile, rules: CheckRules) -> Iterator[
 
 
 def missing_file_problem(name: str) -> Problem:
-    """Return the problem of a file that the task `ci` writes and that does not exist."""
+    """Return the problem that a file does not exist which the task `ci` writes."""
     return Problem("workflow-outdated", "the file is missing", _UPDATE, file=name)

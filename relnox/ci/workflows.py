@@ -129,7 +129,7 @@ class Step(Record):
 
     @property
     def line(self) -> int:
-        """The number of its first line in the file."""
+        """Its first line in the file."""
         return self.table.line
 
     @property

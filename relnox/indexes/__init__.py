@@ -63,7 +63,11 @@ class Indexes:
         return EmbeddedIndex(self._directory, upload_token=self._upload_token)
 
     def request_signing_identity(self) -> JobIdentity | str:
-        """Request an identity token of the CI job for the signing service; see `request_identity`."""
+        """Request an identity token of the CI job for the signing service; return the reason if there is none.
+
+        Raises:
+            TransientError: The CI provider did not respond; a retry may succeed.
+        """
         return trusted_publishing.request_identity(trusted_publishing.SIGNING_AUDIENCE, self._environment)
 
     def _open_index(self, name: str) -> Index:

@@ -123,7 +123,7 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
 def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
     """Verify offline that a file was signed by the publishers in its provenance (PEP 740, as JSON); list them.
 
-    The result and `index` are for messages.
+    The list, a text, and `index` are for messages.
 
     Raises:
         InvalidAttestation: The provenance is not valid, empty, or not for this file.

@@ -89,7 +89,7 @@ def find_credentials(target: Target, environment: Mapping[str, str], *, is_chose
         CredentialsNotFound: There are no credentials.
         Blocked: The credentials are for another index or are not readable, would be sent over plain http, or
             indexes reject the identity of the CI job.
-        TransientError: The index or the CI provider does not respond (Trusted Publishing).
+        TransientError: The index or the CI provider does not respond.
     """
     if not addresses.is_encrypted_url(target.upload_url):
         raise Blocked(

@@ -53,7 +53,7 @@ class EmbeddedIndex:
     It listens on a free port, and has URLs while it runs. Files cannot be replaced.
 
     Args:
-        upload_token: The password for uploads, since every user of this machine can connect to loopback; or None.
+        upload_token: The password for uploads, or None: every user of this machine can connect to loopback.
     """
 
     def __init__(self, directory: Path, *, upload_token: str | None = None) -> None:

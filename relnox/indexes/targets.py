@@ -219,7 +219,7 @@ def _host_of_url(url: str) -> str:
 
 
 def _check_index_url(url: str, key: str) -> None:
-    """Raise `Blocked` if the URL in a setting (`key`) is invalid, or has a login: it is in version control."""
+    """Raise `Blocked` if the URL in a setting (`key`) is invalid, or has a login: settings are in git."""
     problem = url_problem(url)
     if problem == URL_WITH_LOGIN:
         raise Blocked(

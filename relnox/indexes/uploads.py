@@ -253,7 +253,7 @@ def upload_form(fields: list[tuple[str, str]], filename: str, content: BinaryIO)
 
 
 def parse_upload_response(response: requests.Response, file: Distribution, index: Target) -> str:
-    """Return the status of a successful response to an upload, such as `200 OK`, or raise an error.
+    """Return the status of a successful response to an upload, such as `200 OK`.
 
     Raises:
         Problem: The index rejected the upload; `rejected` is whether it certainly did not store the file.
