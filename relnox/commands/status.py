@@ -121,7 +121,7 @@ def _table_cells(row: StatusRow, lines: Sequence[ReleaseLine]) -> tuple[str, ...
         row.tag or "-",
         "-" if count is None else text.format_count(count, "commit") if count else "no",
         *((str(bump.after), bump.reason) if bump is not None else ("-", "-")),
-        *(_describe_latest_version(package.version, versions, lines) for versions in row.versions.values()),
+        *(_describe_latest_version(row.version, versions, lines) for versions in row.versions.values()),
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stderr, redirect_stdout
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import acts
 import pytest
 from package_index import ANY, PackageIndex, Rule
-from projects import write
+from projects import git, repository, write
 from releases import Package, publish, release
 from running import RunResult
 
@@ -53,6 +54,30 @@ def test_versions_on_an_index_are_in_the_table(tmp_path: Path, clock: SimulatedC
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line}
     assert rows["part-1"].endswith("1.0 (this version)")
     assert rows["part-2"].endswith("none")
+
+
+def test_a_version_from_tags_is_compared_as_well(tmp_path: Path, clock: SimulatedClock) -> None:
+    with PackageIndex() as index:
+        release(tmp_path, PACKAGES)
+        assert publish(tmp_path, index, "--package", "part-1").code == 0
+        pyproject = """\
+            [build-system]
+            requires = ["hatchling", "hatch-vcs"]
+            build-backend = "hatchling.build"
+            [project]
+            name = "part-1"
+            dynamic = ["version"]
+            [tool.hatch.version]
+            source = "vcs"
+            raw-options = { root = "../..", tag_regex = "^part-1-v(?P<version>.+)$" }
+            """
+        write(tmp_path, {"packages/part-1/pyproject.toml": dedent(pyproject)})
+        repository(tmp_path)
+        git(tmp_path, "tag", "part-1-v1.0")
+        ran = ask(tmp_path, index.simple_url)
+    assert ran.code == 0, ran.text
+    row = next(line for line in ran.out.splitlines() if line.startswith("part-1 "))
+    assert row.endswith("1.0 (this version)"), ran.text
 
 
 def test_transient_errors_of_an_index_are_retried(tmp_path: Path, clock: SimulatedClock) -> None:
