@@ -75,5 +75,5 @@ def is_upload_credential_name(name: str) -> bool:
 
 
 def is_upload_setting_name(name: str) -> bool:
-    """Return whether an environment variable with this name is one of an upload tool, such as TWINE_USERNAME."""
+    """Return whether a variable with this name configures an upload tool, such as TWINE_USERNAME."""
     return name.upper().startswith(_UPLOAD_TOOLS)

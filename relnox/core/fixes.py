@@ -70,7 +70,7 @@ def option_words(name: str, value: str | bool | int | tuple[str, ...] | None) ->
 
 
 def install_command(requirement: str, *, upgrade: bool = False) -> str:
-    """Return the `pip install` command, with `--upgrade` if requested, for one such as `relnox[check]`."""
+    """Return the `pip install` command, quoted for any shell, for a requirement such as `relnox[check]`."""
     quoted = requirement if re.fullmatch(r"[\w.-]+", requirement) else f'"{requirement}"'  # for any shell
     return f"pip install {'--upgrade ' if upgrade else ''}{quoted}"
 

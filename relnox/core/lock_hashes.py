@@ -41,7 +41,7 @@ def is_lock_current(name: str, lock: str, pyproject: str) -> bool | None:
 def poetry_hash(document: Mapping[str, Any], *, with_groups: bool = True) -> str:
     """Return the content hash of poetry.lock, in hex, for a parsed pyproject.toml, as of Poetry 2.5.
 
-    Poetry before 2.3 leaves out the dependency groups: `with_groups` is false.
+    Without groups, it is the hash of Poetry before 2.3, which ignores dependency groups.
     """
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
     groups = table_at(document, "dependency-groups") if with_groups else {}

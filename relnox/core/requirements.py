@@ -48,7 +48,7 @@ class Clause(Record):
 
     @property
     def version(self) -> Version:
-        """The version, without a wildcard (`.*`) at its end; ValueError for other text, as `===` may have."""
+        """The version, without a wildcard (`.*`) at its end; raises ValueError if it is none (after `===`)."""
         return Version(self.version_text.removesuffix(".*"))
 
 
@@ -106,7 +106,7 @@ def _clauses_of_pep508_requirement(text: str) -> Sequence[Clause]:
 
 
 def _clauses_from_matches(matches: Iterator[re.Match[str]], operators: Mapping[str, str]) -> Iterator[Clause]:
-    """Yield the clause of each match; `operators` maps operators to those that they stand for, if to others."""
+    """Yield the clause of each match; `operators` maps operators such as `=` to those that they stand for."""
     for match in matches:
         operator = match["operator"]
         lead = match[0][: match.start("version") - match.start()]

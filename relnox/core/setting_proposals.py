@@ -123,7 +123,7 @@ def version_group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -
 def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -> list[str]:
     """Return patterns for exactly these packages, with a glob for each directory that mostly contains them.
 
-    Others of all packages that match are left out by patterns that begin with `!`.
+    Patterns that begin with `!` leave out others of all packages.
     """
     package_directories = {package.directory for package in packages}
     by_parent: dict[str, list[str]] = {}

@@ -92,7 +92,7 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_json(document: str) -> str:
-    r"""Write the invisible characters in a JSON document as `\u` escapes, so that it is safe to print."""
+    r"""Return a JSON document with `\u` escapes instead of invisible characters, so that it is safe to print."""
     lines = (_escape_invisible(line, lambda char: json.dumps(char)[1:-1]) for line in document.split("\n"))
     return _OLD_CI_COMMAND.sub(r"\g<before>\\u005b", "\n".join(lines))
 

@@ -86,7 +86,7 @@ class Workspace(Record):
         return tuple(package for wave in self.waves for package in wave if package.name in names)
 
     def dependents(self, name: str) -> tuple[Package, ...]:
-        """Return the packages that require the package of this name, also to build, in extras or in groups."""
+        """Return the packages that require the named one: at run time, in extras or groups, or to build."""
         tables: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
         return tuple(package for package in self.packages if name in package.required_names(*tables))
 
@@ -95,7 +95,7 @@ class Workspace(Record):
         return graph.reachable_names([package.name], self.dependency_edges("runtime")) - {package.name}
 
     def select(self, names: Iterable[str]) -> tuple[Package, ...]:
-        """Return the packages, in their order here, that are given by the name of the distribution or directory.
+        """Return the packages with these names of distributions or directories, in the order of `packages`.
 
         Raises:
             Blocked: A name matches no package, or several packages.

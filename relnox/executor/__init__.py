@@ -126,7 +126,7 @@ def _recheck_public_files(
 def _suppress_errors_if_public(
     publication: PublicationState | None, outcome: Outcome | None = None
 ) -> Iterator[None]:
-    """Suppress errors in the block if something may be public; then print the outcome, if any, to stderr."""
+    """Suppress an error in the block if something may be public, and print the outcome, if any, to stderr."""
     try:
         yield
     except BaseException:  # an interruption too: the exit code is known already

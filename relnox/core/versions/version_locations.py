@@ -147,7 +147,7 @@ def parse_source_version(source: VersionSource) -> Version:
 
 
 def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
-    """Format a version for a location, also shortened if it is so there.
+    """Format a version in the form that a location has: SemVer's, a shortened one, or that of the scheme.
 
     Raises:
         Blocked: The location requires SemVer, which cannot express the version.
@@ -163,7 +163,7 @@ def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
 
 
 def detect_short_form(location: VersionSource, version: Version | None) -> VersionSource:
-    """Return a location, with its `length` if it has a short form of the version, such as 1.4 of 1.4.2.
+    """Return a location, with `length` set if it has a short form of the version, such as 1.4 of 1.4.2.
 
     Raises:
         Blocked: The version there is invalid.

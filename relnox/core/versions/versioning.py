@@ -426,7 +426,7 @@ class BumpComputation(Record):
         return self._begin_phase(_final_version(version), letter)
 
     def _next_phase(self) -> Version:
-        """Start the next phase; after the last phase, return the final version."""
+        """Start the next phase, or the first in a dev release; after the last phase, return the final version."""
         version = self.version
         if not _precedes_final_version(version):
             raise self._impossible_bump_error("is not an alpha, beta or rc", f"start a phase: {ANY_PHASE}")
