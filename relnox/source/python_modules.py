@@ -74,7 +74,7 @@ def find_imports_of_untracked_modules(
 def _imported_names(root: Path, file: str, module: str, *, is_package: bool) -> Iterator[str]:
     """Yield the full name of everything that a module imports; nothing if it is invalid.
 
-    Imports whose ImportError is caught, or for type checkers only, are left out. `is_package`: it is `__init__`.
+    Imports with a caught ImportError, or for type checkers only, are left out. `is_package` means `__init__.py`.
     """
     try:
         nodes: list[ast.AST] = [syntax_trees.parse(read_project_file(root, file))]

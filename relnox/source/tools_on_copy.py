@@ -158,7 +158,7 @@ def _keep_earlier_releases(
 ) -> bytes | None:
     """Return what a tool wrote into a file, with the sections of earlier releases as they were before.
 
-    A new or removed file (None) stays so.
+    The content of a new file stays as it is, as does None (removed).
 
     Raises:
         Blocked: The tool rewrites those sections.

@@ -76,7 +76,7 @@ class Clock:
         return time.monotonic()
 
     def utc_now(self) -> datetime:
-        """Return the date and time with the time zone UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)
 
     def pause(self, seconds: float, woken: threading.Event) -> None:
