@@ -21,7 +21,7 @@ class Workspace(Record):
     """All packages of a project, sorted by name.
 
     Attributes:
-        packages: The packages; names are unique.
+        packages: Their names are unique.
         warnings: Messages about what discovery skipped, and why.
         lock_files: The lock files of uv, Cargo and npm that a bump updates.
     """

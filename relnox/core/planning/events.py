@@ -79,7 +79,6 @@ class Outcome(Record):
     Attributes:
         results: The result of each step, in the order of the plan.
         stages: The outcomes of the tasks that this task ran, such as those of `rehearse`.
-        tables: Tables of results, to print.
         deadline: The time at which the index stops accepting the missing files of a partly published release, as
             text; None if there is no such release.
         publication: The files to publish, each with its state on the index.
