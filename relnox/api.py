@@ -159,7 +159,7 @@ class TaskPlan:
         return self.value.to_json()
 
     def run(self, on_event: Callable[[Event], None] | None = None) -> Outcome:
-        """Run the plan as `Workspace.run` does; with `dry_run=True`, nothing runs, and there are no results.
+        """Run the plan, calling `on_event` with events; with `dry_run=True`, nothing runs, and there are no results.
 
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run or closed before.
@@ -197,7 +197,13 @@ def run(
     on_event: Callable[[Event], None] | None = None,
     **options: Value,
 ) -> Outcome:
-    """Plan and run a task of the project that a directory is in; see `Workspace.run`."""
+    """Plan and run a task of the project that a directory is in, with its options.
+
+    `on_event` is called with each event as it happens.
+
+    Raises:
+        Problem: There is no project, the task or an option is unknown, the plan has problems, or needs `yes=True`.
+    """
     return Workspace.open(directory).run(task, on_event=on_event, **options)
 
 

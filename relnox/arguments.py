@@ -150,7 +150,7 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
 def settings_by_task(
     tasks: Sequence[str], settings: Mapping[str, Mapping[str, Any]]
 ) -> dict[Task, dict[str, Any]]:
-    """Check the arguments of `sessions.add` or `tasks.collection`, and return those of each task by their names.
+    """Check the arguments of `sessions.add` or `tasks.collection`, and return those of each task by name.
 
     `tasks` are names, none for all tasks; `settings` are the other arguments, mappings from tasks to values. Raise
     `Blocked` if one of them is invalid.

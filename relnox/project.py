@@ -407,7 +407,7 @@ class Project(Record):
         return {name: content for name, content in contents.items() if content is not None}
 
     @cached_property
-    def private_directory(self) -> Path:
+    def persistent_directory(self) -> Path:
         """The directory for files that must outlive a run: in the .git directory, or `.relnox` outside git."""
         return self.git.private_directory() if self.git is not None else self.root / ".relnox"
 
@@ -416,7 +416,7 @@ class Project(Record):
         """The project's indexes; closed when the `with` block of the project ends."""
         from relnox.indexes import Indexes  # with requests, which is slow to import
 
-        return Indexes(self.config, self.private_directory / "index")
+        return Indexes(self.config, self.persistent_directory / "index")
 
     def versions_on(
         self, index: str, names: tuple[str, ...], *, seconds: float, fix: str

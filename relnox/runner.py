@@ -344,7 +344,7 @@ class PlannedTask:
             if runs_project_code and not any(step.upload for step in plan.steps):
                 project.before_tools()
             if any(step.exclusive for step in plan.steps):
-                stack.enter_context(lock_checkout(project.private_directory))
+                stack.enter_context(lock_checkout(project.persistent_directory))
             confirm = partial(_ask_for_confirmation, interactive=self._interactive)
             stages = StageCallbacks(partial(self._run_stage, stack), partial(self._plan_stage, stack), confirm)
             values: list[object] = [stages]

@@ -214,7 +214,7 @@ def _manifest_of_wheels(root: Path, directory: str, head: str | None) -> Manifes
     """Return a manifest of the wheels in a directory that has none, as if built from `head` (None outside git)."""
     path = root / directory
     names = [name for name in _archive_names(path) if is_file_inside(path, path / name)]
-    wheels = [releases.describe_wheel(root, directory, name) for name in names]
+    wheels = [releases.distribution_of_wheel(root, directory, name) for name in names]
     latest = max(((path / wheel.filename).stat().st_mtime for wheel in wheels), default=0)
     time = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
     return Manifest(distributions=tuple(wheels), commit=head, dirty=False, time=time)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from relnox.core.planning.events import Outcome
 from relnox.reporters.streams import STDERR
+from relnox.reporters.text import CommandConverter
 from relnox.reporters.text import PlainReporter as PlainReporter
 from relnox.system import secrets
 
@@ -14,14 +15,14 @@ from relnox.system import secrets
 def choose_reporter(
     name: Any,
     environment: Mapping[str, str],
-    convert: Callable[[str], str] = str,
+    convert: CommandConverter = str,
     *,
     quiet: bool = False,
 ) -> PlainReporter:
     """Return the reporter with this name, or that of RELNOX_REPORTER; `auto` is the one that suits the output.
 
     On GitHub Actions, also tell the runner to mask each secret when it is first used. GitLab masks only variables
-    that are declared as masked in its settings. `convert` and `quiet` are those of `PlainReporter`.
+    that are declared as masked in its settings.
     """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     masks = environment.get("GITHUB_ACTIONS") == "true"  # elsewhere, the command to mask a secret would print it
@@ -46,10 +47,10 @@ def choose_reporter(
     return PlainReporter(convert, quiet=quiet)
 
 
-def render(outcome: Outcome, path: str, convert: Callable[[str], str] = str) -> str:
+def render(outcome: Outcome, path: str, convert: CommandConverter = str) -> str:
     """Return the report of a run for a file: Markdown for `.md`, JUnit for `.xml`, JSON otherwise.
 
-    `convert` is that of `PlainReporter`; JSON has commands as they are.
+    JSON has the commands as they are.
     """
     if path.lower().endswith(".md"):
         from relnox.reporters import markdown

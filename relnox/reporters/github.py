@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from relnox.core.planning.events import Event, Outcome, OutputLine, StepFinished, StepStarted
@@ -25,10 +25,13 @@ _LOCATION = re.compile(r"(?!\.\./)(?P<file>[^:,]+\.(?:cfg|lock|md|py|rst|toml|tx
 
 
 class GitHubReporter(text.PlainReporter):
-    """A reporter that writes plain lines and workflow commands of GitHub Actions."""
+    """A reporter that writes plain lines and workflow commands of GitHub Actions.
+
+    The variable GITHUB_STEP_SUMMARY of `environment` names the file of the summary, if there is one.
+    """
 
     def __init__(
-        self, environment: Mapping[str, str], convert: Callable[[str], str] = str, *, quiet: bool = False
+        self, environment: Mapping[str, str], convert: text.CommandConverter = str, *, quiet: bool = False
     ) -> None:
         super().__init__(convert, quiet=quiet)
         self._lock = threading.RLock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree as ET
 
 from relnox.core.planning.events import Outcome, Status, StepFinished
@@ -14,7 +14,7 @@ from relnox.system.secrets import mask_secrets
 _NOT_RUN = ("not checkable here", "skipped", "by hand")
 
 
-def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
+def render(outcome: Outcome, convert: text.CommandConverter = str) -> str:
     """Format the report of a run as JUnit XML: a suite for the task, and one for each task that it ran."""
     root = ET.Element("testsuites", name="relnox")
     for task in (outcome, *outcome.stages):
@@ -23,7 +23,7 @@ def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _add_suite(root: ET.Element, outcome: Outcome, convert: Callable[[str], str]) -> None:
+def _add_suite(root: ET.Element, outcome: Outcome, convert: text.CommandConverter) -> None:
     """Add the suite of a task, with a case for each step or checklist item; an item's steps are in its case."""
     suite = ET.SubElement(root, "testsuite", name=outcome.plan.task, time=f"{outcome.seconds:.3f}")
     of_items = {key for item in outcome.checklist for key in item.steps}
@@ -49,7 +49,7 @@ def _add_suite(root: ET.Element, outcome: Outcome, convert: Callable[[str], str]
     suite.set("tests", str(len(suite)))
 
 
-def _add_step(suite: ET.Element, result: StepFinished, convert: Callable[[str], str]) -> None:
+def _add_step(suite: ET.Element, result: StepFinished, convert: text.CommandConverter) -> None:
     case = _add_case(suite, result.step.title, result.seconds)
     if result.status is Status.ABORTED:
         ET.SubElement(case, "error", type="aborted", message=_one_line(convert(result.detail)))
@@ -67,7 +67,7 @@ def _add_case(suite: ET.Element, name: str, seconds: float) -> ET.Element:
     )
 
 
-def _add_problems(case: ET.Element, problems: Iterable[Problem], convert: Callable[[str], str]) -> None:
+def _add_problems(case: ET.Element, problems: Iterable[Problem], convert: text.CommandConverter) -> None:
     """Add one failure for all problems of a case, since many readers show only the first one."""
     problems = list(problems)
     if problems:
@@ -76,11 +76,11 @@ def _add_problems(case: ET.Element, problems: Iterable[Problem], convert: Callab
         failure.text = _describe_problems(problems, convert)
 
 
-def _describe_problems(problems: Iterable[Problem], convert: Callable[[str], str]) -> str:
+def _describe_problems(problems: Iterable[Problem], convert: text.CommandConverter) -> str:
     return "\n".join(line for problem in problems for line in _problem_lines(problem, convert))
 
 
-def _problem_lines(problem: Problem, convert: Callable[[str], str]) -> Iterator[str]:
+def _problem_lines(problem: Problem, convert: text.CommandConverter) -> Iterator[str]:
     for line in text.problem_lines(problem, problem.level):
         joined = "".join(part if isinstance(part, str) else part[0] for part in line)
         yield from (_one_line(convert(part)) for part in split_lines(joined))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from relnox.core.planning.checklist import problems_of_checklist
 from relnox.core.planning.events import Outcome
@@ -13,7 +13,7 @@ from relnox.reporters import text
 from relnox.system.secrets import mask_secrets
 
 
-def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
+def render(outcome: Outcome, convert: text.CommandConverter = str) -> str:
     """Format the report of a run as Markdown."""
     lines = [summary(outcome, convert), ""]
     for problem in (*outcome.plan.problems, *_step_and_checklist_problems(outcome)):
@@ -27,7 +27,7 @@ def render(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def summary(outcome: Outcome, convert: Callable[[str], str] = str) -> str:
+def summary(outcome: Outcome, convert: text.CommandConverter = str) -> str:
     """Format how a run ended: the result, a table of its steps, and which files are public."""
     lines = [f"### {escape(text.ending_line(outcome))}"]
     if outcome.results:
@@ -52,7 +52,7 @@ def table_lines(table: Table) -> Iterator[str]:
 
 
 def escape(cell: str) -> str:
-    """Return a text without HTML, links, mentions and column separators for Markdown."""
+    """Return a text for Markdown without secrets, HTML, links, mentions and column separators."""
     return escape_markdown(mask_secrets(cell))
 
 
@@ -63,7 +63,7 @@ def _step_and_checklist_problems(outcome: Outcome) -> Iterator[Problem]:
         yield from filter(None, (result.error, *result.warnings))
 
 
-def _problem_lines(problem: Problem, convert: Callable[[str], str]) -> Iterator[str]:
+def _problem_lines(problem: Problem, convert: text.CommandConverter) -> Iterator[str]:
     yield f"- **{problem.level}**: {escape(convert(text.message_of(problem)))}"
     for label, detail in (("why", problem.why), ("fix", problem.fix)):
         if detail:

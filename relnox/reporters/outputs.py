@@ -52,7 +52,7 @@ def output_values(
 
 
 def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
-    """Append outputs to the file of `GITHUB_OUTPUT`, each value between random delimiters."""
+    """Append outputs, without secrets, to the file of `GITHUB_OUTPUT`, each between random delimiters."""
     lines = []
     for name, value in outputs.items():
         delimiter = f"relnox-{secrets.token_hex(16)}"
@@ -62,9 +62,10 @@ def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
 
 
 def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
-    """Set the variables of outputs in a dotenv file; return the names of those that its format or limit excludes.
+    """Set variables in a dotenv file, without secrets; return the names of those that do not fit.
 
-    Variables of other runs stay, such as those of `bump` in the job that also builds.
+    Variables of other runs stay, such as those of `bump` in the job that also builds. A value with other characters,
+    or for which `DOTENV_LIMIT` is too small, is left out.
     """
     variables = {variable_name(name): mask_secrets(value) for name, value in outputs.items()}
     before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, cast
 
 from rich import box
@@ -28,7 +28,7 @@ _UNLIMITED = 1_000_000
 class TerminalReporter(text.PlainReporter):
     """A reporter that writes styled lines with rich, which honors NO_COLOR and FORCE_COLOR."""
 
-    def __init__(self, convert: Callable[[str], str] = str) -> None:
+    def __init__(self, convert: text.CommandConverter = str) -> None:
         super().__init__(convert)
         self._consoles = {STDOUT: _create_console(STDOUT), STDERR: _create_console(STDERR)}
         self._spinner: Spinner | None = None

@@ -27,6 +27,8 @@ from relnox.reporters.streams import STDERR, STDOUT, Stream
 
 Part = str | tuple[str, str]
 Line = tuple[Part, ...]
+CommandConverter = Callable[[str], str]
+"""Converts the commands in a text to the form that the user has to type."""
 
 MARKS = {Status.SUCCESS: "ok", Status.SKIPPED: "SKIPPED", Status.FAILED: "FAILED", Status.ABORTED: "ABORTED"}
 _STYLES = {Status.SUCCESS: "green", Status.SKIPPED: "cyan", Status.FAILED: "bold red", Status.ABORTED: "yellow"}
@@ -67,7 +69,7 @@ class PlainReporter:
 
     verbose = False
 
-    def __init__(self, convert: Callable[[str], str] = str, *, quiet: bool = False) -> None:
+    def __init__(self, convert: CommandConverter = str, *, quiet: bool = False) -> None:
         self._convert = convert
         self._quiet = quiet
         self._aborted: list[StepFinished] = []
@@ -235,7 +237,7 @@ def _add_code(message: str, code: str) -> str:
 # --- plans and results ---------------------------------------------------------------------------------
 
 
-def plan_lines(plan: Plan, convert: Callable[[str], str] = str) -> Iterator[Line]:
+def plan_lines(plan: Plan, convert: CommandConverter = str) -> Iterator[Line]:
     """Format a plan that is not run: its steps, diffs, notes and problems; `convert` is not applied to diffs."""
     yield (f"Plan of {plan.task}", "bold"), f" ({plan.digest}): {format_count(len(plan.steps), 'step')}"
     for number, step in enumerate(plan.steps, 1):

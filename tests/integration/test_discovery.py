@@ -54,7 +54,7 @@ def test_the_root_is_found_without_git(tmp_path: Path) -> None:
     project = open_project(root / "packages/core")
     assert project.root == root
     assert project.git is None
-    assert project.private_directory == root / ".relnox"
+    assert project.persistent_directory == root / ".relnox"
 
 
 def test_a_project_in_a_directory_of_the_checkout_stays_there(tmp_path: Path) -> None:

@@ -277,8 +277,8 @@ def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
     )
 
 
-def _matching_branches(branches: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    return [name for name in branches if any(fnmatchcase(name, pattern) for pattern in patterns)]
+def _matching_branches(branches: Iterable[str], globs: Iterable[str]) -> list[str]:
+    return [name for name in branches if any(fnmatchcase(name, glob) for glob in globs)]
 
 
 def _other_tagged_version_problems(
@@ -348,7 +348,7 @@ def tagged_elsewhere_messages(
             yield message, tag, list(changed)
 
 
-def _outdated_manifest_problems(manifest: Manifest, where: str, project: Project) -> Iterator[Problem]:
+def _outdated_manifest_problems(manifest: Manifest, manifest_path: str, project: Project) -> Iterator[Problem]:
     """Yield a problem if the checkout has other versions than a manifest, or other files of its packages.
 
     There is none with the last release, which `build-all --commit` builds from its tag.
@@ -361,9 +361,9 @@ def _outdated_manifest_problems(manifest: Manifest, where: str, project: Project
     commit, head = manifest.commit, project.commit
     if stale:
         built, present = (join_names(f"{name} {of[name]}" for name in stale) for of in (versions, current))
-        message = f"{where} is a build of {built}, but the checkout has {present}"
+        message = f"{manifest_path} is a build of {built}, but the checkout has {present}"
     elif removed := [name for name in versions if name not in project.workspace.by_name]:
-        message = f"{where} is a build of {join_names(removed)}, but the checkout has no such package"
+        message = f"{manifest_path} is a build of {join_names(removed)}, but the checkout has no such package"
     elif commit is None or head is None or commit == head:
         return
     else:
@@ -373,7 +373,9 @@ def _outdated_manifest_problems(manifest: Manifest, where: str, project: Project
         reason = "that commit is not in this clone"
         if changed is not None:
             reason = f"{join_names(chain.from_iterable(changed.values()))} changed in {join_names(changed)}"
-        message = f"{where} is a build of commit {commit[:10]}, but the checkout is at {head[:10]} ({reason})"
+        message = (
+            f"{manifest_path} is a build of commit {commit[:10]}, but the checkout is at {head[:10]} ({reason})"
+        )
     switch = f"; to publish that build: git switch --detach {commit}" if commit else ""
     is_development = any(version is not None and version.is_devrelease for version in current.values())
     tagged = latest_reachable_tag(versions, project) if is_development else None

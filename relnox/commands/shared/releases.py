@@ -242,7 +242,7 @@ def read_manifest(root: Path, directory: str) -> Manifest:
     return Manifest.from_json(text, where=where)
 
 
-def describe_wheel(root: Path, directory: str, filename: str) -> Distribution:
+def distribution_of_wheel(root: Path, directory: str, filename: str) -> Distribution:
     """Return the entry that a manifest would have for a wheel, from its name and content.
 
     Raises:
@@ -579,7 +579,7 @@ def foreign_project_messages(package: str, listing: Listing, index: str, project
     """Yield a message if a project on an index may belong to another account.
 
     Indexes do not say who may upload. A project is assumed to be the user's if a version of it is tagged in this
-    repository.
+    repository, or may be, since the clone is shallow.
     """
     versions = {file.version for file in listing.values() if file.version is not None}
     has_all_tags = project.state is not None and not project.state.is_shallow

@@ -231,7 +231,7 @@ def _copy_steps_for_find_links(
         names = sorted(file.name for file in path.glob("*.whl") if is_file_inside(path, file))
         if not names:
             raise Blocked("wheels-missing", f"--find-links {directory} has no wheels", fix=fix)
-        for wheel in (releases.describe_wheel(root, directory, name) for name in names):
+        for wheel in (releases.distribution_of_wheel(root, directory, name) for name in names):
             if wheel.package not in packages:
                 wheels.setdefault(wheel.package, []).append((wheel, directory))
     steps = []
