@@ -102,9 +102,9 @@ class Build(Step, key="build {self.package}"):
     """Build a package's sdist, and its wheel from that sdist, in isolation; check and move them to `output`.
 
     Attributes:
-        version: The version, or None if the backend determines it.
+        version: The version, or None if it comes from the backend.
         directory: The package's directory, relative to that of the project.
-        output: The directory for the archives, relative to the root.
+        output: The archive directory, relative to the root.
         siblings: The packages of the same plan that the build requires; their new wheels are installed.
         epoch: `SOURCE_DATE_EPOCH` of the build: the commit's time, seconds since 1970; None to leave it unset.
         strict: Whether warnings about the archives are errors.

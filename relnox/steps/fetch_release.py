@@ -155,7 +155,7 @@ def _project_warning(code: str, message: str, fix: str) -> Problem:
 
 
 def _describe_files(files: tuple[IndexFile, ...]) -> str:
-    """Return as text how many files a release has, their size, the day of the first upload, and the provenance."""
+    """Return how many files a release has, their size, the day of the first upload, and the provenance."""
     parts = [format_count(len(files), "file")]
     if sizes := [file.size for file in files if file.size is not None]:
         parts.append(format_size(sum(sizes)))
