@@ -94,8 +94,7 @@ class Workspace:
         Its options have the names of the command line: `part="minor"`, `dry_run=True`.
 
         Raises:
-            Problem: The task or an option is unknown, or the project, git or an index cannot be read. What only
-                blocks the run is in `TaskPlan.problems`.
+            Problem: The task or an option is unknown, or the project, git or an index cannot be read.
         """
         from relnox import arguments, runner
         from relnox.commands import find_task, options_by_table
@@ -159,7 +158,7 @@ class TaskPlan:
         return self.value.to_json()
 
     def run(self, on_event: Callable[[Event], None] | None = None) -> Outcome:
-        """Run the plan, calling `on_event` with events; with `dry_run=True`, nothing runs, and there are no results.
+        """Run the plan, calling `on_event` with events; with `dry_run=True`, nothing runs, and it has no results.
 
         Raises:
             Blocked: The plan has problems, needs `yes=True`, or was run or closed before.
@@ -197,12 +196,10 @@ def run(
     on_event: Callable[[Event], None] | None = None,
     **options: Value,
 ) -> Outcome:
-    """Plan and run a task of the project that a directory is in, with its options.
+    """Plan and run a task of the project that a directory is in, with its options; `on_event` gets each event.
 
-    `on_event` is called with each event as it happens.
-
-    Raises:
-        Problem: There is no project, the task or an option is unknown, the plan has problems, or needs `yes=True`.
+    Raise `Problem` if there is no project, if an option is invalid, or if the plan has problems or needs
+    `yes=True`.
     """
     return Workspace.open(directory).run(task, on_event=on_event, **options)
 

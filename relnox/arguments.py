@@ -153,7 +153,7 @@ def settings_by_task(
     """Check the arguments of `sessions.add` or `tasks.collection`, and return those of each task by name.
 
     `tasks` are names, none for all tasks; `settings` are the other arguments, mappings from tasks to values. Raise
-    `Blocked` if one of them is invalid.
+    `Blocked` if one is invalid.
     """
     by_task: dict[Task, dict[str, Any]] = {
         task: {} for task in ([find_task(name, TASKS) for name in tasks] or TASKS.values())

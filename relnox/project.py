@@ -64,9 +64,7 @@ class Project(Record):
 
     Attributes:
         root: The project's directory; all paths in plans are relative to it.
-        config: The parsed settings.
         git: The git checkout, or None outside git.
-        options_by_table: See `OptionsByTable`; needed to read the settings of another commit.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
         remote_tags: When to read the tags of the remote besides those of this clone (`if-none`: if it has none).
@@ -454,9 +452,9 @@ class Project(Record):
         return {}
 
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
-        """Return the packages with these names or directories, or all if there are none, in release order.
+        """Return the packages with these names or directories, or all if empty, in release order.
 
-        Raise `Blocked` if a name is not that of one package.
+        Raise `Blocked` if one is unknown.
         """
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 

@@ -25,10 +25,7 @@ _LOCATION = re.compile(r"(?!\.\./)(?P<file>[^:,]+\.(?:cfg|lock|md|py|rst|toml|tx
 
 
 class GitHubReporter(text.PlainReporter):
-    """A reporter that writes plain lines and workflow commands of GitHub Actions.
-
-    The variable GITHUB_STEP_SUMMARY of `environment` names the file of the summary, if there is one.
-    """
+    """A reporter that writes plain lines and workflow commands, and a summary if `environment` has its file."""
 
     def __init__(
         self, environment: Mapping[str, str], convert: text.CommandConverter = str, *, quiet: bool = False

@@ -62,10 +62,9 @@ def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
 
 
 def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
-    """Set variables in a dotenv file, without secrets; return the names of those that do not fit.
+    """Set variables in a dotenv file, without secrets; return the names of those that its format or size excludes.
 
-    Variables of other runs stay, such as those of `bump` in the job that also builds. A value with other characters,
-    or for which `DOTENV_LIMIT` is too small, is left out.
+    Variables of other runs stay, such as those of `bump` in the job that also builds.
     """
     variables = {variable_name(name): mask_secrets(value) for name, value in outputs.items()}
     before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []

@@ -53,7 +53,7 @@ class Stream:
         self.flush()
 
     def write(self, text: str) -> int:
-        """Write text as it is, and return its length; a closed pipe and, for progress, a full disk are ignored."""
+        """Write text and return its length; a closed pipe and, for progress, a full disk are ignored."""
         stream = self._stream
         if stream is not None:
             try:

@@ -196,8 +196,8 @@ def manifest_problems(
 ) -> Iterator[Problem]:
     """Yield the contradictions between the manifest in `dist` and the checkout, its settings and its other tags.
 
-    `tag` is that of the run. With `production`, versions cannot be reused: missing wheels, and tags of them at
-    other commits, are problems as well.
+    `tag` is that of the run. With `production`, missing wheels, and tags of the versions at other commits, count
+    as well.
     """
     where, commit = f"{dist}/{MANIFEST_JSON}", manifest.commit
     yield from _outdated_manifest_problems(manifest, where, project)

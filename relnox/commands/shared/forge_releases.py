@@ -21,9 +21,8 @@ def forge_release_problems(
 ) -> Iterator[Problem]:
     """Yield what prevents releases of tags on the forge, and errors of reading it, before anything is uploaded.
 
-    `tags`, at least one, has the commit that each tag must have on the remote; None if a later step pushes it.
-    Without `assets` and `draft`, the settings decide. Whether an immutable release used a tag, and was deleted,
-    cannot be read.
+    `tags` has the commit that each tag must have on the remote; None if a later step pushes it. Without `assets`
+    and `draft`, the settings decide. Whether an immutable release used a tag, and was deleted, cannot be read.
     """
     options = project.config.forge_release.options
     assets = assets or str(options.get("assets", "checksums"))

@@ -55,10 +55,7 @@ def compare_with_last_releases(
 
 
 def archive_file_tables(manifest: Manifest, directory: str, project: Project) -> tuple[Table, ...]:
-    """Return a table of the files in the archives of a build that can be read, with their sizes, or none.
-
-    `directory` is relative to the root.
-    """
+    """Return a table of the files in those archives of a build that can be read, with their sizes, or none."""
     rows: list[tuple[str, ...]] = []
     for file in manifest.distributions:
         with contextlib.suppress(Problem):  # the checks say what is wrong

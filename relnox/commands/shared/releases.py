@@ -243,11 +243,7 @@ def read_manifest(root: Path, directory: str) -> Manifest:
 
 
 def distribution_of_wheel(root: Path, directory: str, filename: str) -> Distribution:
-    """Return the entry that a manifest would have for a wheel, from its name and content.
-
-    Raises:
-        Blocked: The file name is not that of a wheel.
-    """
+    """Return the entry that a manifest would have for a wheel; raise `Blocked` if its file name is invalid."""
     try:
         package, version, _, _ = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
@@ -437,10 +433,7 @@ def find_release(
 
 
 def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str, str]:
-    """Return outputs for later jobs: the `index` that the tags choose, and the platform `wheels` as a JSON matrix.
-
-    Each is absent if the settings have none, or if the tags choose several.
-    """
+    """Return outputs for later jobs, if any: the `index` that the tags choose, and `wheels`, a matrix as JSON."""
     versions = {package.name: package.version for package in packages}
     matrix = matrices.matrix("wheels", tuple(versions), settings=project.config.wheels, pythons=project.pythons)
     outputs = {}
