@@ -129,7 +129,7 @@ class Project(Record):
 
     @cached_property
     def tracked_file_states(self) -> Mapping[str, str]:
-        """The tracked files of the checkout with their states in git's index; see `Git.index_states`."""
+        """Each tracked file of the checkout with its letter in `git ls-files -v`; empty outside git."""
         return self.git.index_states() if self.git is not None else {}
 
     @cached_property

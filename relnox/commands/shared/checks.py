@@ -49,8 +49,8 @@ def disallowed_branch_problems(project: Project) -> Iterator[Problem]:
 def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> str:
     """Return the command, for a fix, that switches to the first of these branches that exists, or creates one.
 
-    Globs do not count. Without `branches`, it is one of the settings, else the only
-    branch of this clone, or else `BRANCH`.
+    Globs do not count. Without `branches`, it is one of the settings, else the only branch of this clone, or else
+    the placeholder `BRANCH`.
     """
     local, of_remote = "refs/heads/", f"refs/remotes/{project.config.remote}/"
     words = ("for-each-ref", "--format=%(refname)", local, of_remote)
