@@ -419,9 +419,9 @@ class Project(Record):
     def versions_on(
         self, index: str, names: tuple[str, ...], *, seconds: float, fix: str
     ) -> Mapping[str, frozenset[Version]]:
-        """Return the versions of each of these packages on an index, which is asked once.
+        """Return the versions of each of these packages on an index; none if it does not have the project.
 
-        Raise `TryLater` with the fix `fix` if it does not answer for all of them within `seconds`.
+        Raise `TryLater` with the fix `fix` if the index does not answer for all of them within `seconds`.
         """
         return self.once(_read_versions, self.indexes, index, names, seconds, fix)
 

@@ -207,6 +207,7 @@ def _task_name_of(function: Any) -> str | None:
 
 
 def _name_taken_error(name: str, task: str) -> Blocked:
+    """Return the error for a session of the noxfile that has the name of a session for a relnox task."""
     return Blocked(
         "session-name-twice",
         f"two sessions are named {name}: relnox's {task}, and another one in this noxfile",

@@ -261,6 +261,7 @@ def _output_reference(output: model.Output) -> str:
 
 
 def _flow_list(texts: Iterable[str]) -> str:
+    """Return a YAML list of quoted texts on one line."""
     return f"[{', '.join(map(json.dumps, texts))}]"
 
 

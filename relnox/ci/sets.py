@@ -208,6 +208,7 @@ def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
 
 
 def _approval_job(facts: ProjectFacts) -> model.Job:
+    """Return the job between building and publishing that waits for reviewers of an environment of the forge."""
     return model.Job(
         key="gate",
         name="Wait for approval",

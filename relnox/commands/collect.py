@@ -359,8 +359,8 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
                 add = f"add identifiers of these wheels to {package.name} in [tool.relnox.wheels]"
             yield Blocked(
                 "archive-unexpected",
-                f"{package.name} has unexpected files: {', '.join(unexpected_files)} ([tool.relnox.wheels])",
-                f"leave that job's directory out of --from; or {add}",
+                f"{package.name} has files that [tool.relnox.wheels] does not list: {', '.join(unexpected_files)}",
+                f"leave the directory of the job that built them out of --from; or {add}",
             )
 
 

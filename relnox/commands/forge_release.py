@@ -65,7 +65,7 @@ def plan(options: Options, project: Project) -> Plan:
         new.problems.append(
             Blocked(
                 "test-index",
-                f"{index.name} is a test index (a release page is for what users can install)",
+                f"a release page is for what users can install, but {index.name} is a test index",
                 f"publish to a production index: {fixes.task_command('publish')}"
                 + (setting if index.name in project.config.indexes else ""),
             )

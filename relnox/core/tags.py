@@ -257,9 +257,9 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
     tags: Iterable[str],
     had_version: HadVersion,
 ) -> frozenset[str]:
-    """Put a format to propose for each unclear package into `formats`.
+    """Add a format to `formats` for each package in `unclear`: the one that fits its tags best, or a common form.
 
-    Return the names of the packages whose file had the version of a tag in that format.
+    Return the names of the packages for which `had_version` confirms a tag of that format.
     """
     packages = [package for package in workspace.packages if package.name in unclear]
     tags_by_prefix: dict[str, list[tuple[str, Version]]] = {}

@@ -51,7 +51,7 @@ def find_version_groups(workspace: Workspace, config: Config) -> tuple[VersionGr
         if not members:
             raise Blocked(
                 "setting-invalid",
-                f"group {name} matches no package of this workspace ({', '.join(group.packages)})",
+                f"group {name} has no package of this workspace (packages is set to {', '.join(group.packages)})",
                 fix=f"set packages in [tool.relnox.groups.{name}] to names or directories of packages",
             )
         for package in members:

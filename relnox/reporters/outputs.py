@@ -52,7 +52,7 @@ def output_values(
 
 
 def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
-    """Append outputs, without secrets, to the file of `GITHUB_OUTPUT`, each between random delimiters."""
+    """Append outputs, with secrets masked, to the file of `GITHUB_OUTPUT`, each between random delimiters."""
     lines = []
     for name, value in outputs.items():
         delimiter = f"relnox-{secrets.token_hex(16)}"

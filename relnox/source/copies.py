@@ -69,7 +69,10 @@ def copy_commit(
 
 
 def read_changes_in_copy(copy: Git, edits: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    """Return what changed in a copy since `copy_commit` made it with these edits, in the form of the edits."""
+    """Return the files that changed in a copy since `copy_commit` made it with these edits, with their content.
+
+    None stands for a deleted file, in `edits` and in the result.
+    """
     contents = {
         name: read_project_file(copy.root, name) if (copy.root / name).is_file() else None
         for name in sorted({*copy.changed_and_untracked_files(), *edits})

@@ -264,7 +264,9 @@ def test_a_package_that_matches_two_globs_of_a_group_is_in_it_once() -> None:
 
 
 def test_a_group_without_members_is_blocked() -> None:
-    with pytest.raises(Blocked, match=r"group both matches no package of this workspace \(x, y-\*\)") as caught:
+    with pytest.raises(
+        Blocked, match=r"group both has no package of this workspace \(packages is set to x, y-\*\)"
+    ) as caught:
         find_version_groups(Workspace((package("a", "1.0"),)), Config(groups=group("x", "y-*")))
     assert "[tool.relnox.groups.both]" in (caught.value.fix or "")
 

@@ -278,7 +278,8 @@ def find_secrets(
 ) -> Iterator[tuple[str, bool]]:
     """Yield a description of each secret in a file, by its name and its content, and whether it is certain.
 
-    `path` begins with a directory, such as an sdist's; `tracked_files` is relative to that, or None if unknown.
+    `path` begins with a directory, such as an sdist's. A dotenv file is certain to be secret if it is not in
+    `tracked_files`, which are relative to that directory, and None if they are unknown.
     """
     yield from _secrets_by_file_name(path, content, tracked_files)
     yield from _secrets_by_content(content)

@@ -351,7 +351,7 @@ def tagged_elsewhere_messages(
 def _outdated_manifest_problems(manifest: Manifest, manifest_path: str, project: Project) -> Iterator[Problem]:
     """Yield a problem if the checkout has other versions than a manifest, or other files of its packages.
 
-    There is none with the last release, which `build-all --commit` builds from its tag.
+    A build of the last release is never outdated: `build-all --commit` builds it from its tag.
     """
     if is_last_release(manifest, project):
         return

@@ -101,7 +101,7 @@ def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
 def packages_locked_from_index(
     file: str, text: str, updates: DependencyUpdates, workspace: Workspace
 ) -> list[str]:
-    """Return the packages that a uv.lock takes from an index, so that it cannot have their new versions yet.
+    """Return those of `updates` that a uv.lock takes from an index, which cannot have their new versions yet.
 
     The result is empty for other lock files. Raise ValueError if the text is not TOML.
     """

@@ -98,7 +98,7 @@ class Step(Record, ABC, kw_only=True):
         return self._title.format(self=self)
 
     def reason_to_skip(self, run: Any) -> str | None:
-        """Return why nothing is left to do, else None; called before `apply`, and by `verify` after it."""
+        """Return why nothing is left to do in a `Run`, else None; called before `apply`, and by `verify`."""
 
     @abstractmethod
     def apply(self, run: Any) -> Any:

@@ -140,6 +140,6 @@ def _pep440_segment(text: str, prerelease: str) -> str:
         raise Blocked(
             "version-invalid",
             f"{text[:MAX_SHOWN]!r}: PEP 440 has no prerelease that sorts as {prerelease[:MAX_SHOWN]!r} does",
-            fix="use -alpha.N, -beta.N, -rc.N or -dev.N; after a final version, release a patch",
+            fix="use -alpha.N, -beta.N, -rc.N or -dev.N; for a fix of a final version, release a patch version",
         )
     return f"{_SEGMENTS[match['word'].lower()]}{match['number'] or '0'}"
