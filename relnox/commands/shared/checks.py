@@ -47,10 +47,10 @@ def disallowed_branch_problems(project: Project) -> Iterator[Problem]:
 
 
 def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> str:
-    """Return the command, for a fix, that switches to the first of these branches that exists, or creates one.
+    """Return the command, for a fix, that switches to the first branch that exists, or creates the first one.
 
-    Globs do not count. Without `branches`, it is one of the settings, else the only branch of this clone, or else
-    the placeholder `BRANCH`.
+    The branches are `branches`, or else those of the settings, without globs; if there are none, the only branch
+    of this clone, or else the placeholder `BRANCH`.
     """
     local, of_remote = "refs/heads/", f"refs/remotes/{project.config.remote}/"
     words = ("for-each-ref", "--format=%(refname)", local, of_remote)
@@ -65,7 +65,7 @@ def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> st
 
 
 def committer_problems(project: Project, *, commits: bool = True) -> Iterator[Problem]:
-    """Yield a problem if git has no name and email address for annotated tags or, with `commits`, for commits."""
+    """Yield a problem if git has no name and email address of a committer or, with `commits`, of an author."""
     if project.git is None:
         return
     ask = project.git.identity_error
@@ -90,7 +90,10 @@ def unfinished_operation_problems(project: Project) -> Iterator[Problem]:
 
 
 def head_contains_remote_branch(project: Project) -> bool | None:
-    """Return whether HEAD contains the remote's branch of this name, or there is none; None if this is unknown."""
+    """Return whether HEAD contains the remote's branch that is named like the current one; True if it has none.
+
+    None means that it is unknown, such as if the task does not look at the remote.
+    """
     git, state = project.git, project.state
     if git is None or state is None or not project.includes_remote_refs or project.remote.refs is None:
         return None
@@ -139,7 +142,7 @@ def inconsistent_version_file_problems(packages: Iterable[Package], project: Pro
 def uncommitted_change_problems(
     changed_files: Iterable[str], files: Collection[str], packages: Sequence[Package]
 ) -> Iterator[Problem]:
-    """Yield one problem if any of `files`, or of the files in directories of packages, has uncommitted changes."""
+    """Yield one problem if `changed_files` has any of `files`, or of the files in directories of `packages`."""
     directories = tuple("./" if package.directory == "." else f"./{package.directory}/" for package in packages)
     names = [name for name in changed_files if name in files or f"./{name}".startswith(directories)]
     if names:
@@ -148,7 +151,7 @@ def uncommitted_change_problems(
 
 
 def hidden_change_problems(files: Iterable[str], project: Project) -> Iterator[Problem]:
-    """Yield a problem for each bit of git's index, such as skip-worktree, that hides changes of these files."""
+    """Yield a problem for skip-worktree, and one for assume-unchanged, if it hides changes of these files."""
     states = {file: project.tracked_file_states.get(file, "H") for file in sorted(files)}
     for bit, names in (
         ("skip-worktree", [file for file, state in states.items() if state in "Ss"]),
@@ -215,8 +218,8 @@ _NO_MODULE = re.compile(r"(tests?|docs?|examples?|\..*)/.*|(conftest|fabfile|nox
 def empty_wheel_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
     """Yield a problem for each package whose wheel would be empty, because git tracks no module in its directory.
 
-    Checked are packages with runtime requirements whose backend finds modules without settings, and that have no
-    build command; none if a hook before the build may create modules.
+    Checked are packages with runtime requirements whose backend finds modules without settings, unless they are
+    metadata-only or have a build command; none if a hook before the build may create modules.
     """
     config, owners = project.config, {package.directory: package.name for package in project.workspace.packages}
     declared = {*project.metadata_only_packages, *config.build.commands}
@@ -245,9 +248,9 @@ def empty_wheel_problems(packages: Iterable[Package], project: Project) -> Itera
 
 
 class NewerTags(Record):
-    """Tags that are newer than the current versions of their packages, by package.
+    """Tags with versions above the current ones of their packages, by package, which may be in both mappings.
 
-    `reachable` has tags on HEAD or its ancestors with their versions, `ignored` others with why they do not count.
+    `reachable` has a tag on HEAD or its ancestors with its version, `ignored` a tag with why it does not count.
     """
 
     reachable: Mapping[str, tuple[str, Version]]
@@ -266,7 +269,7 @@ class NewerTags(Record):
 
 
 def newer_tags(project: Project) -> NewerTags:
-    """Return the highest tag of each package, in any format, if it is newer than the current version.
+    """Return the highest newer tag of each package on HEAD or its ancestors, and newer tags that do not count.
 
     A tag on an ancestor of the commit tagged with the current version does not count: its version was abandoned.
     """
@@ -290,10 +293,10 @@ def newer_tags(project: Project) -> NewerTags:
 
 
 def _tags_above_current_versions(project: Project) -> Iterator[tuple[str, list[tuple[str, Version]]]]:
-    """Yield each package with tags above its current version, and these with their versions, the highest first.
+    """Yield each package that has tags above its current version, with pairs of such a tag and its version.
 
-    A tag counts if it is in the tag format of the package, or contains its name. Tags of other release lines, such
-    as those of 1.x on the branch of 2.x, are left out.
+    The highest is first. A tag counts if it has the tag format of the package, or contains its name. Tags of other
+    release lines, such as those of 1.x on the branch of 2.x, are left out.
     """
     names, formats = sorted(project.tags), project.tag_formats
     by_format = {tag_format: tags_of_format(tag_format, names) for tag_format in set(formats.values())}
@@ -370,7 +373,10 @@ def indirectly_bumped_package_notes(bumps: tuple[VersionBump, ...], workspace: W
 
 
 def unreleased_sibling_messages(project: Project, released: Iterable[Package]) -> Iterator[tuple[str, str]]:
-    """Yield each package with unreleased commits that a released one requires: its name, and a message."""
+    """Yield the name of each package with unreleased commits that a released one requires, and a message.
+
+    Private packages in `released` do not count. Yield nothing in a shallow clone.
+    """
     state, workspace = project.state, project.version_literals.workspace
     by_name = {package.name: package for package in released}
     dependents: dict[str, list[str]] = {}

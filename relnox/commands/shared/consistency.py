@@ -57,8 +57,8 @@ def compare_versions(
     """Compare the versions of packages in the tag of the run, the option `--expect-version` and the files.
 
     The first of these that states a version is the released one. Return problems where others state another
-    version or the tag does not fit, and notes on where each version comes from, in CI or if a tag or a version is
-    expected; a rehearsal has neither. Before the build, there is no manifest.
+    version or the tag does not fit, and notes on where each version comes from; these only in CI or if a tag or a
+    version is expected. In a rehearsal, both are empty. `manifest` is None before the build.
     """
     if project.is_rehearsal:
         return [], []
@@ -109,7 +109,8 @@ def _version_disagreement(
 ) -> Problem:
     """Return the problem that other sources state another version than the first one.
 
-    `others` are pairs of a package and what states its version, the same one for all. `tag` is that of the run.
+    `others` are pairs of a package and what states its version, all of one kind and version. `tag` is that of the
+    run.
     """
     packages, other = [name for name, _ in others], others[0][1]
     sources = list(dict.fromkeys(statement.source for _, statement in others))
@@ -135,10 +136,10 @@ def _version_disagreement(
 def _release_tag_problems(
     tag: ReleaseTag, project: Project, names: tuple[str, ...], *, is_built: bool
 ) -> Iterator[Problem]:
-    """Yield a problem if a run's tag is not a release tag, lacks one of the packages `names`, or is elsewhere.
+    """Yield a problem if a run's tag is no release tag, lacks any package of `names`, or is on another commit.
 
-    With `is_built`, the checkout may be on any commit. Before the build, only that of `--release-tag` must be a
-    release tag.
+    With `is_built`, the checkout may be on any commit. Before the build, the tag of a CI job need not be a release
+    tag.
     """
     if not tag.versions:
         if is_built or tag.origin == "--release-tag":
@@ -170,10 +171,11 @@ def _release_tag_problems(
 def compare_commit_with_tags(
     packages: Sequence[Package], project: Project, commit: str | None, tag: ReleaseTag | None
 ) -> tuple[list[Problem], list[str]]:
-    """Return problems if tags of a commit to build, besides that of the run, have other versions; and notes.
+    """Compare the versions of packages with the tags at the commit to build, except `tag`, that of the run.
 
-    CI often builds commits made after a release, before the next bump: a note says that it cannot be published. A
-    version that is not committed yet says nothing about the tags of the commit. Without a commit, both are empty.
+    Return problems if those are of other versions, and notes on versions that are tagged at another commit, since
+    CI often builds such commits, but they cannot be published. Versions that are not committed yet are left out.
+    Without a commit, both are empty.
     """
     if commit is None or project.state is None:
         return [], []
@@ -228,8 +230,8 @@ def manifest_problems(
 def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
     """Yield a problem if neither a release branch of the remote nor a release tag has the commit of a build.
 
-    A tag or a remote branch of this clone is enough; otherwise, the remote is asked, and commits that this clone
-    lacks are fetched. There is no problem without a remote. Without a checkout, only a tag counts.
+    A tag or a remote branch of this clone is enough; otherwise, the remote must be readable, and commits that this
+    clone lacks are fetched. There is no problem without a remote. Without a checkout, only a tag counts.
     """
     git, state, remote = project.git, project.state, project.config.remote
     if state is None or any(project.tags[tag] == commit for tags in project.package_tags.values() for tag in tags):
@@ -286,7 +288,8 @@ def _other_tagged_version_problems(
 ) -> Iterator[Problem]:
     """Yield the problems with packages whose tags at a commit all have other versions than those to release.
 
-    Packages of `tag`, that of the run, are left out. `subject` says what has the version, with `{}` for packages.
+    Packages of `tag`, that of the run, are left out. In the message, `subject` is before the version to release,
+    with the packages instead of `{}`.
     """
     here = sorted(name for name, tagged_commit in project.tags.items() if tagged_commit == commit)
     unnamed: dict[str, Version] = {}
@@ -388,7 +391,7 @@ def _changed_files_by_package(
 ) -> dict[str, list[str]] | None:
     """Map the packages with changes between two commits to their changed files; None if this clone lacks a commit.
 
-    Files of packages nested in a package are not its own, and lock files are of none.
+    Files belong to the innermost package, and lock files to none.
     """
     assert project.git is not None  # noqa: S101 - there are commits
     files = project.once(project.git.files_changed_between, before, after)
@@ -405,7 +408,10 @@ def _changed_files_by_package(
 
 
 def _bump_above_command(versions: Iterable[Version], packages: Iterable[str], *options: str) -> str:
-    """Return the command that bumps packages, or all, above `versions`, so that every tag stays where it is."""
+    """Return the command that bumps packages (all if empty) above `versions`, so that no tag has to move.
+
+    `options` are further words of it.
+    """
     highest = max(versions)
     release = highest.release
     if not highest.is_prerelease:

@@ -22,7 +22,7 @@ def forge_release_problems(
     """Yield what prevents releases of tags on the forge, and errors of reading it, before anything is uploaded.
 
     `tags` has the commit that each tag must have on the remote; None if a later step pushes it. Without `assets`
-    and `draft`, the settings decide. Whether an immutable release used a tag, and was deleted, cannot be read.
+    or `draft`, the setting decides. It cannot be read whether an immutable release that used a tag was deleted.
     """
     options = project.config.forge_release.options
     assets = assets or str(options.get("assets", "checksums"))
@@ -81,7 +81,7 @@ def _existing_release_problems(
 ) -> Iterator[Problem]:
     """Yield a problem if a tag has a draft that relnox did not make, or an immutable release that lacks files.
 
-    `pages` are the releases of the tag; it needs no files if `assets` is `none`.
+    `pages` are the releases of the tag. With the value `none` of `assets`, a release needs no files.
     """
     page = choose_release(pages, tag)
     if page is None and pages:

@@ -29,9 +29,9 @@ def hook_steps(  # noqa: PLR0913 - fields of the steps
     """Return the steps that run the hooks of an event in a task, one after the other; none without `versions`.
 
     `versions` maps the packages of the task to the versions that they are built or released in, or None if these
-    are not known yet; `old_versions` is for bumps. With `rehearsal`, the task publishes nothing permanently, and
-    only hooks of bumps and before builds run. The first hook needs the steps with the keys `needs`; `fields` are
-    other fields of the steps.
+    are not known yet; `old_versions` to those before a bump. With `rehearsal`, or in a rehearsal, the task
+    publishes nothing permanently, and only hooks of bumps and before builds run. The first hook needs the steps
+    with the keys `needs`; `fields` are other fields of the steps.
     """
     rehearsal = rehearsal or project.is_rehearsal
     own_hooks = project.config.hooks.by_event.get(event, ())

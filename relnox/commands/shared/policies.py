@@ -1,7 +1,7 @@
 """Publishing without a checkout: what a manifest carries for that, and the project that it describes.
 
-A job that can publish has no file of the project but those to publish and their manifest. The build writes into
-the manifest what `publish` reads from the project otherwise.
+A job that may publish has only the files to publish and their manifest. The build writes into the manifest what
+`publish` otherwise reads from the project.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class ManifestProject(Project, kw_only=True):
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The packages, without requirements, which are in the archives."""
+        """The packages; their requirements are left out, since the archives have them."""
         return Workspace(
             tuple(
                 Package(
@@ -126,7 +126,7 @@ class ManifestProject(Project, kw_only=True):
 
 
 def check_manifest_hash(directory: Path, expected: str) -> None:
-    """Raise `Conflict` unless the manifest in a directory has the SHA-256 (hex) that the build job passed on."""
+    """Raise `Conflict` unless the manifest in a directory exists, with the SHA-256 (hex) from the build job."""
     path = directory / MANIFEST_JSON
     sha256 = archives.hash_file(path).sha256 if path.is_file() else "none (there is no file)"
     if sha256 != expected.strip().lower():

@@ -1,8 +1,8 @@
 """Each package of a build, compared with its last release on an index.
 
-That is the newest final version below the built one that is not yanked; for a prerelease, an earlier one of the
-same release as well. The sdists are compared, and one wheel with the one that is most like it: `publish` shows
-what changes (`diff_tables`), and `check` what `[tool.relnox.diff]` does not allow.
+The last release is the newest final version below the built one that is not yanked; for 2.0rc2, it may be 2.0rc1.
+The sdists are compared, and one wheel with the one that is most like it: `publish` shows what changes
+(`diff_tables`), and `check` what `[tool.relnox.diff]` does not allow.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _DOWNLOAD_TIME = 60.0
 def compare_with_last_releases(
     manifest: Manifest, directory: str, index: Index, project: Project
 ) -> tuple[ReleaseDiff, ...]:
-    """Compare packages with their last releases on an index, once in a run; first releases are left out.
+    """Compare packages with their last releases on an index; first releases are left out.
 
-    The built files are in `directory`, relative to the root; those of the index are downloaded.
+    The built files are in `directory`, relative to the root; those of the index are downloaded, once in a run.
 
     Raises:
         Problem: The index cannot be read; files that cannot be read are in `ReleaseDiff.unread`.
@@ -55,7 +55,10 @@ def compare_with_last_releases(
 
 
 def archive_file_tables(manifest: Manifest, directory: str, project: Project) -> tuple[Table, ...]:
-    """Return a table of the files in those archives of a build that can be read, with their sizes, or none."""
+    """Return a table of the files in those archives of a build that can be read, or no table if none can.
+
+    The archives are in `directory`, relative to the root.
+    """
     rows: list[tuple[str, ...]] = []
     for file in manifest.distributions:
         with contextlib.suppress(Problem):  # the checks say what is wrong
@@ -72,7 +75,7 @@ def archive_file_tables(manifest: Manifest, directory: str, project: Project) ->
 
 
 def diff_tables(diffs: Sequence[ReleaseDiff], *, full: bool) -> tuple[Table, ...]:
-    """Return a table with a line for each kind of change in each package, if any; `full` shows all names."""
+    """Return one table of all changes, or none without changes; with `full`, with every name instead of a few."""
     rows = []
     for diff in diffs:
         cells = (diff.package, str(diff.before), str(diff.after))
@@ -164,7 +167,7 @@ def _compare_with_last_release(
 
 
 def _read_built_archive(path: Path) -> Archive:
-    """Read a built archive; raise `Failed` if it is damaged, or missing: the index may have it already."""
+    """Read a built archive; raise `Failed` if it is damaged or not here (another job may have uploaded it)."""
     if not path.is_file():
         raise Failed("archive-missing", f"{path.name} is not on this machine")
     return archives.read_archive(path)

@@ -47,7 +47,8 @@ class ReleaseTag(NamedTuple):
     """The tag that a run was started for, and the environment variable or option that names it (`origin`).
 
     `versions` has the version of each package that the tag releases, or None for a floating tag such as `v1`,
-    which is moved at every release. `is_elsewhere` is whether it is on another commit than the current one.
+    which is moved at every release; it is empty if this is no release tag. `is_elsewhere` is whether the tag is
+    known to be on another commit than the current one.
     """
 
     name: str
@@ -62,7 +63,7 @@ class ReleaseTag(NamedTuple):
 class ReleaseRequest(NamedTuple):
     """What a run is asked to release: the tag that it was started for, and the version of `--expect-version`.
 
-    `names` are the packages of `--package`, or else those of the tag; it is empty for all packages.
+    `names` are the packages of `--package`, or else those of the tag; empty means all packages.
     """
 
     tag: ReleaseTag | None
@@ -151,7 +152,7 @@ def _expected_version(text: str, project: Project) -> Version | None:
 
 
 def packages_tagged_here(project: Project) -> frozenset[str]:
-    """Return the names of the packages that have a release tag of their version at the current commit."""
+    """Return the names of packages with a release tag at the current commit, of their version if that is known."""
     return frozenset(
         package.name
         for package in project.workspace.packages
@@ -204,7 +205,7 @@ def is_last_release(manifest: Manifest, project: Project) -> bool:
 
 
 def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """Divide packages into those that are always released together: of one fixed group, or a single package."""
+    """Yield the packages in groups that are released together: those in one fixed group, or a single package."""
     others = dict.fromkeys(names)
     for group in project.version_groups:
         members = tuple(package.name for package in group.packages if package.name in others)
@@ -261,7 +262,7 @@ def read_manifest_of_packages(root: Path, directory: str, names: Iterable[str]) 
 
     Raises:
         Blocked: The manifest is missing or invalid, files are missing or do not match their package and version,
-            or packages need one another.
+            or packages need each other in a cycle.
     """
     manifest = read_manifest(root, directory)
     where = f"{directory}/{MANIFEST_JSON}"
@@ -291,8 +292,8 @@ def read_manifest_of_packages(root: Path, directory: str, names: Iterable[str]) 
 class Build(NamedTuple):
     """A build in a directory relative to the root, and what of it a run is asked to publish.
 
-    `manifest` has the requested packages without private ones, `public_part` all packages without private ones.
-    `private` and `incomplete` name the requested packages that are private or lack files.
+    `public_part` has all packages but the private ones, `manifest` those of them that are requested. `private` and
+    `incomplete` name requested packages: the private ones, and those that lack files.
     """
 
     request: ReleaseRequest
@@ -307,8 +308,8 @@ def read_build(directory: str, request: ReleaseRequest, project: Project) -> Bui
     """Read the manifest of a build, and select what to publish.
 
     Raises:
-        Blocked: The manifest is missing or invalid; or, without `--package` or a tag, files are missing: of
-            packages that could not be built, that other jobs build, or that are released together with others.
+        Blocked: The manifest is missing or invalid; or neither `--package` nor a tag selects packages, and files
+            of some are missing, whose builds failed, have not run, or are in other jobs.
     """
     manifest = project.once(read_manifest_of_packages, project.root, directory, request.names)
     packages = frozenset(manifest.packages)
@@ -405,9 +406,9 @@ def find_release(
 ) -> Release:
     """Decide which packages of a build are the release, and read which of its files the index has.
 
-    Packages that were requested belong to it, and with `insists` all of them, whatever was released earlier.
-    Packages that were built with them, and that they need or are released together with, are compared with the
-    index as well. With `clears`, the plan empties the index first, so that its files are ignored.
+    Packages that `--package` or the tag names belong to it even if they were released earlier; with `insists`, all
+    of `build.manifest` do. Packages that these need or are released together with are compared with the index as
+    well. With `clears`, the plan empties the index first, so that its files are ignored.
 
     Raises:
         Problem: The index cannot be read. The exit code does not say that nothing is public, since the index
@@ -433,7 +434,7 @@ def find_release(
 
 
 def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str, str]:
-    """Return outputs for later jobs, if any: the `index` that the tags choose, and `wheels`, a matrix as JSON."""
+    """Return outputs for later jobs: `index`, if the tags here select one, and `wheels`, if set, a JSON matrix."""
     versions = {package.name: package.version for package in packages}
     matrix = matrices.matrix("wheels", tuple(versions), settings=project.config.wheels, pythons=project.pythons)
     outputs = {}
@@ -457,7 +458,7 @@ def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str,
 def index_of_release_tags(build: Build, project: Project) -> str:
     """Return the index that `[tool.relnox.targets]` selects for the release tag or tags of the built commit.
 
-    Without that table, it is the production index. Raise `Blocked` if they select different ones.
+    Without that table, it is the production index. Raise `Blocked` if they select none or different ones.
     """
     config, manifest, tag = project.config, build.manifest, build.request.tag
     if not config.targets:
@@ -484,7 +485,7 @@ def index_of_release_tags(build: Build, project: Project) -> str:
 
 
 def differing_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:
-    """Yield, by package, the files of `manifest` that the index has with another SHA-256, each with that one."""
+    """Yield the files of `manifest` that differ on the index, by package, each with its SHA-256 there."""
     for package in manifest.packages:
         hashes = [(file, release.hashes.get(file.filename, file.sha256)) for file in manifest.files_of(package)]
         if files := [(file, sha256) for file, sha256 in hashes if sha256 != file.sha256]:
@@ -505,9 +506,9 @@ def split_earlier_packages(
 ) -> tuple[Manifest, Manifest]:
     """Divide the manifest of a build into that of the release, and that of packages that were released earlier.
 
-    The build has no private packages, and the listings of the index were read. Packages of a fixed version group
-    are released together; those in `insisted` are part of the release whatever their tags are. If every package
-    was released earlier, all of them are the release, and are compared with the public files.
+    It must have no private packages, and the listings of the index must have been read. Packages of a fixed
+    version group are released together; those in `insisted` are part of the release whatever their tags are. If
+    every package was released earlier, all of them are the release, and are compared with the public files.
     """
     packages = frozenset(manifest.packages)
     earlier: set[str] = set()
@@ -517,7 +518,7 @@ def split_earlier_packages(
             is_tagged_here = any(manifest.commit in tags[name].values() for name in names)
             if insisted.isdisjoint(names) and not is_tagged_here:
                 is_released = (
-                    _is_released_from_other_commit(name, manifest, index, is_tagged=bool(tags[name]))
+                    _is_released_from_other_commit(name, manifest, index, is_tagged_elsewhere=bool(tags[name]))
                     for name in names
                 )
                 earlier |= {*names} if all(is_released) else set()
@@ -526,14 +527,16 @@ def split_earlier_packages(
     return manifest.restricted_to(packages - earlier), manifest.restricted_to(frozenset(earlier))
 
 
-def _is_released_from_other_commit(name: str, manifest: Manifest, index: Index, *, is_tagged: bool) -> bool:
+def _is_released_from_other_commit(
+    name: str, manifest: Manifest, index: Index, *, is_tagged_elsewhere: bool
+) -> bool:
     """Return whether the version of a package is public, and its files were built from another commit.
 
-    Without a tag on another commit (`is_tagged`), that shows in complete files, all with other content: if one of
-    them is that of this build, the others were damaged on the way, or uploaded by another job.
+    Without a tag elsewhere, this is so if the index has all of the files with other content: if one has the
+    content of this build, the others were damaged on the way, or uploaded by another job.
     """
     public = public_files(name, manifest.version_of(name), index)
-    if is_tagged:
+    if is_tagged_elsewhere:
         return bool(public)
     return all(public.get(file.filename) not in (None, file.sha256) for file in manifest.files_of(name))
 
@@ -590,8 +593,8 @@ def storage_problems(
 ) -> Iterator[Problem]:
     """Yield a problem if `added` bytes do not fit into the storage of a project on an index.
 
-    `limit` is that of the settings in MB; without it, exceeding the usual limit is a warning, on public indexes
-    only, since the limit may have been raised.
+    `limit` is that of the settings in MB. If it is None, exceeding the usual limit, which may have been raised, is
+    a warning, and only on public indexes.
     """
     size = public_index.storage_limit_in_bytes(limit)
     if listing.total_size + added > size and (limit is not None or index.has_public_rules):
