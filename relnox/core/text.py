@@ -52,7 +52,7 @@ def replace_spans(text: str, replacements: Iterable[tuple[int, int, str]]) -> st
 
 
 def suggest_name(name: str, names: Iterable[str], otherwise: str = "") -> str:
-    """Return a fix that suggests the most similar of the names; if none is similar, `otherwise` or all of them."""
+    """Return a fix that suggests the most similar of the names; if none is, `otherwise`, by default all names."""
     choices = sorted(names)
     import difflib  # imported lazily: it is slow to import
 
@@ -98,8 +98,8 @@ def escape_json(document: str) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    r"""Split text at `\n` and `\r\n` only; `str.splitlines` would also split at invisible characters."""
-    return text.removesuffix("\n").replace("\r\n", "\n").split("\n") if text else []
+    r"""Split text as `str.splitlines` does, but at `\n` and `\r\n` only, not at invisible characters."""
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 
 
 def _escape_invisible(text: str, escape: Callable[[str], str]) -> str:

@@ -83,7 +83,13 @@ def test_the_parser_of_these_tests_finds_what_the_runner_finds() -> None:
 
 @pytest.mark.parametrize(
     ("text", "lines"),
-    [("", []), ("a", ["a"]), ("a\nb\n", ["a", "b"]), ("a\r\nb", ["a", "b"]), ("a\x0b\u2028b", ["a\x0b\u2028b"])],
+    [
+        ("", []),
+        ("a", ["a"]),
+        ("a\nb\n", ["a", "b"]),
+        ("a\r\nb\r\n", ["a", "b"]),
+        ("a\x0b\u2028b", ["a\x0b\u2028b"]),
+    ],
 )
 def test_lines_end_at_line_ends_alone(text: str, lines: list[str]) -> None:
     assert split_lines(text) == lines
