@@ -66,8 +66,9 @@ class Heading(NamedTuple):
     """A heading of a changelog.
 
     Attributes:
-        start: The position of the heading in the text.
+        start: The position of the heading in the text, with its marks or overline.
         end: The position of its end, before the line ending; an underline is part of it.
+        title: The text of the heading, without `#` marks or underline.
         level: 1 is the highest.
         parts: The match of a title with a version, with the groups `before`, `version`, `after`, `link` and
             `rest`; else None.
@@ -126,7 +127,7 @@ class Changelog:
     def _find_headings(self, *, is_markdown: bool) -> Iterator[Heading]:
         """Yield all headings, not in order, in Markdown or else in reStructuredText.
 
-        The order in which styles of underlines first appear is that of their levels.
+        In reStructuredText, the first style of underlines in the text is level 1, the next new one level 2, etc.
         """
         if is_markdown:
             for match in _HASH_HEADING.finditer(self.visible):
@@ -226,7 +227,7 @@ class Changelog:
 def _with_title_parts(headings: list[Heading]) -> list[Heading]:
     """Return the headings with their `parts` set.
 
-    If no title begins with a version, titles such as `greeter 1.2.0` have one, but those of one level only.
+    If no title begins with a version, titles such as `greeter 1.2.0` count, but only those of the highest level.
     """
 
     def parsed(pattern: re.Pattern[str]) -> list[Heading]:
@@ -285,7 +286,7 @@ def has_unreleased_heading(text: str, versions: Collection[Version] | None = ())
 
 
 def reason_version_has_no_section(text: str, version: Version) -> str | None:
-    """Return why a release did not add a section for its version, or None if the changelog has one."""
+    """Return words for a message on why a release added no section for its version, or None if there is one."""
     headings = [heading for heading in Changelog(text).headings if heading.is_release_or_unreleased]
     if any(heading.version == version and not heading.is_unreleased_version for heading in headings):
         return None
@@ -316,8 +317,9 @@ def add_release(text: str, *, version: str, date: dt.date, tag: str | None, prev
     """Return a changelog with a new release: the unreleased changes move below a heading for the version.
 
     The heading `Unreleased` stays at the top, with nothing below it; one such as `1.2.0 (unreleased)` gets the
-    version and the date instead. Links get `tag` unless it is None. A new link compares it with `previous_tag`, or
-    if that is None, with the tag in the link of `Unreleased`.
+    version and the date instead. If the URL of `Unreleased` compares a tag with later commits, `tag` replaces that
+    tag, and the version gets a URL that compares `previous_tag` (None: the replaced tag) with `tag`. If `tag` is
+    None, URLs stay.
 
     Raises:
         Blocked: There is not exactly one heading for `Unreleased`, or the version already has a heading. The
@@ -372,7 +374,7 @@ def _edits_of_pending_version(
 def _edits_inserting_release(  # noqa: PLR0913, PLR0917 - the parts of a release
     changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None, previous_tag: str | None
 ) -> Iterator[_Edit]:
-    """Yield the edits that insert a heading, and a link with the tags, below those of `Unreleased`."""
+    """Yield the edits that insert a heading below that of unreleased changes, and set URLs that compare tags."""
     own = _UNRELEASED.fullmatch(heading.title)
     assert own is not None  # noqa: S101 - the heading was found by it
     earlier = [
@@ -447,12 +449,13 @@ def section_of_version(text: str, version: str) -> str | None:
 
 
 def release_notes_of_version(text: str, version: Version) -> str | None:
-    """Return the text about one version, with the link references that it uses from the whole file, or None.
+    """Return the text about one version, with the link references that it uses from the whole file.
 
-    A prerelease without a section has the text of its final version, or that of the unreleased changes.
+    A prerelease without a section has the text of its final version, or else of the unreleased changes. Return
+    None if there is none of these.
 
     Raises:
-        Blocked: It needs that of the unreleased changes, and they have more than one heading.
+        Blocked: The text would be that of the unreleased changes, which have more than one heading.
     """
     changelog, section = Changelog(text), section_of_version(text, str(version))
     if section is None and version.is_prerelease:
@@ -489,9 +492,10 @@ def _text_of_section(changelog: Changelog, heading: Heading) -> str:
 
 
 def keep_earlier_releases(before: str, after: str, version: str) -> str:
-    """Return what a tool wrote, `after`, with the text about earlier releases and the line endings as in `before`.
+    """Return the changelog that a tool wrote, with earlier releases and line endings as before.
 
-    `version` is in the headings of the release: its version, or several ones separated by commas.
+    `before` and `after` are the texts before and after the tool ran. `version` is the new version; with several
+    packages, their names and versions, separated by commas.
 
     Raises:
         Blocked: The tool left out the last of the earlier releases. The message does not name the file.
@@ -515,7 +519,7 @@ def keep_earlier_releases(before: str, after: str, version: str) -> str:
 
 
 def _earlier_releases(changelog: Changelog, version: str) -> Iterator[Heading]:
-    """Yield the headings of released versions other than `version`, which may be several separated by commas."""
+    """Yield the headings of released versions other than the new one; see `keep_earlier_releases`."""
     new = re.compile("|".join(rf"(?<![\d.]){re.escape(part)}(?![\w.+-])" for part in version.split(", ")))
     for heading in changelog.headings:
         is_released = heading.is_release_or_unreleased and not (

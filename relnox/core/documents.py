@@ -103,7 +103,7 @@ def replace_strings(
 
 
 def _find_quoted_strings(text: str, spellings: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Yield the start and end of each spelling between quotes; of two that overlap, the first and longest.
+    """Yield the start and end, without quotes, of each quoted spelling; if two overlap, of the first and longest.
 
     No regular expression, since compiling one for each of hundreds of files takes longer than all other work.
     """
@@ -161,11 +161,11 @@ def json_digest(value: Any) -> str:
 
 
 def to_json_types(value: Any) -> Any:
-    """Convert a value to JSON types; raise TypeError for other types than these.
+    """Convert a value, with all that it contains, to JSON types.
 
     Bytes become a string, or an object with the key `base64` if they are not UTF-8; a version becomes a string, an
     enum its value. A record or problem becomes an object of its fields, with its class name as `kind` unless it
-    has a field of that name.
+    has a field of that name. Raise TypeError for other types.
     """
     match value:
         case Enum():

@@ -76,10 +76,10 @@ def install_command(requirement: str, *, upgrade: bool = False) -> str:
 
 
 def settings_to_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
-    """Return settings of `[tool.relnox]` as TOML, ready to paste.
+    """Return settings to add to `[tool.relnox]`, as text for a fix.
 
-    `config` has the settings of pyproject.toml; None stands for no settings. A table that is there cannot be
-    pasted again: its keys are shown as `[table] key = value`.
+    Tables that `config` (None: no settings) lacks are TOML to paste. A table that it has cannot be pasted again:
+    each of its keys is a line `[table] key = value`.
     """
     import tomlkit  # slow to import, and few commands propose settings
 
@@ -98,7 +98,7 @@ def settings_to_toml(settings: Mapping[str, Any], config: Config | None = None) 
 
 
 def adapt_commands(text: str, front_end: FrontEnd) -> str:
-    """Return a message, fix or note with the command to type, such as `nox -s TASK`, for each `relnox TASK`.
+    """Return a message with each `relnox TASK` in it replaced with the command to type, such as `nox -s TASK`.
 
     Lines that begin with `|`, the output of other programs, stay.
     """
@@ -112,7 +112,7 @@ def adapt_commands(text: str, front_end: FrontEnd) -> str:
 
 
 def _shown_task_command(match: re.Match[str], front_end: FrontEnd) -> str:
-    """Return the command to show for a match of `relnox TASK`; the match itself for a task without a command."""
+    """Return the command to type, with the front end's options; the match itself if that lacks the task."""
     start = front_end.tasks.get(match["task"])
     if start is None:
         return match[0]

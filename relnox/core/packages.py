@@ -165,7 +165,7 @@ class Package(Record, kw_only=True):
 
     @property
     def directory_name(self) -> str:
-        """The last part of the directory's path, which users may pass instead of the package's name."""
+        """The last part of `directory` (`.` for the root), which users may pass instead of the package's name."""
         return self.directory.rsplit("/", 1)[-1]
 
     @property
@@ -174,7 +174,7 @@ class Package(Record, kw_only=True):
         return tuple(location for location in (self.source, *self.other_locations) if location.is_in_file)
 
     def required_names(self, *tables: DependencyTable) -> frozenset[str]:
-        """Return the names required in these tables, except the package itself (extras may require it)."""
+        """Return the normalized names required in these tables, but not its own, which extras may require."""
         return frozenset(dependency.name for dependency in self.dependencies if dependency.table in tables) - {
             self.name
         }

@@ -71,7 +71,7 @@ def parse_clauses(text: str, syntax: Syntax) -> Sequence[Clause]:
     There are none if a requirement has a URL or no versions. Clauses of alternatives (`||`) are in one sequence.
 
     Raises:
-        Blocked: The requirement is invalid, or the constraint has no clauses.
+        Blocked: The requirement is invalid, or the constraint has no clauses, as `*` has none.
     """
     if syntax == "pep508":
         return _clauses_of_pep508_requirement(text)
@@ -196,9 +196,9 @@ _BARE_REQUIREMENT = r"(?s)\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(
 
 
 def requires_dist(package: Package) -> tuple[str, ...] | None:
-    """Return the `Requires-Dist` values that a package's archives will have.
+    """Return the `Requires-Dist` values of a package's archives, or None if the build backend computes them.
 
-    Requirements in extras have the marker `extra == '…'`. Return None if the build backend computes the values.
+    Requirements in extras have the marker `extra == '…'`. Those in Poetry's syntax are left out.
     """
     if package.dynamic is None or {"dependencies", "optional-dependencies"}.intersection(package.dynamic):
         return None
@@ -254,10 +254,9 @@ def rewrite_requirement(
 ) -> str | None:
     """Return the text of a requirement for a new version of the package it names, or None if it need not change.
 
-    One that allows the version changes only with the policies `always` and `exact`, which makes it a pin. In
-    Poetry's and Cargo's syntax, versions after `^` and `~` keep their length, and these operators have their
-    meaning there, also below 1.0. `*` and a URL do not change. `format_version` formats full versions; shortened
-    ones (`~=1.2`, `<2`) are written as in PEP 440.
+    With the policy `out-of-range`, only a requirement that does not allow the version changes. `always` changes
+    the others too, `exact` makes each a pin, and `never` changes none. `*` and URLs never change. `format_version`
+    formats full versions; shortened ones (`~=1.2`, `^1.2`, `<2`) keep their length and have PEP 440's form.
 
     Raises:
         Blocked: The text is not a valid requirement, or excludes the new version with `!=` or even after the
@@ -409,9 +408,9 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
 
 
 def transitive_dependencies_among(requires: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
-    """Map each package to the others here that it needs, directly or not, also through extras.
+    """Map each package to the other keys of `requires` that it needs, directly or not, also through extras.
 
-    `requires` maps the packages to their `Requires-Dist` values; invalid ones are ignored.
+    `requires` maps normalized names of packages to `Requires-Dist` values; invalid values are ignored.
     """
     edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for package, texts in requires.items():

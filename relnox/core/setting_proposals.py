@@ -42,9 +42,10 @@ def unclear_tag_format_problems(
 def propose_settings(
     detected: DetectedTagFormats, tags: Mapping[str, str], names: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return settings of `[tool.relnox]` that state unclear tag formats, and which packages share their tags.
+    """Return settings of `[tool.relnox]`, by key, that state unclear tag formats and which packages share tags.
 
-    Packages whose file had no tagged version are left out, except those in `names`. `tags` maps tags to commits.
+    They are empty if nothing is unclear. Packages whose file had no tagged version are left out, except those in
+    `names`. `tags` maps tags to commits.
     """
     settings: dict[str, Any] = {}
     all_packages, proposals = detected.workspace.packages, detected.proposals
@@ -75,9 +76,9 @@ def propose_settings(
 
 
 def _packages_released_together(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[list[Package]]:
-    """Yield the packages that share their tags, or always had the same versions at the same commits.
+    """Yield lists of packages that share their tags, or always had the same versions at the same commits.
 
-    There are none if the settings group packages.
+    There are none if the settings group packages. `tags` maps tags to commits.
     """
     config = detected.config
     groups = find_version_groups(detected.workspace, config)
@@ -103,7 +104,7 @@ def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
 
 
 def version_group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[str]:
-    """Yield one note that proposes groups for packages that were always released together, with own tags.
+    """Yield at most one note, with groups for packages that have different tags but were always released together.
 
     `tags` maps tags to commits.
     """
@@ -121,9 +122,10 @@ def version_group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -
 
 
 def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]) -> list[str]:
-    """Return patterns for exactly these packages, with a glob for each directory that mostly contains them.
+    """Return patterns that select exactly `packages` from `all_packages`.
 
-    Patterns that begin with `!` leave out others of all packages.
+    A directory that mostly contains them gets a glob, `libs/*`, and a pattern such as `!libs/old` for each other
+    package in it; otherwise the patterns are the directories of packages.
     """
     package_directories = {package.directory for package in packages}
     by_parent: dict[str, list[str]] = {}
@@ -146,9 +148,9 @@ def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]
 
 
 def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: Workspace, config: Config) -> str:
-    """Return a message that names these packages, and the settings that would include or exclude them.
+    """Return a message that names packages, and settings that would include them in the workspace or exclude them.
 
-    Those outside the project's directory have no such settings.
+    Settings cannot do that for packages outside the project's directory, whose paths begin with `..`.
     """
     names = join_names((f"{package.name} ({package.pyproject})" for package in unlisted_packages), _MAX_LISTED)
     inside = [package for package in unlisted_packages if package.directory.split("/")[0] != ".."]

@@ -36,9 +36,9 @@ _VERSION_VARIABLE = re.compile(
 _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has this version"
 
 
-def detect_tag_source(package: Package, document: Mapping[str, Any]) -> Package:
-    """Return the package, with a version source of kind `tags` if its build derives the version from tags."""
-    if (plugin := _find_version_plugin(package, document)) is None:
+def detect_tag_source(package: Package, pyproject: Mapping[str, Any]) -> Package:
+    """Return the package, with a source of kind `tags` if by its pyproject.toml the version comes from tags."""
+    if (plugin := _find_version_plugin(package, pyproject)) is None:
         return package
     name, settings = plugin
     key = tuple(islice(_find_tag_prefixes(name, settings), 1))
@@ -89,13 +89,13 @@ def settings_for_own_tags(package: Package, prefix: str) -> str:
     return "\n".join([f"# {package.pyproject}", *(line.replace("{up}", up) for line in lines)])
 
 
-def _find_version_plugin(package: Package, document: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """Return the plugin that derives the version from tags, and its settings, or None if there is none."""
-    tool = table_at(document, "tool")
+def _find_version_plugin(package: Package, pyproject: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the plugin that derives the version from tags, and its settings in pyproject.toml, or None."""
+    tool = table_at(pyproject, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     build_requires = {
         name[0].lower().replace("_", "-")
-        for requirement in strings_in(table_at(document, "build-system").get("requires"))
+        for requirement in strings_in(table_at(pyproject, "build-system").get("requires"))
         if (name := _DISTRIBUTION_NAME.match(requirement))
     }
     source = hatch.get("source")
@@ -188,7 +188,10 @@ class CommitTags(Record, kw_only=True):
 def classify_tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, is_version_derived: bool, remedy: str
 ) -> CommitTags:
-    """Divide the tags of a commit into those of the package and others; for the rest, see `CommitTags`."""
+    """Divide the tags of a commit into those of `package` and others.
+
+    `formats` maps all packages to their tag formats; `is_version_derived` and `remedy` are fields of the result.
+    """
     here = sorted(tags)
     latest = formats[package].latest_tag(here)
     own = None if latest is None else CommitTag(name=latest[0], package=package, version=latest[1])
@@ -216,8 +219,9 @@ def find_version_variable(variables: Mapping[str, str], version: Version) -> str
 def version_mismatch_problem(
     package: str, version: Version, tags: CommitTags, *, variable: str = ""
 ) -> Problem | None:
-    """Return the problem that a version from a backend contradicts the tags of the commit, or None.
+    """Return the problem that the version of a built archive contradicts the tags of the commit, or None.
 
+    It is an error if the package has a tag there, or if another package has one with this version; else a warning.
     If the package has no tag there, a version that is not derived from tags, or is a dev release or a local one,
     contradicts nothing. The fix is to unset the environment variable `variable`, if one set the version.
     """

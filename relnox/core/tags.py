@@ -88,13 +88,14 @@ class TagFormat(Record):
 
 
 class DetectedTagFormats(Record):
-    """The tag format of each package, by name.
+    """The tag formats that `detect_tag_formats` found for `workspace`; all mappings are by package name.
 
     Attributes:
-        formats: The format of each package; for those in `unclear`, that of the tags which they seem to have.
-        proposals: The same, but for the packages in `unclear` the format that the settings should give them.
-        unclear: Maps each package whose format is unclear to the reason.
-        confirmed: The packages in `unclear` whose file had the version of the last tag in the proposed format.
+        formats: The format of each package; a guess for those in `unclear`.
+        proposals: The same, but for those in `unclear` the format to propose for the settings.
+        unclear: Maps each package whose format is unclear to the reason, for messages.
+        confirmed: The packages in `unclear` whose file had the version of one of the last tags in the proposed
+            format.
     """
 
     workspace: Workspace
@@ -131,8 +132,8 @@ def detect_tag_formats(
 ) -> DetectedTagFormats:
     """Return the tag format of each package; packages whose backends read any tag share one.
 
-    `had_version` tells whether a package's file had a version at a tag, or None if there was none; default: it
-    had.
+    `tags` are all tags of the repository. `had_version` is asked about the last ones of each package; by default,
+    it confirms them.
 
     Raises:
         Blocked: A format is invalid, or does not distinguish the tags of two packages.
@@ -188,8 +189,8 @@ def _detect_forms_of_tags(
 ) -> tuple[list[str], str]:
     """Return those of `forms`, such as `{name}-v{version}`, that the tags have, and why they are unclear, or "".
 
-    There are several if they give these packages the same tags. If tags have different forms, the form of the tag
-    with the highest version is returned; if there are no tags, none.
+    There are several if they give these packages, which share a form, the same tags. If tags have different forms,
+    that of the highest version is returned; if there are no tags, none. `tags` is sorted.
     """
     forms_by_formats: dict[frozenset[TagFormat], list[str]] = {}
     for form in forms:
@@ -214,9 +215,9 @@ def _detect_forms_of_tags(
 def _packages_with_usual_forms(
     workspace: Workspace, config: Config, texts: Mapping[str, str]
 ) -> Iterator[tuple[Sequence[Package], Sequence[str]]]:
-    """Yield packages that share a tag format, or one alone, with the usual forms of its tags.
+    """Yield pairs of packages that share a tag format, or one alone, and the usual forms of their tags.
 
-    Packages in `texts`, those with a format in the settings, are left out.
+    Packages in `texts`, which maps them to their formats in the settings, are left out.
     """
     rest = [package for package in workspace.packages if package.name not in texts]
     filtering = [package for package in rest if package.source.kind == "tags" and package.source.key]
@@ -239,9 +240,10 @@ def _packages_with_usual_forms(
 def _had_tagged_versions(
     package: Package, tagged: Sequence[tuple[str, Version]], had_version: HadVersion
 ) -> Iterator[bool]:
-    """Yield for the last tags, the highest version first, whether the package's file had their versions.
+    """Yield for the last three of `tagged`, last first, whether the package's file had the version at the tag.
 
-    Its current version counts as one it had; without one, all do. Tags at which there was no file are left out.
+    `tagged` is sorted by version. The package's current version counts as one it had; if that is None, all do.
+    Tags at which there was no file are left out.
     """
     for tag, version in tagged[: -_MAX_LISTED - 1 : -1]:
         answer = package.version in (None, version) or had_version(package, tag, version)
@@ -257,7 +259,7 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
     tags: Iterable[str],
     had_version: HadVersion,
 ) -> frozenset[str]:
-    """Add a format to `formats` for each package in `unclear`: the one that fits its tags best, or a common form.
+    """Replace the format in `formats` of each package in `unclear` with one that fits its tags, or a common form.
 
     Return the names of the packages for which `had_version` confirms a tag of that format.
     """
@@ -301,7 +303,10 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
 
 
 def _ungroupable_packages(sharing: Sequence[Package], workspace: Workspace, config: Config) -> Sequence[Package]:
-    """Return which of these packages with the same tags cannot be bumped with the one of the highest version."""
+    """Return those of the packages sharing tags that no group may bump with the one of the highest version.
+
+    That is so if settings group packages otherwise, or if their versions differ.
+    """
     groups = find_version_groups(workspace, config)
     fixed = {package.name: group.name for group in groups if group.kind == "fixed" for package in group.packages}
     if len({fixed.get(package.name, package.name) for package in sharing}) == 1:
@@ -434,10 +439,10 @@ def latest_tags(
     limits: Mapping[str, Version | None] | None = None,
     lines: Sequence[ReleaseLine] = (),
 ) -> dict[str, tuple[str, Version]]:
-    """Map each package that has tags to the tag with the highest version, and to that version.
+    """Map each package that has tags to the tag with the highest version, and that version.
 
-    Tags with a greater version than the one `limits` has for the package are used only if there are no others. The
-    same goes for tags outside `lines`, the release lines of the commit, if any: a line begins at such a tag.
+    `formats` and `limits` are by package. Tags above its limit (None: no limit) are used only if it has no others.
+    The same goes for tags outside `lines`, the release lines of the commit, if any: a line begins at such a tag.
     """
     ordered_tags = sorted(tags)
     matches = {tag_format: tags_of_format(tag_format, ordered_tags) for tag_format in set(formats.values())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from packaging.version import Version
 
@@ -23,13 +24,13 @@ class VersionGroup(Record):
 
     Attributes:
         name: The name of the group in the settings, or that of its only package; `lockstep` for all packages;
-            words about their tags if the settings name none.
+            `tags PREFIX*` or `ANY_TAG_GROUP` for packages whose build backends read the same tags.
         kind: `fixed` if all packages are bumped together; `linked` if the bumped ones get the same version;
-            `alone` for a single package.
+            `alone` for a package in no group.
     """
 
     name: str
-    kind: str
+    kind: Literal["fixed", "linked", "alone"]
     packages: tuple[Package, ...]
 
 

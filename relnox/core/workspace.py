@@ -23,7 +23,7 @@ class Workspace(Record):
     Attributes:
         packages: Their names are unique.
         warnings: Messages about what discovery skipped, and why.
-        lock_files: The lock files of uv, Cargo and npm that a bump updates.
+        lock_files: The lock files of uv, Cargo and npm that a bump updates, as POSIX paths relative to the root.
     """
 
     packages: tuple[Package, ...]
@@ -36,7 +36,7 @@ class Workspace(Record):
         return {package.name: package for package in self.packages}
 
     def dependency_edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
-        """Map each package to those of the workspace that it requires in these tables, or through extras there."""
+        """Map each package to those of the workspace that these tables require, also by extras requested there."""
         needs = {package.name: package.required_names(*tables) & self.by_name.keys() for package in self.packages}
         for package in self.packages:
             with_extras = [
@@ -59,7 +59,7 @@ class Workspace(Record):
 
     @cached_property
     def _requirements_by_extra(self) -> Mapping[tuple[str, str], set[tuple[str, str]]]:
-        """Maps an extra of a package to what it requires: pairs of package and extra, "" for none."""
+        """Maps a package and an extra of it to what that requires: pairs of package and extra, "" for none."""
         edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for package in self.packages:
             for need in package.dependencies:
@@ -75,7 +75,7 @@ class Workspace(Record):
         Requirements in extras and dependency groups are ignored, since packages may require each other there.
 
         Raises:
-            Blocked: The others form a cycle.
+            Blocked: Requirements at run time and to build form a cycle.
         """
         order = graph.sort_into_waves(self.dependency_edges("runtime", "build"))
         return tuple(tuple(self.by_name[name] for name in wave) for wave in order)
@@ -86,7 +86,7 @@ class Workspace(Record):
         return tuple(package for wave in self.waves for package in wave if package.name in names)
 
     def dependents(self, name: str) -> tuple[Package, ...]:
-        """Return the packages that require the named one: at run time, in extras or groups, or to build."""
+        """Return the packages that require this one directly: at run time, in extras or groups, or to build."""
         tables: tuple[DependencyTable, ...] = ("runtime", "extra", "group", "build")
         return tuple(package for package in self.packages if name in package.required_names(*tables))
 
@@ -130,7 +130,8 @@ class Workspace(Record):
 def owning_package(file: str, owners: Mapping[str, T], cache: dict[str, T | None]) -> T | None:
     """Return the package in whose directory a file is, or None; the innermost one if directories are nested.
 
-    `owners` maps the directories of packages to the packages or their names; `cache` keeps results by directory.
+    `owners` maps the directories of packages, `.` for the root, to the packages or their names. `cache` is filled
+    with results by directory; pass the same one at each call.
     """
     directory = file.rpartition("/")[0]
     if directory not in cache:

@@ -32,7 +32,7 @@ def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)
-    publication = _publication(run)
+    publication = _publication_state(run)
     bug: BaseException | None = None
     try:
         run.emit(RunStarted(plan))
@@ -71,7 +71,7 @@ def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
     return outcome
 
 
-def _publication(run: Run) -> PublicationState | None:
+def _publication_state(run: Run) -> PublicationState | None:
     """Return the states of the files that a run makes public; None if it uploads nothing."""
     if run.plan.skipped is not None or all(step.upload is None for step in run.plan.steps):
         return None
@@ -95,7 +95,11 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
 
 
 def _exit_code(plan: Plan, publication: PublicationState | None, results: Sequence[StepFinished]) -> ExitCode:
-    """Return the exit code of a run that was not interrupted: what is public decides, or else the worst error."""
+    """Return the exit code of a run that was not interrupted.
+
+    The states of its uploads decide. Without uploads, the worst error does; `BLOCKED` and `FAILED` become
+    `PARTLY_PUBLIC` after a step with `makes_public`.
+    """
     if publication is not None:
         return publication.exit_code(results)
     errors = (*plan.problems, *filter(None, (result.error for result in results)))
@@ -126,7 +130,7 @@ def _recheck_public_files(
 def _suppress_errors_if_public(
     publication: PublicationState | None, outcome: Outcome | None = None
 ) -> Iterator[None]:
-    """Suppress an error in the block if something may be public, and print the outcome, if any, to stderr."""
+    """If something may be public, suppress an error in the block, and print the outcome, if given, to stderr."""
     try:
         yield
     except BaseException:  # an interruption too: the exit code is known already
@@ -139,7 +143,7 @@ def _suppress_errors_if_public(
 
 
 def _format_traceback(bug: BaseException | None) -> str | None:
-    """Return the traceback of an unexpected exception, without secrets, or None for an interruption or None."""
+    """Return the traceback of a bug, without secrets; None if there is none, or it is a KeyboardInterrupt."""
     if bug is None or isinstance(bug, KeyboardInterrupt):
         return None
 

@@ -30,7 +30,7 @@ _INTERRUPTION_REASON = "the run was interrupted"
 
 
 class Progress:
-    """How the steps of a plan have ended so far, and which are therefore not started; `emit` gets each event.
+    """How the steps of a plan have ended so far; `emit` is called with each event.
 
     Attributes:
         signal_exit_code: The exit code for the signal that ended the run, or None.
@@ -49,7 +49,7 @@ class Progress:
         return tuple(self._results[id(step)] for step in self._plan.steps if id(step) in self._results)
 
     def reason_not_to_start(self, step: Step) -> str | None:
-        """Return why a step must not be started, or None if it may be."""
+        """Return why a step must not be started after a signal or a failure, or None if it may be."""
         if self.signal_exit_code is not None:
             return _INTERRUPTION_REASON
         if failed_needs := [key for key in step.needs if key in self._unsuccessful]:
@@ -74,7 +74,7 @@ class Progress:
         self.record_result(StepFinished(step, Status.ABORTED, reason, 0.0))
 
     def record_interruption(self, step: Step, interruption: Interruption, start: float) -> None:
-        """Record and emit that a signal interrupted a step, and with it the run; `start` is its monotonic time."""
+        """Record and emit that a signal interrupted a step and thus the run; `start` is from `time.monotonic`."""
         self.signal_exit_code = interruption.exit_code
         seconds = time.monotonic() - start
         self.record_result(
@@ -91,7 +91,7 @@ class Progress:
 
 
 def execute_step(step: Step, run: Run) -> StepFinished:
-    """Check, apply and verify a step, and return its result; it failed if one of them raised a known error."""
+    """Check, apply and verify a step, and return its result; errors other than bugs make it a failed one."""
     start = time.monotonic()
     error: Problem | None = None
     try:

@@ -26,7 +26,8 @@ class SignalState:
     """The last signal received, if any, and whether a signal interrupts the running code at once.
 
     A signal interrupts at once only in a step that is not atomic, and only the first time, so that clean-up is not
-    interrupted. Python drops exceptions raised during garbage collection, so long waits ask again regularly.
+    interrupted. Python drops exceptions raised during garbage collection, so long waits regularly enter
+    `allow_interruption` again.
     """
 
     def __init__(self) -> None:
@@ -70,7 +71,7 @@ class SignalState:
         self._is_interruptible = False
 
     def pass_on_interruption(self, interruption: Interruption) -> None:
-        """Record the signal of an interruption after the last step again, which interrupts the enclosing run."""
+        """Record a signal again that was received after the last step, so that it interrupts the enclosing run."""
         self._received = interruption.number
 
     def raise_if_received(self) -> None:
@@ -83,9 +84,9 @@ class SignalState:
 def handle_signals(*, enabled: bool = True) -> Iterator[SignalState]:
     """Handle SIGINT and SIGTERM inside the block, and restore the previous handlers afterwards.
 
-    A run inside another one shares its `SignalState`: what is received after its last step interrupts the other
-    run. Handlers with `only_before_a_run` are not restored; signals are ignored instead: the exit code is final.
-    Nothing is handled outside the main thread, where Python delivers no signals, or if `enabled` is false.
+    A run inside another one shares its `SignalState`: a signal received after its last step interrupts the other
+    run. A handler with the attribute `only_before_a_run` is not restored; its signal is ignored instead, since the
+    exit code is final. Nothing is handled if `enabled` is false, or outside the main thread.
     """
     if not enabled or threading.current_thread() is not threading.main_thread():
         yield SignalState()

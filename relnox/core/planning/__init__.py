@@ -1,1 +1,1 @@
-"""Plans: the steps and problems of a task, the events of a run, and the commands that fixes name."""
+"""Plans: the steps and problems of a task, the items of a checklist, and the events of a run."""

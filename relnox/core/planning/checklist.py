@@ -19,7 +19,7 @@ class CheckedItem(Record, kw_only=True):
 
     Attributes:
         name: Its name, such as `version-new`.
-        title: What must be so, or what a person does.
+        title: The condition that must hold, or what a person has to do.
         why: Why it matters, in one sentence.
         status: What is known of it; with `steps`, what is known before they run.
         detail: Why it is skipped or not checkable here, or what was found; may be empty.

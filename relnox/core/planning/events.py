@@ -37,7 +37,7 @@ class StepStarted(Record):
 
 
 class OutputLine(Record):
-    """A line of output of a program that a step runs; secrets are masked."""
+    """A line of output of a program that a step runs, with `****` instead of secrets."""
 
     step: Step
     text: str
@@ -77,10 +77,11 @@ class Outcome(Record):
     """The result of running a whole plan.
 
     Attributes:
-        results: The result of each step, in the order of the plan.
+        results: The result of each step, in the order of the plan; empty if that was not executed.
         stages: The outcomes of the tasks that this task ran, such as those of `rehearse`.
-        deadline: The time at which the index stops accepting the missing files of a partly published release, as
-            text; None if there is no such release.
+        tables: The tables of the plan, and after them those that steps returned.
+        deadline: The date and time at which the index stops accepting the missing files of a partly published
+            release; None if there is no such release, or the index has no such rule.
         publication: The files to publish, each with its state on the index.
         traceback: The traceback of a bug in relnox that ended the run when something was, or might be, public;
             else None.
@@ -119,7 +120,7 @@ class Outcome(Record):
 
     @property
     def warning_count(self) -> int:
-        """The number of warnings, including those of the tasks that this task ran."""
+        """The number of warnings in the results, including those of the tasks that this task ran."""
         return sum(len(result.warnings) for result in self.results) + sum(
             stage.warning_count for stage in self.stages
         )

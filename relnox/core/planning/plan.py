@@ -40,17 +40,17 @@ class Plan(Record, kw_only=True):
         steps: The steps in order: local ones before remote ones.
         notes: Notes for the user, such as what is normalized or left out, and why.
         details: Notes that come with every run, which are shown with `--dry-run` and `--verbose` only.
-        problems: Failed preflight checks. A plan with problems can be shown but not run.
+        problems: Failed preflight checks. A plan with problems can be shown but not run, unless it has `items`.
         consent: The question to confirm before anything is uploaded, or None if no confirmation is needed.
         tables: Results that are known without running a step.
-        items: The items of a checklist; its problems do not stop the steps.
+        items: The items of a checklist, with problems of their own.
         continue_on_error: Whether steps that do not need a failed step still run.
         skipped: Why all steps are skipped, or None if they run.
         public: The names of the files to publish that the index already lists with the same hashes.
-        commit: The commit of the checkout; None outside git, and if another task runs this plan.
+        commit: The ID of the checkout's commit; None outside git, and if another task runs this plan.
         next_command: The command that comes next, to be shown after a run that succeeded; empty if none does.
         releases: The packages of which the run makes a release, or finds it made.
-        outputs: Pairs of the name and the text of what later jobs of CI need to know besides.
+        outputs: Pairs of name and value, which later jobs of CI can read in addition to the releases.
     """
 
     task: str
@@ -109,7 +109,7 @@ class PlanBuilder:
         return steps
 
     def add_problems(self, problems: Iterable[Problem], options: object) -> None:
-        """Add problems; one that a set option allows becomes a note, and the fix of others names the option."""
+        """Add problems; one that `options` allow becomes a note, and the fix of others names the option to set."""
         for problem in problems:
             flag = f"--{problem.allow.replace('_', '-')}"
             if not problem.allow:

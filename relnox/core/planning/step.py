@@ -16,7 +16,7 @@ class Edit(Record, kw_only=True):
     """The edit of one file, with its content before and after.
 
     Attributes:
-        file: POSIX path relative to the root.
+        file: POSIX path relative to the project's root.
         before: The content before the edit, or None if the file does not exist yet.
         after: The content after the edit, or None if the edit removes the file.
         is_link: Whether the file is a symbolic link, whose content is its target.
@@ -61,9 +61,8 @@ class Step(Record, ABC, kw_only=True):
             step.
         publishes: Whether the step only serves to make files public; its failure is ignored once all files are
             verified.
-        quiet_if_done: Whether the step is shown with `--verbose` only if there was nothing (left) to do: another
-            one says so.
-        makes_public: Whether a release is partly public once the step is done, if a later one fails.
+        quiet_if_done: Whether the step, if skipped, is shown with `--verbose` only: another step says as much.
+        makes_public: Whether a release is partly public if a later step fails.
         needs: Keys of the steps that must succeed before this one; see `keys_of`.
     """
 
@@ -98,17 +97,17 @@ class Step(Record, ABC, kw_only=True):
         return self._title.format(self=self)
 
     def reason_to_skip(self, run: Any) -> str | None:
-        """Return why nothing is left to do in a `Run`, else None; called before `apply`, and by `verify`."""
+        """Return why nothing is left to do, or None to call `apply`; `verify` calls it again afterwards."""
 
     @abstractmethod
     def apply(self, run: Any) -> Any:
         """Do what the title says, and return the result, which later steps read with `run.result`."""
 
     def verify(self, run: Any, result: Any) -> str:
-        """Describe what was done: the result of `apply` if that is text, else what `reason_to_skip` says now.
+        """Describe what was done: the result of `apply` if that is text, else what `reason_to_skip` returns now.
 
         Raises:
-            Failed: It is not done.
+            Failed: `reason_to_skip` returns None, since something is left to do.
         """
         if isinstance(result, str):  # `apply` found that it is done
             return result
@@ -136,7 +135,7 @@ class Step(Record, ABC, kw_only=True):
 
     @property
     def upload(self) -> tuple[str, Distribution] | None:
-        """The index and the file that the step makes public there, or None if it uploads nothing."""
+        """The name of the index and the file that the step uploads there, or None if it uploads nothing."""
         return None
 
     @property

@@ -1,1 +1,1 @@
-"""Versions: computing the next one, SemVer, versions in the text of files, and versions derived from tags."""
+"""Versions: computing the next one, conversion to and from SemVer, and versions in the text of files."""

@@ -48,7 +48,11 @@ class VersionSpan(NamedTuple):
 
 
 def find_assigned_string(code: str, name: str) -> VersionSpan:
-    """Find the string that a module assigns to a name; raise ValueError unless that is done once, as a literal."""
+    """Find the string, inside its quotes, that a module assigns to a name.
+
+    Raises:
+        ValueError: The code is invalid, or the name is not assigned exactly once, or not a plain string literal.
+    """
     try:
         module = ast.parse(code)
     except SyntaxError as error:
@@ -117,7 +121,7 @@ def find_only_word(text: str) -> VersionSpan:
 
 
 def read_versions(text: str, source: VersionSource) -> list[str]:
-    """Return the version at each place in the text of the source's file; raise ValueError if it has none."""
+    """Return the version at each place of a source in the text of its file; raise ValueError if there is none."""
     if source.kind in _PARSERS:
         return [documents.read_string(_PARSERS[source.kind](text), source.key or ("version",))]
     return [span.text for span in _find_version_spans(text, source)]
@@ -181,7 +185,10 @@ def _shorten_release(version: Version, length: int) -> Version:
 
 
 def all_locations_have_version(package: Package, version: Version | None) -> bool:
-    """Return whether all locations of a package contain this version; raise `Blocked` if one is invalid."""
+    """Return whether all locations of a package contain this version, also in a short form such as 1.4 of 1.4.2.
+
+    None matches no location. Raise `Blocked` if a version there is invalid.
+    """
     return all(
         parse_source_version(location)
         == (_shorten_release(version, location.length) if version and location.length else version)
@@ -203,7 +210,11 @@ def inconsistent_version_error(package: Package, version: Version | None, bump: 
 
 
 def replace_version(text: str, source: VersionSource, version: str) -> str:
-    """Return a file's text with another version; raise ValueError if that cannot be done or read back."""
+    """Return the text of a source's file with another version at all its places.
+
+    Raises:
+        ValueError: No version is found there, or it would not be found after the change.
+    """
     if source.kind in _PARSERS:
         change = {source.key or ("version",): (source.text, version)}
         return documents.replace_strings(text, change, _PARSERS[source.kind])

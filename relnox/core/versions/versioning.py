@@ -46,17 +46,17 @@ _FIRST = 1
 
 
 class Bump(Record, kw_only=True):
-    """A requested bump.
+    """A requested bump; `check_bump` checks the combination.
 
     Attributes:
         part: The part to bump; `pre` continues the current phase, `phase` starts the next one.
         pre: The phase of the new version, alone or with a level. With `part="pre"`, it is the phase to start if
-            the current version has none.
-        to: The new version itself, instead of a part or phase.
+            the current version has none. No other part can be combined with it.
+        to: The new version itself; then `part` and `pre` must be None.
         always_increment: Whether to bump the level even if the current prerelease already leads to it, and to
             allow post releases of prereleases.
         allow_lower: Whether `to` may be lower than the current version.
-        number: The number of the development release, or None for the next one.
+        number: With `part="dev"`, the number of the development release, or None for the next one.
     """
 
     part: Part | None = None
@@ -280,7 +280,7 @@ class LevelCounting:
         return _pad_release((*padded_release[:level], padded_release[level] + 1), len(padded_release))
 
     def next_prerelease_number(self, number: int, *, is_used: bool) -> int:
-        """Return the number after `number`, or `number` itself if no prerelease has it (`is_used`)."""
+        """Return the number of the next prerelease: `number`, or the one after it if that `is_used` already."""
         return number + is_used
 
 
@@ -308,7 +308,7 @@ class CalendarCounting(LevelCounting):
         return _pad_release((*self.period, 0), len(release))
 
     def next_prerelease_number(self, number: int, *, is_used: bool) -> int:
-        """Return the date of today if `number` is a date, such as 260730, else the next number.
+        """Return the date of today if `number` is a date, such as 260730; else as by level.
 
         Raises:
             Blocked: `number` is the date of today and used, or a later date.
@@ -481,4 +481,5 @@ class BumpComputation(Record):
         return letter, self.counting.next_prerelease_number(number, is_used=not is_pending)
 
     def _impossible_bump_error(self, why: str, fix: str) -> Blocked:
+        """Return an error whose message is the version followed by `why`."""
         return Blocked("bump-not-possible", f"{self.version} {why}", fix=fix)
