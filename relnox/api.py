@@ -136,8 +136,8 @@ class TaskPlan:
         value: The plan itself: immutable, comparable, and equal for equal inputs.
         steps: What will be done, in this order.
         problems: What blocks the plan: a plan with problems can be read but not run.
-        notes: What a reader should know.
-        digest: SHA-256 (hex) of the plan.
+        notes: What the user should know before it runs.
+        digest: SHA-256 (hex) of the task, the commit and the steps.
     """
 
     def __init__(self, planned: PlannedTask, listener: _Listener, scope: RunScope) -> None:

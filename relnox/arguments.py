@@ -25,13 +25,16 @@ _NO_DEFAULTS = ("yes", "project")
 def parse_options(
     task: str, words: Sequence[str], program: str, other_tasks: Iterable[str] = ()
 ) -> dict[str, Value]:
-    """Parse the words after a task into values, by field name, of the options given; raise `Blocked` if invalid.
+    """Parse the words after a task, and return the values of the options given, by field name.
 
     Args:
         task: The name of the task.
         words: The words; those that ask for help print it and raise `SystemExit`.
-        program: What the user typed before the words.
+        program: What the user typed before the words, for messages.
         other_tasks: Tasks that get the same words; options that only they have are ignored.
+
+    Raises:
+        Blocked: An option is unknown, or its value is invalid.
     """
     summary, rest = read_help(task)
     parser = _RaisingParser(
@@ -59,7 +62,10 @@ def parse_options(
 
 
 def _positional_option(task: str, word: str) -> Field:
-    """Return the option that a word sets: one with this choice, one without choices for digits, or the first."""
+    """Return the option that a word without a flag sets: the one with this choice, or else the first one.
+
+    For a word with digits, it is the first one without choices.
+    """
     options = positional_options(COMMANDS[task].options)
     without_choices = [option for option in options if not option.choices]
     is_text = any(character.isdigit() for character in word) and without_choices
@@ -118,7 +124,10 @@ def _add_option(parser: argparse.ArgumentParser, option: Field) -> None:
 
 
 def completion_parser(line: str) -> argparse.ArgumentParser:
-    """Return a parser of the whole command line, to complete `line`, which was typed so far, in a shell."""
+    """Return a parser of the whole command line for shell completion; `line` was typed so far.
+
+    Of the synonyms of tasks, it only has those in `line`, so that no others are proposed.
+    """
     parser = argparse.ArgumentParser("relnox", allow_abbrev=False)
     tasks = parser.add_subparsers()
     for name, task in COMMANDS.items():
@@ -150,10 +159,10 @@ def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
 def settings_by_task(
     tasks: Sequence[str], settings: Mapping[str, Mapping[str, Any]]
 ) -> dict[Task, dict[str, Any]]:
-    """Check the arguments of `sessions.add` or `tasks.collection`, and return those of each task by name.
+    """Check the arguments of `sessions.add` or `tasks.collection`; return those for each task, by argument name.
 
-    `tasks` are names, none for all tasks; `settings` are the other arguments, mappings from tasks to values. Raise
-    `Blocked` if one is invalid.
+    `tasks` are names, none for all tasks; `settings` are the other arguments, mappings from task names to values.
+    Raise `Blocked` if one is invalid.
     """
     by_task: dict[Task, dict[str, Any]] = {
         task: {} for task in ([find_task(name, TASKS) for name in tasks] or TASKS.values())

@@ -94,7 +94,7 @@ relnox TASK --help shows the options of a task; nox -s TASK and invoke TASK run 
 
 
 def _completion_script(words: Sequence[str]) -> str:
-    """Return the code that enables completion in the shell that `words` name; raise `Blocked` if there is none."""
+    """Return the code that enables completion in a shell; raise `Blocked` unless `words` are the name of one."""
     from argcomplete.shell_integration import shellcode  # nox requires argcomplete as well
 
     match words:
@@ -109,7 +109,10 @@ def _completion_script(words: Sequence[str]) -> str:
 
 
 def _print_completions() -> int:
-    """Print the completions of the command line that the shell passes in the environment, and exit."""
+    """Print the completions of the command line that the shell passes in the environment, and exit.
+
+    Return 1 if no shell waits for them.
+    """
     import argcomplete
 
     parser = arguments.completion_parser(os.environ.get("COMP_LINE", ""))

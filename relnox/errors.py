@@ -188,8 +188,8 @@ class ProblemRule(NamedTuple):
 def find_problem(rules: Iterable[ProblemRule], text: str, status: int = 0, **details: str) -> Problem:
     """Return the problem of the first rule that matches; the last one must match everything.
 
-    The text is what a server says with an HTTP status (0 if the rules use none). It is `{text}` in the templates,
-    and the details are their other values.
+    The text is what a server says, with an HTTP status (0 if the rules use none). The templates have it as
+    `{text}`, and each of `details` by its name.
     """
     rule = next(rule for rule in rules if status in rule.statuses and re.search(rule.pattern, text, re.IGNORECASE))
     fields = {"text": text, **details}

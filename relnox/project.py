@@ -67,9 +67,9 @@ class Project(Record):
         git: The git checkout, or None outside git.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
-        remote_tags: When to read the tags of the remote besides those of this clone (`if-none`: if it has none).
+        remote_tags: When to read tags and branches of the remote as well (`if-none`: if this clone has no tags).
         is_rehearsal: Whether the project is a clone made by `rehearse`.
-        documents: Paths of plans and reports that this command reads or writes; git status ignores them.
+        documents: Paths of plans and reports that this command reads or writes; `state` does not list them.
     """
 
     __eq__ = object.__eq__  # it is compared and hashed by identity, as an argument of `once`
@@ -177,7 +177,7 @@ class Project(Record):
 
     @contextmanager
     def at_head(self) -> Iterator[Project]:
-        """Yield the project with the files of HEAD, in a temporary directory, but the state of the checkout."""
+        """Yield the project with the files of HEAD, in a temporary directory; settings and git state stay."""
         assert self.git is not None  # noqa: S101 - there is no HEAD outside git
         with temporary_checkout(self.git, "HEAD") as git:
             project = replace(self, root=git.root, git=git)
@@ -190,9 +190,11 @@ class Project(Record):
     def at_commit(self, revision: str) -> Iterator[Project]:
         """Yield the project with the files and settings of a commit, as if it were checked out without changes.
 
+        The files are in a temporary directory, and no branch is checked out.
+
         Raises:
             Blocked: The project is not in a git repository, this clone has no such commit, or the commit has no
-                such project.
+                pyproject.toml in the project's directory, or invalid settings.
         """
         git, state, _ = self.require_commit()
         commit = self.once(git.resolve_commit, revision)
@@ -233,7 +235,7 @@ class Project(Record):
 
     @cached_property
     def version_literals(self) -> VersionLiterals:
-        """The version literals in files of packages; their workspace also has the lock files that a bump edits."""
+        """The version literals in files of packages; its `workspace` also has the lock files that a bump edits."""
         literals = version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
         return replace(literals, workspace=replace(literals.workspace, lock_files=self._lock_files_to_edit))
 
@@ -241,7 +243,8 @@ class Project(Record):
     def _lock_files_to_edit(self) -> tuple[str, ...]:
         """The lock files that a bump edits: those that git tracks, and those beside version files or above them.
 
-        Files that the settings exclude are left out, and so are samples, unless it is clear what they lock.
+        Left out are files that the settings exclude, and those in directories of tests or samples without a
+        tracked uv.lock.
         """
         files = [place.file for package in self.workspace.packages for place in package.locations]
         files += [package.pyproject for package in self.workspace.packages]
@@ -258,7 +261,10 @@ class Project(Record):
 
     @cached_property
     def changelog_candidates(self) -> Mapping[str, tuple[str, ...]]:
-        """The files that may be changelogs, in the directory of each package and in the root, by directory."""
+        """Maps the root and the directory of each package to the files in it that may be changelogs.
+
+        If the settings name the file, it need not exist.
+        """
         directories, name = (
             {".", *(package.directory for package in self.workspace.packages)},
             self.config.changelog_file,
@@ -321,7 +327,7 @@ class Project(Record):
         return release_history.current_versions(packages, history)
 
     def require_commit(self, option: str = "") -> tuple[Git, GitState, str]:
-        """Return the checkout, its state and its current commit; `option` is the option that needs them, if any.
+        """Return the checkout, its state and its current commit; messages name `option`, if any, which needs them.
 
         Raises:
             Blocked: The project is not in a git repository, or there is no commit.
@@ -348,7 +354,7 @@ class Project(Record):
     def _had_version(self, package: Package, tag: str, version: Version) -> bool | None:
         """Return whether a package had a version at a tag's commit; None if its version there is not known.
 
-        If this clone lacks the commit, the tags are those of the project at the top of the repository.
+        Outside git, it had. If this clone lacks the commit, it had if the project is at the top of the repository.
         """
         if self.git is None:
             return True
@@ -364,12 +370,12 @@ class Project(Record):
 
     @property
     def tag_formats(self) -> Mapping[str, TagFormat]:
-        """The tag format of each package by name; for an unclear one, the format that a message proposes."""
+        """The tag format of each package by name; for an unclear one, the format that the fix proposes to set."""
         return self.detected_tag_formats.proposals
 
     @cached_property
     def package_tags(self) -> Mapping[str, Mapping[str, Version]]:
-        """The tags of each package with their versions; empty if the settings of formats are ambiguous."""
+        """Maps each package to its tags with their versions; empty if formats are invalid or not distinct."""
         try:
             formats = self.detected_tag_formats.formats if self.tags else {}
         except Blocked:  # `bump` reports them
@@ -386,7 +392,10 @@ class Project(Record):
 
     @cached_property
     def history(self) -> Mapping[str, ReleaseHistory]:
-        """The release history of each package; empty outside git and before the first commit."""
+        """The release history of each package by name; empty outside git and before the first commit.
+
+        It leaves out commits that only start a development version.
+        """
         if self.git is None or self.state is None or self.state.head is None:
             return {}
         histories = history.read_release_histories(
@@ -434,7 +443,7 @@ class Project(Record):
             self.indexes.close()
 
     def once(self, function: Callable[..., _Value], *arguments: Any, **options: Any) -> _Value:
-        """Call a function, or return or raise again what an earlier call with equal arguments did."""
+        """Call a function once for equal arguments; later calls return its value or raise its `Problem` again."""
         key = (function, *map(freeze_value, arguments), *options, *map(freeze_value, options.values()))
         if key not in self._results:
             try:
@@ -518,7 +527,7 @@ def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
 
 
 def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
-    """Return the settings in the pyproject.toml of a project, if any; raise `Blocked` with its path if invalid."""
+    """Return the settings in the pyproject.toml of a project, or defaults; raise `Blocked` if they are invalid."""
     try:
         settings = _read_settings(root)
         return Config() if settings is None else parse_settings(settings, options_by_table)
@@ -530,7 +539,7 @@ def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
 
 
 def _read_settings(root: Path) -> Any:
-    """Return `[tool.relnox]` of the pyproject.toml of a project; None if it has none."""
+    """Return `[tool.relnox]` of the pyproject.toml of a project; None if there is none."""
     has_file = (root / "pyproject.toml").is_file()
     return table_at(pyproject.read_toml(root, "pyproject.toml"), "tool").get("relnox") if has_file else None
 

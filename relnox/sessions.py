@@ -170,7 +170,7 @@ if not TYPE_CHECKING:
 
 
 def _register(task: Task, settings: _Settings) -> Any:
-    """Register and return the session of a task; settings given to `add` replace an import without settings.
+    """Register and return the session of a task; settings given to `add` replace those of an earlier import.
 
     Raise `Blocked` if the project has a session with that name, or the task was added with other settings.
     """
@@ -207,7 +207,7 @@ def _task_name_of(function: Any) -> str | None:
 
 
 def _name_taken_error(name: str, task: str) -> Blocked:
-    """Return the error for a session of the noxfile that has the name of a session for a relnox task."""
+    """Return the error that the noxfile has a session `name`, which is also that of relnox's task."""
     return Blocked(
         "session-name-twice",
         f"two sessions are named {name}: relnox's {task}, and another one in this noxfile",
@@ -262,7 +262,7 @@ def _run_task(
 
 
 def _noxfile_front_end() -> FrontEnd:
-    """Return the commands of all tasks: `nox -s` if this noxfile has a session for the task, else `relnox`."""
+    """Return the commands of tasks for fixes: `nox -s` for those with a session in this noxfile, else `relnox`."""
     commands: dict[str, TaskCommand] = {}
     for name, function in nox.registry.get().items():
         if (task := _task_name_of(function)) is not None:
@@ -277,7 +277,7 @@ def _parse_posargs(session: nox.Session, task: Task) -> dict[str, Value]:
     later, are left to that one: `nox -s publish -- --yes` also runs the sessions that `publish` requires.
 
     Raises:
-        Blocked: An option is invalid, or one of no such session.
+        Blocked: An option is invalid, or none of these sessions has it.
     """
     sessions = session._runner.manifest.list_all_sessions()  # noqa: SLF001 - nox tells a session of no other one
     later = {_task_name_of(runner.func) for runner, is_selected in sessions if is_selected} - {None, task.name}

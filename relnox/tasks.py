@@ -54,7 +54,8 @@ def _make_task(
 ) -> InvokeTask[Any]:
     """Return an invoke task that runs a task of relnox.
 
-    `defaults` are the values of options that are not given, by field name; `settings` those of invoke's `Task`.
+    `defaults` are the values of options that are not given, by field name; `settings` are passed to invoke's
+    `Task`.
     """
     fields = fields_of(task.options)
     parameters: dict[str, Any] = {}
@@ -157,7 +158,7 @@ def _word_that_called(task: Task) -> str:
 
 
 def _collection_front_end(task: Task) -> FrontEnd:
-    """Return the commands of all tasks, as in the collection that this task is called in."""
+    """Return the commands of tasks for fixes: `invoke` for those in the collection of this call, else `relnox`."""
     prefix = "".join(_word_that_called(task).rpartition(".")[:2])
     names = _collections.get(prefix.removesuffix(".") or None)
     if names is None:

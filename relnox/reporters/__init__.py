@@ -19,10 +19,10 @@ def choose_reporter(
     *,
     quiet: bool = False,
 ) -> PlainReporter:
-    """Return the reporter with this name, or that of RELNOX_REPORTER; `auto` is the one that suits the output.
+    """Return the reporter `name`, or else that of RELNOX_REPORTER, or else the one that suits the output (`auto`).
 
-    On GitHub Actions, also tell the runner to mask each secret when it is first used. GitLab masks only variables
-    that are declared as masked in its settings.
+    With `quiet`, plain lines replace the terminal's. On GitHub Actions, also tell the runner to mask each secret
+    when it is first used. GitLab masks only variables that are declared as masked in its settings.
     """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     masks = environment.get("GITHUB_ACTIONS") == "true"  # elsewhere, the command to mask a secret would print it
@@ -50,7 +50,7 @@ def choose_reporter(
 def render(outcome: Outcome, path: str, convert: CommandConverter = str) -> str:
     """Return the report of a run for a file: Markdown for `.md`, JUnit for `.xml`, JSON otherwise.
 
-    JSON has the commands as they are.
+    JSON has the commands as they are, without `convert`.
     """
     if path.lower().endswith(".md"):
         from relnox.reporters import markdown

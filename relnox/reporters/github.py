@@ -25,7 +25,7 @@ _LOCATION = re.compile(r"(?!\.\./)(?P<file>[^:,]+\.(?:cfg|lock|md|py|rst|toml|tx
 
 
 class GitHubReporter(text.PlainReporter):
-    """A reporter that writes plain lines and workflow commands, and a summary if `environment` has its file."""
+    """A reporter that writes plain lines, workflow commands and, if GITHUB_STEP_SUMMARY is set, a summary."""
 
     def __init__(
         self, environment: Mapping[str, str], convert: text.CommandConverter = str, *, quiet: bool = False
@@ -127,7 +127,7 @@ class GitHubReporter(text.PlainReporter):
             self._stop_token = None
 
     def _add_to_summary(self, content: str) -> None:
-        """Append Markdown to the summary of the run; if that fails, print a note once."""
+        """Append Markdown to the summary, if the run has one; after an error, print a note and stop appending."""
         if self._summary and content:
             try:
                 with Path(self._summary).open("a", encoding="utf-8", errors="backslashreplace") as out:
@@ -138,7 +138,7 @@ class GitHubReporter(text.PlainReporter):
 
 
 def _escape(message: str) -> str:
-    """Escape the message of a workflow command."""
+    """Escape line breaks and `%`, as the runner reads them in workflow commands."""
     return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

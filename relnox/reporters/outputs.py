@@ -30,9 +30,9 @@ def output_values(
 ) -> dict[str, str]:
     """Return the outputs of a run by name.
 
-    The manifest, if any, is the one that the run wrote or read, with the SHA-256 of its file. Without `releases`,
-    the run only built, and the packages are those of the manifest. `pythons` are those that installations are
-    verified with.
+    The manifest, if any, is the one that the run wrote or read, and `sha256` that of its file. Without `releases`,
+    the run only built, and the packages are those of the manifest. `pythons` are those to verify installations
+    with.
     """
     names = [release.package for release in releases] or list(manifest.packages if manifest is not None else ())
     versions = {release.package: release.version for release in releases}
@@ -52,7 +52,7 @@ def output_values(
 
 
 def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
-    """Append outputs, with secrets masked, to the file of `GITHUB_OUTPUT`, each between random delimiters."""
+    """Append outputs, with secrets masked and between random delimiters, to the file of `GITHUB_OUTPUT`."""
     lines = []
     for name, value in outputs.items():
         delimiter = f"relnox-{secrets.token_hex(16)}"
@@ -62,9 +62,10 @@ def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
 
 
 def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
-    """Set variables in a dotenv file, without secrets; return the names of those that its format or size excludes.
+    """Set variables in a dotenv file, with secrets masked; return the names of those that were left out.
 
-    Variables of other runs stay, such as those of `bump` in the job that also builds.
+    These have values that GitLab cannot read, or exceed its limit; short values are set first. Variables of other
+    runs stay, such as those of `bump` in the job that also builds.
     """
     variables = {variable_name(name): mask_secrets(value) for name, value in outputs.items()}
     before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
@@ -82,5 +83,5 @@ def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def variable_name(output: str) -> str:
-    """Return the dotenv variable of an output, such as `RELEASED`; those of options begin with `RELNOX_`."""
+    """Return the dotenv variable of an output, such as `RELEASED_TAGS` of `tags`; `released` is `RELEASED`."""
     return "RELEASED" if output == "released" else f"RELEASED_{output.upper().replace('-', '_')}"

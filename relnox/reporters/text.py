@@ -138,7 +138,7 @@ class PlainReporter:
             self._show_progress(labeled_lines("why:", "bold", self._reasons[event.step.key], f"{indent}{_INDENT}"))
 
     def _write_end_of_run(self, outcome: Outcome, *, nested: bool) -> None:
-        """Show the aborted steps, as one line if there are many, and how the run ended."""
+        """Show aborted steps, or one line if there are many; public files; and, unless `nested`, how it ended."""
         indent = "  " if nested else ""
         if len(self._aborted) > MAX_ABORTED:
             self._show_progress(aborted_lines(self._aborted), indent)
@@ -186,7 +186,10 @@ def _is_important(event: Event) -> bool:
 
 
 def problem_lines(problem: Problem, label: str, indent: str = "", fix_indent: str = "  ") -> Iterator[Line]:
-    """Format a problem: its message after a label, with its code; then, indented more, why and fix."""
+    """Format a problem: its message and code after a label; then why and fix, indented by `fix_indent` more.
+
+    The label also decides the style: `warning`, `note`, or any other for an error.
+    """
     yield from labeled_lines(f"{label}:", _PROBLEM_STYLES.get(label, "bold red"), message_of(problem), indent)
     if problem.why:
         yield from labeled_lines("why:", "bold", problem.why, indent + fix_indent)
