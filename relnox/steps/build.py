@@ -111,15 +111,15 @@ class Build(Step, key="build {self.package}"):
         pythons: The Pythons to build platform wheels for, such as `3.12`; empty for the running one.
         wheels: `release`; `check`, to build one from the sdist, but not to release it; `skip`, because other jobs
             build them for several platforms.
-        requires: The expected requirements in the metadata, or None if the backend determines them.
+        requires: The expected `Requires-Dist` values, or None if the backend determines them.
         private: Whether the rules of the public index cause warnings only, because it goes to another index.
-        command: The project's own build command; empty for the build backend.
-        tags: The tags of the commit, or None if the version does not come from tags.
+        command: The project's own command that builds all archives; empty for the build backend.
+        tags: The tags of the commit if the version comes from tags, else None.
         settings: The project's settings for the build besides `[build-system]`.
         may_be_empty: Whether the wheel may have no module, script or data: a package that only has requirements.
         optional_extensions: Whether the wheel may lack the native modules that the source declares.
-        fake_secrets: Globs for the end of the paths of files that may contain secrets, because they are fake.
-        ignored_imports: Pairs of a module's file and an imported one that git ignores, but the wheel must have.
+        fake_secrets: Globs for the end of paths: what looks like a secret in such files is none.
+        ignored_imports: Pairs of a module's path and the path of one that it imports, which git ignores.
     """
 
     runs_project_code = True
@@ -199,7 +199,7 @@ def _files_below(directory: str, files: Iterable[str]) -> frozenset[str]:
 def build_archives(
     step: Build, source: Path, into: Path, run: Run, conditions: BuildConditions | None = None
 ) -> list[Path]:
-    """Build the archives of a step in the directory `into`, and return their paths.
+    """Build the archives of a step in the directory `into`, and return the paths of those to release.
 
     They come from the project's own build command; without one, they are an sdist, and wheels built from it.
     `source` is the package's directory; `conditions` is None for the default umask, time zone and locale.

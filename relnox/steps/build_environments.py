@@ -29,7 +29,7 @@ class InstallerSettings(Record):
 
     Attributes:
         only_index: The URL of the only index to use, or None to use the configuration of uv.
-        uv: Pairs of a key and a value: the content of the `uv.toml` for builds.
+        uv: The content of the `uv.toml` for builds, as pairs of a key and a value.
     """
 
     only_index: str | None = None
@@ -52,13 +52,13 @@ class BuildingServices(SharedService):
             pool.close()
 
     def installer_variables(self) -> dict[str, str]:
-        """Return environment variables for installers: with `only_index`, or else the user's index settings."""
+        """Return environment variables for installers, with `only_index` or else the user's index settings."""
         variables = self._run.environment_variables(own_indexes=True)
         index = self._settings.only_index
         return variables if index is None else environments.single_index_variables(variables, index)
 
     def report_package_sources(self) -> None:
-        """Emit once the configured index of build requirements, and a warning about sources besides the index."""
+        """Report, once in a run, the configured index of build requirements, and warn about sources besides it."""
         with self._lock:
             if self._has_reported_sources:
                 return

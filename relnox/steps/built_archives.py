@@ -105,6 +105,7 @@ def _derived_version_problems(
 
 
 def _to_distribution(archive: Archive) -> Distribution:
+    """Return what the manifest says of an archive; the file is read for its size and hashes."""
     digests = archives.hash_file(archive.path)
     return Distribution(
         package=archive.name,
@@ -128,7 +129,7 @@ def read_manifest_if_valid(output: Path) -> Manifest | None:
 
 @contextlib.contextmanager
 def archive_staging_directory(output: Path, package: str) -> Iterator[Path]:
-    """Yield a new directory for a package's archives in `output`, which is created; remove it at the end."""
+    """Yield an empty directory in `output` (created if missing) for a package's archives; remove it at the end."""
     output.mkdir(parents=True, exist_ok=True)
     staging = output / f".relnox-{package}"
     shutil.rmtree(staging, ignore_errors=True)
@@ -140,7 +141,10 @@ def archive_staging_directory(output: Path, package: str) -> Iterator[Path]:
 
 
 def move_files(directory: Path, files: Iterable[Path]) -> None:
-    """Move files to a directory, over files there; each appears atomically, with its content on the disk."""
+    """Move files to a directory, over files there, each atomically and with its content on the disk.
+
+    Afterwards, only their owner may write them.
+    """
     for path in files:
         with path.open("rb") as content:
             path.chmod(path.stat().st_mode & ~_WRITABLE_BY_OTHERS)
@@ -149,17 +153,18 @@ def move_files(directory: Path, files: Iterable[Path]) -> None:
 
 
 def changed_archive_error(
-    path: str, built_sha256: str, sha256: str | None, fix: str, *, missing: type[Problem] = Failed
+    path: str, built_sha256: str, found_sha256: str | None, fix: str, *, missing: type[Problem] = Failed
 ) -> Problem:
-    """Return the error for an archive whose SHA-256 is not the built one, or None because the file is missing.
+    """Return the error for an archive that is missing (`found_sha256` is None), or is not the one that was built.
 
-    `missing` is the class of the error for a missing file; a different one is a `Conflict`.
+    `path` is for the message. `missing` is the class of the error for a missing file; another is a `Conflict`.
     """
-    if sha256 is None:
+    if found_sha256 is None:
         return missing("archive-missing", f"{path} is missing, although the manifest lists it", fix)
     return Conflict(
         "archive-changed",
-        f"{path} differs from the file that was built:\n  found  sha256 {sha256}\n  built  sha256 {built_sha256}",
+        f"{path} differs from the file that was built:\n"
+        f"  found  sha256 {found_sha256}\n  built  sha256 {built_sha256}",
         fix,
     )
 

@@ -175,7 +175,7 @@ def _allows_python(requires_python: str, version: str) -> bool:
 
 
 class _FetchStep(Step, key="fetch {self.package}"):
-    """A step that gets the files of a package into a temporary directory and compares their hashes."""
+    """A step that gets the files of a package into a temporary directory and checks their hashes."""
 
     concurrent = True
     package: str
@@ -219,7 +219,7 @@ class Download(_FetchStep):
         return ReleaseFiles(package=self.package, archives=archives, publishers=publishers)
 
     def _verify_provenance(self, run: Run, deadline: Deadline) -> tuple[str, ...]:
-        """Return the publishers in the provenance of the files; raise `InvalidAttestation` if it is not valid."""
+        """Return the publishers in the files' provenance, if any; raise `InvalidAttestation` if it is invalid."""
         index = run.indexes[self.index]
         listing = index.cached_listing(self.package)
         served = ((file, index.provenance(listing[file.filename], deadline)) for file in self.files)
@@ -270,6 +270,7 @@ class CopyFiles(_FetchStep):
         return ReleaseFiles(package=self.package, archives=archives)
 
     def _copy_file(self, run: Run, file: Distribution, directory: Path) -> Archive:
+        """Copy a file to `directory`, and read it; raise an error if it is missing or its hash differs."""
         source, path = run.root / self.directory / file.filename, directory / file.filename
         sha256 = None
         if archives.is_file_inside(source.parent, source):
@@ -285,7 +286,7 @@ def select_archive(downloads: Iterable[Archive], package: str, python: str) -> A
     """Return the file to install with a Python on this machine: the best compatible wheel, else the sdist.
 
     Raises:
-        Failed: There is no such file; the message names the package.
+        Failed: None of the files can be installed here; the message names `package`.
     """
     by_name = {archive.path.name: archive for archive in downloads}
     name = select_file(by_name, python)

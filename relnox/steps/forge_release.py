@@ -32,8 +32,8 @@ class AttachedFile(Record, kw_only=True):
     """A file to attach to a release.
 
     Attributes:
-        name: Its name, also in the directory of archives.
-        content: Its text, if it is written for the release; None for a file in the directory of archives.
+        name: Its name on the forge and, without `content`, in the directory of archives.
+        content: Its text, if it is written for the release, else None.
     """
 
     name: str
@@ -63,7 +63,7 @@ class ForgeReleaseStep(Step):
     def _empty_duplicates(
         self, forge: Forge, pages: Sequence[ReleasePage], page: ReleasePage
     ) -> list[ReleasePage]:
-        """Return the drafts of relnox without files among `pages`, the releases of the tag, except `page`."""
+        """Return which of the tag's releases (`pages`), except `page`, are drafts of relnox without files."""
         drafts = [
             other for other in pages if other.is_draft and release_page.is_made_by_relnox(other.body, self.tag)
         ]
@@ -82,8 +82,8 @@ class ReleaseTextStep(ForgeReleaseStep):
 
     Attributes:
         name: The title.
-        body: The text of a new release, in Markdown.
-        section: The part of the text that is also updated in a release that a person published.
+        body: The text of a new release, in Markdown; it contains `section`.
+        section: The section about installation, which is also updated in a release that a person published.
         prerelease: Whether to mark the release as a prerelease.
     """
 
@@ -202,7 +202,7 @@ class PublishRelease(ReleaseTextStep, key="publish release {self.tag}"):
 
     Attributes:
         latest: Whether it becomes the latest release of the repository; None if the forge has no such mark.
-        files: Its files, without their content.
+        files: The files that it must have, without their content.
     """
 
     latest: bool | None

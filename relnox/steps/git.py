@@ -83,10 +83,10 @@ class Commit(Step):
 
 
 def _check_commit(git: Git, tree: str, files: Collection[str], message: str | None = None) -> None:
-    """Check that HEAD has the planned tree and, if `message` is not None, the trailers of that message.
+    """Compare HEAD with the planned tree and, if `message` is not None, its trailers with those of that message.
 
     Raises:
-        Failed: A commit hook changed one of `files`, another file, or the trailers.
+        Failed: A commit hook changed one of the planned `files`, another file, or the trailers.
     """
     paths = git.read_entries("diff-tree", "-r", "--name-only", "--no-renames", tree, "HEAD")
     names = [path.removeprefix(git.prefix) for path in paths]
@@ -113,7 +113,10 @@ def _check_commit(git: Git, tree: str, files: Collection[str], message: str | No
 
 
 class ResetIndex(Step, key="index", title="bring git's index up to date with the commit"):
-    """Check the commit of a killed run, and update its files in git's index; remove one that a hook changed."""
+    """Update the files of a killed run's commit in git's index.
+
+    If a commit hook changed that commit, the branch goes back to its parent instead, and the step fails.
+    """
 
     atomic = True
     exclusive = True
@@ -167,7 +170,7 @@ class CreateTags(Step, key="tag"):
         return self.commit or git.head() or ""
 
     def _missing_tags(self, git: Git) -> list[NewTag]:
-        """Return the tags to create: missing ones, and those on the release commit before a rebase or amendment.
+        """Return the tags to create: missing ones, and those to move since their commit was rebased or amended.
 
         Raises:
             Conflict: A tag exists on another commit.
@@ -188,7 +191,7 @@ class CreateTags(Step, key="tag"):
         return missing
 
     def _was_rebased(self, git: Git, tagged_commit: str) -> bool:
-        """Return whether a tagged commit, now on no branch, is the release commit before a rebase or amendment."""
+        """Return whether a tagged commit, now on no branch, is the commit to tag before a rebase or amendment."""
         branches = ("refs/heads", "refs/remotes")
         if self.commit is None or git.read_lines("for-each-ref", f"--contains={tagged_commit}", *branches):
             return False
@@ -200,7 +203,7 @@ class CreateTags(Step, key="tag"):
 
 
 class Push(Step, key="push"):
-    """Push the branch (unless it is empty) and the tags atomically."""
+    """Push the branch (none if its name is empty) and the tags atomically."""
 
     remote = True
     atomic = True
@@ -247,7 +250,7 @@ class Push(Step, key="push"):
         return f"{self.remote_name} has {' and '.join([*branch, *tags])}"
 
     def _missing_refs(self, git: Git) -> dict[str, str | None]:
-        """Return the refs that the remote lacks or has on another commit, each with its id there, or None.
+        """Return the full names of refs that the remote lacks (None) or has with another object (its id there).
 
         A branch that has further commits on the remote is not one of them.
         """
@@ -260,7 +263,7 @@ class Push(Step, key="push"):
         return missing
 
     def _is_remote_ahead(self, git: Git, remote: str | None, local: str | None) -> bool:
-        """Return whether the remote's commit (fetched if missing) descends from the local one; false for None."""
+        """Return whether the remote's commit (fetched if missing) descends from the local one, and both exist."""
         if remote is None or local is None:
             return False
         if git.resolve_commit(remote) is None:
@@ -269,10 +272,10 @@ class Push(Step, key="push"):
 
 
 class PushTags(Step, key="push {self.tags[0][0]}"):
-    """Push a few tags in one transaction; the refs on the remote decide on success, not git's exit status.
+    """Push tags in one transaction; the refs on the remote decide on success, not git's exit status.
 
     Attributes:
-        tags: Pairs of a tag and the id of its commit.
+        tags: Pairs of a tag and the id of its commit, at most `MAX_TAGS`.
         created: Tags that this plan creates; they are deleted here if the remote rejects them.
     """
 
@@ -288,7 +291,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return f"push {join_names([tag for tag, _ in self.tags])} to {self.remote_name}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the remote has the tags; delete local ones that differ from those of other runs."""
+        """Return a reason if the remote has all tags, else None; also delete tags (see `_compare_with_remote`)."""
         missing, foreign = self._compare_with_remote(run)
         return None if missing else _describe_foreign_tags(foreign) or f"{self.remote_name} has the tags already"
 
@@ -318,7 +321,9 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         )
 
     def _compare_with_remote(self, run: Run) -> tuple[list[str], frozenset[str]]:
-        """Return the tags that the remote lacks, and those that other runs pushed; delete local ones that differ.
+        """Return the tags that the remote lacks, and those that other runs pushed.
+
+        Local tags of `created` are deleted if another run pushed a different tag, so that git can fetch that one.
 
         Raises:
             Conflict: The remote has a tag on a commit of another line of history.
@@ -343,7 +348,10 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return missing, frozenset(foreign)
 
     def _check_same_history(self, run: Run, tag: str, commit: str, other: str) -> None:
-        """Raise `Conflict` unless the remote's tag (on `other`) is on an ancestor or a descendant of `commit`."""
+        """Raise `Conflict` if the tag's commit on the remote, `other`, is no ancestor or descendant of `commit`.
+
+        In a shallow clone, whose history is not complete, nothing is raised.
+        """
         git = run.checkout
         if git.resolve_commit(other) is None:
             remotes.try_to_fetch_objects(git, self.remote_name, f"refs/tags/{tag}", timeout=60.0)

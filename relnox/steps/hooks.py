@@ -195,11 +195,12 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         return f"{self.event} hook ({self.hook.command})"
 
     def _check_same_head(self, git: Git, before: tuple[str | None, str | None]) -> None:
-        """Raise `Failed` if the current commit and branch are not those of `before`, the time before the hook."""
+        """Raise `Failed` if the hook changed the current commit or branch, which were `before`."""
         if git.head_and_branch() != before:
             raise self._leftover_error("another current commit or branch")
 
     def _leftover_error(self, leftovers: str) -> Failed:
+        """Return the error that the hook left changes in the checkout, which `leftovers` describes."""
         return Failed(
             "hook-failed",
             f"{self._name_in_messages} left changes in the checkout: {leftovers}",
@@ -208,7 +209,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         )
 
     def _event_document(self, root: Path, commit: str | None, directory: str | None) -> dict[str, Any]:
-        """Return the JSON document for the hook: `root` is where it runs, `directory` has the archives, if any."""
+        """Return the JSON document for the hook, which runs in `root`; `directory` has the archives, if any."""
         archives: dict[str, list[Distribution]] = {package.name: [] for package in self.packages}
         for file in self.files:
             archives.setdefault(file.package, []).append(file)

@@ -46,7 +46,11 @@ class LockFile(Step, key="lock {self.file}"):
         self._run_lock_command(run).check(f"{self.tool} lock")
 
     def _is_current(self, run: Run) -> bool:
-        """Return whether the lock file matches its pyproject.toml; raise `Failed` if uv fails."""
+        """Return whether the lock file matches its pyproject.toml (by its hash, except for uv).
+
+        Raises:
+            Failed: uv fails.
+        """
         if self.tool == "uv":
             completed = self._run_lock_command(run, "--check")
             if completed.returncode != _OUTDATED:

@@ -82,7 +82,7 @@ class Collect(Step, key="collect {self.package}"):
 
     Attributes:
         files: Pairs of a directory, relative to the root, and a file in it.
-        attestations: The attestations of the files (PEP 740), each as its directory, name and SHA-256.
+        attestations: The attestations of the files (PEP 740), each as such a directory, a name and a SHA-256.
     """
 
     exclusive = True

@@ -72,7 +72,7 @@ class PublicationState(SharedService):
         return any(file.state not in (FileState.NOT_UPLOADED, FileState.REJECTED) for file in self.files)
 
     def update_published_file(self, index: str, name: str, **changes: UploadStatus | FileCheck) -> None:
-        """Change fields of the `PublishedFile` for a file; one that this plan does not upload is ignored."""
+        """Set fields (`changes`) of a file's `PublishedFile`; a file that this plan does not upload is ignored."""
         if (before := self._files.get((index, name))) is not None:
             self._files[index, name] = replace(before, **changes)
 
@@ -98,8 +98,8 @@ class PublicationState(SharedService):
     ) -> set[str]:
         """Return the names of one package's files that an index lists with the built hashes; record what it lists.
 
-        With `refresh`, the listing is requested even if the last one is recent, until `deadline` (None: for a few
-        seconds). `uploaded`, for the error: whether this run has sent the files.
+        With `refresh`, the listing is requested even if the last one is recent, with retries until `deadline`
+        (None: for some seconds). `uploaded`, for the error: whether this run has sent the files.
 
         Raises:
             Conflict: It lists one of them with a different hash.
@@ -150,7 +150,7 @@ class PublicationState(SharedService):
         return comparison
 
     def unverified_uploads(self) -> dict[tuple[str, str], list[Distribution]]:
-        """Return the files that were uploaded but not verified on the index, by index and package."""
+        """Return the files that were uploaded but not verified on the index, by index and package name."""
         files: dict[tuple[str, str], list[Distribution]] = {}
         for key, file in self._files.items():
             if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not FileState.VERIFIED:
@@ -192,9 +192,9 @@ class PublicationState(SharedService):
         return publication.exit_code_after_publication(later)
 
     def upload_deadline(self) -> str | None:
-        """Return the date and time (UTC) at which the public index stops accepting the rest of a release.
+        """Return the date and time (UTC) at which the public index stops accepting further files of a release.
 
-        None if nothing is public, or everything is, or the index has no such rule.
+        None if nothing is public, or all files are verified, or the index has no such rule.
         """
         public = [
             file

@@ -22,9 +22,9 @@ class CommitToBranch(Step, key="commit to branch"):
     Neither the checkout nor a local branch changes.
 
     Attributes:
-        edits: The edits, with paths from the root of the project.
-        tree: The hash of the commit's tree.
-        replaces: The commit to which the branch points before, or None if the branch does not exist.
+        edits: The edits, with paths relative to the root.
+        tree: The id of the tree that the commit will have.
+        replaces: The commit that the branch points to before, or None if the branch does not exist.
     """
 
     remote = True
@@ -107,7 +107,7 @@ class OpenPullRequest(
     body: str
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if an open pull request has this title and description, else None; record it."""
+        """Return a reason, and record the table, if an open pull request is as planned; else None."""
         request = run.forge(self.remote_name).find_open_pull_request(self.head, self.base)
         if request is None or not self._matches_plan(request):
             return None
@@ -123,7 +123,7 @@ class OpenPullRequest(
         return request
 
     def verify(self, run: Run, result: PullRequest) -> str:
-        """Name the pull request, and record it; raise `Conflict` if it is closed or its text differs."""
+        """Name the pull request, and record the table; raise `Conflict` if it is closed or its text differs."""
         request = run.forge(self.remote_name).pull_request(result.number)
         if not self._matches_plan(request):
             raise Conflict(
@@ -135,6 +135,7 @@ class OpenPullRequest(
         return f"pull request {request.number}: {request.url}"
 
     def _matches_plan(self, request: PullRequest) -> bool:
+        """Return whether a pull request is open, with the planned title and description."""
         planned = (True, self.name, _normalized_lines(self.body))
         return (request.is_open, request.title, _normalized_lines(request.body)) == planned
 
@@ -146,5 +147,5 @@ def _pull_request_table(request: PullRequest) -> Table:
 
 
 def _normalized_lines(body: str) -> list[str]:
-    """Return the lines of a description without what people and forges change: checked tasks, trailing blanks."""
+    """Return the lines of a description, with all tasks unchecked and without trailing blanks, for comparisons."""
     return [pull_request_text.uncheck_task(line).rstrip() for line in body.strip().splitlines()]

@@ -120,9 +120,9 @@ class Run:
         self._undo.append(partial(undo, *arguments))
 
     def undo_or_keep_changes(self, *, undo: bool) -> bool:
-        """Undo the changes of the steps, or keep them; return True if there were some and all are undone.
+        """Undo the changes of the steps if `undo`, else keep them; return whether there were some, all now undone.
 
-        An undo that fails is reported with a warning, and the changes before it stay as well.
+        If undoing one fails, a warning is shown, and the changes before it stay as well.
         """
         changes, self._undo = self._undo, []
         try:
@@ -180,7 +180,7 @@ class Run:
         return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.scratch))
 
     def emit(self, event: Event) -> None:
-        """Pass an event to the reporter, and remember the steps that failed; thread-safe."""
+        """Pass an event to the reporter, and add a step that failed to `unsuccessful`; thread-safe."""
         with self._emitting:
             if isinstance(event, StepFinished) and event.status in (Status.FAILED, Status.ABORTED):
                 self.unsuccessful.append(event.step)
@@ -195,7 +195,8 @@ class Run:
     ) -> dict[str, str]:
         """Return this process's environment without credentials, for programs of the project.
 
-        With `own_indexes`, the user's settings of package indexes stay. `more` are additional variables.
+        Temporary files go to `scratch`. With `own_indexes`, pip and uv use the user's index configuration, else
+        only indexes on their command line. `more` has additional variables.
         """
         names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
         temporary = dict.fromkeys(names, str(self.scratch)) | dict(more or {})

@@ -27,9 +27,10 @@ class RunTests(Step):
 
     Attributes:
         python: The Python to run them on, such as `3.12`; empty for the running one.
-        directory: The package's directory in the source, where they run; the archives are in `output`.
+        directory: The package's directory in the built source, where they run, relative to the project's.
+        output: The archive directory, relative to the root.
         requires: The requirements of the tests themselves.
-        environment: Additional environment variables, as pairs.
+        environment: Additional environment variables, as pairs of a name and a value.
         siblings: Other built packages, which are installed too.
     """
 
@@ -85,9 +86,9 @@ class RunTestsOnCheckout(Step, key="test"):
     """Run the configured tests with the packages of the checkout in a new environment.
 
     Attributes:
-        packages: Pairs of each package and its directory, in which its tests run.
+        packages: Pairs of each package and its directory, in which its tests run, relative to the root.
         requires: The requirements of the tests themselves.
-        environment: Additional environment variables, as pairs.
+        environment: Additional environment variables, as pairs of a name and a value.
     """
 
     runs_project_code = True

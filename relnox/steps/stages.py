@@ -43,7 +43,8 @@ class CreateTemporaryClone(
     """Clone the checkout, and a remote for the clone, to a temporary directory.
 
     Attributes:
-        output: The directory that the stages write archives into, in the clone.
+        branch: The branch that points to `commit` in the clone and its remote.
+        output: The archive directory of the stages, relative to the root.
     """
 
     commit: str
@@ -52,7 +53,7 @@ class CreateTemporaryClone(
     output: str
 
     def apply(self, run: Run) -> TemporaryClone:
-        """Clone the checkout to a bare repository, which takes the rehearsed push, and clone that one."""
+        """Clone the checkout to a bare repository, the remote for rehearsed pushes, and clone that repository."""
         directory = copies.clone_with_remote(run.checkout, run.scratch, self.commit, self.branch, self.remote_name)
         return TemporaryClone(directory=directory)
 
@@ -72,7 +73,7 @@ class StageCallbacks(Record):
     """The functions by which stages of a run plan, run and confirm other tasks.
 
     Attributes:
-        run: Plans and runs the task of a stage in a directory.
+        run: Plans and runs the task of a stage in a directory; if it fails, the outcome has the errors.
         plan: Plans the task of a stage in a directory; raises the problems of the plan.
         confirm: Asks a question, and raises `Blocked` if it is not confirmed.
     """
@@ -86,8 +87,8 @@ class Stage(Step):
     """A step that runs another task, which is planned when the step starts.
 
     Attributes:
-        options: The options of the task, as pairs of a field name and a value.
-        name: The name of the stage; empty if it is that of the task.
+        options: The options of the task, as pairs of a field name, such as `expect_plan`, and a value.
+        name: The key of the stage; empty to use that of the task.
         purpose: What the stage does, for people.
     """
 
@@ -189,7 +190,7 @@ class Gate(Step, key="gate"):
         return "gate: check what becomes public" + (", confirmed by --yes" if self.yes else ", and ask")
 
     def apply(self, run: Run) -> str:
-        """Ask, unless `yes` is set, and return how it was confirmed.
+        """Ask if anything becomes public and `yes` is not set; return whether it was confirmed, as text.
 
         Raises:
             Problem: One of the stages is blocked, or the user declined.
@@ -214,7 +215,7 @@ def _adapt_exit_code(error: Problem, run: Run, task: str = "") -> Problem:
     """Return the error of a stage with the exit code that the whole run ends with.
 
     What blocks a stage after an earlier one changed the checkout is a failure. Installations that fail after the
-    files were published are a conflict: running the command again does not help. `task` is empty for a plan.
+    files were published are a conflict: running the command again does not help. `task` is empty for the `Gate`.
     """
     earlier = run.results(Outcome)
     if error.exit_code not in (ExitCode.BLOCKED, ExitCode.FAILED):

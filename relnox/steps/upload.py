@@ -39,7 +39,12 @@ _MIN_RATE = 16 << 10
 
 
 class Attest(Step, key="attest"):
-    """Sign files in `directory` as the job that publishes them (PEP 740); store the attestations there."""
+    """Sign files as the job that publishes them (PEP 740), and store the attestations next to them.
+
+    Attributes:
+        directory: The directory of the files, relative to the root.
+        publisher: The identity of this job, which the attestations must have.
+    """
 
     publishes = True
     index: str
@@ -111,7 +116,7 @@ class LogIn(Step, key="log in"):
         return f"get upload tokens for {join_names(self.packages)} from {self.index}"
 
     def apply(self, run: Run) -> str:
-        """Get a token for each project, valid for this run only; raise one error for all projects that fail.
+        """Get a token for each project, cached for the uploads; raise one error for all projects that fail.
 
         The identity of a CI job names no project, so only the first upload for a project shows whether this job
         may publish it.
@@ -180,7 +185,11 @@ class Upload(Step, key="upload {self.file.filename}"):
         return f"uploaded: {response}"
 
     def is_listed_now(self, run: Run) -> bool:
-        """Return whether the index, asked again, lists the file with its hash; false if it does not respond."""
+        """Return whether the index, asked again, lists the file; false if it does not respond.
+
+        Raises:
+            Conflict: It lists the file with another hash.
+        """
         try:
             return self._describe_if_listed(run, refresh=True) is not None
         except TryLater:
@@ -189,7 +198,7 @@ class Upload(Step, key="upload {self.file.filename}"):
     def _describe_if_listed(self, run: Run, *, refresh: bool) -> str | None:
         """Describe the file if the index lists it with its hash; return None if it does not list it.
 
-        With `refresh`, the listing is requested again. A different hash is a `Conflict`.
+        With `refresh`, the listing is requested even if recent. A different hash is a `Conflict`.
         """
         if not run.service(PublicationState).check_listing(self.index, [self.file], refresh=refresh):
             return None
@@ -197,7 +206,7 @@ class Upload(Step, key="upload {self.file.filename}"):
 
 
 class _UploadAttempts:
-    """The state of the attempts to upload one file."""
+    """The attempts to upload one file, and whether one of them may have succeeded."""
 
     def __init__(self, step: Upload, run: Run) -> None:
         self._step = step
@@ -227,7 +236,7 @@ class _UploadAttempts:
             raise
 
     def _path_of_unchanged_file(self, directory: Path) -> Path:
-        """Return the path of the file; raise an error if it is missing or its content is not what was built."""
+        """Return the path of the file in `directory`; raise an error if it is missing or is not what was built."""
         file = self._step.file
         path = directory / file.filename
         if (sha256 := archives.hash_of_file_inside(directory, path)) != file.sha256:
@@ -237,7 +246,7 @@ class _UploadAttempts:
         return path
 
     def _record_attempt(self) -> None:
-        """Record that an attempt sends its first byte."""
+        """Record that an attempt sends its first byte: from now on, the index may have the file."""
         self._earlier_result_unknown = self._earlier_result_unknown or self._was_sent
         self._was_sent = True
         self._publication.record_upload(self._step.index, self._step.file.filename)

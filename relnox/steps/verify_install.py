@@ -54,9 +54,9 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
     Attributes:
         python: The Python, such as `3.12`.
         siblings: Packages of the same release that it needs; installed from the release's files too.
-        others: Projects whose wheels are available in a directory; installed from there if required.
+        others: Projects with wheels from `--find-links`; installed from these if required.
         skip: The reason to skip it; None to run it.
-        is_own: Whether it is a package of the project, which its settings concern.
+        is_own: Whether it is a package of the project, so that a fix may name the project's settings.
     """
 
     runs_project_code = True
@@ -83,7 +83,7 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
         """Return a reason if a setting skips the check, or the package does not support this Python, else None.
 
         Raises:
-            Failed: All packages are skipped on all Pythons, and not just by settings.
+            Failed: It is the last check, and all were skipped, not just by settings.
         """
         if self.skip is not None:
             return run.service(SkippedChecks).record_skip(self.skip)
@@ -105,7 +105,7 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
 
 
 class SkippedChecks(SharedService):
-    """A count of the packages and Pythons that are skipped: if all of them are, nothing was verified."""
+    """A count of the checks (of a package on a Python) that are skipped: if all are, nothing was verified."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -114,10 +114,10 @@ class SkippedChecks(SharedService):
         self._lock = Lock()
 
     def record_skip(self, reason: str, *, is_unsupported: bool = False) -> str:
-        """Count a skipped check, and return its reason.
+        """Count a check that a setting skips, or the Python (`is_unsupported`), and return `reason`.
 
         Raises:
-            Failed: All checks were skipped, one of them because the package does not support the Python.
+            Failed: All checks were skipped, one of them because of its Python.
         """
         with self._lock:
             self._left -= 1
@@ -141,7 +141,7 @@ class EnvironmentDirectories(SharedService):
 
     @contextmanager
     def borrow(self, python: str) -> Iterator[Path]:
-        """Yield a directory for an environment of a Python, if possible one that an environment had before.
+        """Yield a path for an environment of a Python, if possible one that an environment had before.
 
         uv starts each interpreter to inspect it, and caches the result by path.
         """
@@ -206,7 +206,7 @@ class _Installation:
                 )
                 continue
             url = distribution.direct_url.get("url", "")
-            if _url_to_local_path(url) != _url_to_local_path(archive.path.as_uri()):
+            if _decoded_url_path(url) != _decoded_url_path(archive.path.as_uri()):
                 origin = url or "the trusted index"
                 messages.append(f"{name} {distribution.version} comes from {origin}, not from {archive.path.name}")
             messages += [f"{name}: {change}" for change in changed_file_messages(distribution)]
@@ -231,7 +231,7 @@ class _Installation:
         # All modules and scripts in one process: starting a Python for each would take longer.
         self._result = self._run_installation_checks(
             {
-                "modules": self._modules_to_import() if checks.modules is None else checks.modules,
+                "modules": self._importable_modules() if checks.modules is None else checks.modules,
                 "scripts": {name: target for name, (target, missing) in self._scripts.items() if not missing},
                 "root": str(self._run.root.resolve()),
             }
@@ -285,7 +285,7 @@ class _Installation:
         return select_archive(self._release_files[package], package, self._step.python)
 
     def _select_required_wheels(self) -> dict[str, Archive]:
-        """Return the wheels of other projects by name that the release requires, also indirectly."""
+        """Return the wheels of `others` that the release requires, also indirectly, by project name."""
         others: dict[str, Archive] = {}
         if not self._step.others:
             return others
@@ -303,7 +303,7 @@ class _Installation:
                     queue.append((others[name], required_extras))
         return others
 
-    def _modules_to_import(self) -> tuple[str, ...]:
+    def _importable_modules(self) -> tuple[str, ...]:
         distribution = self._installed[self._step.package]
         site_packages = distribution.dist_info_directory.parent
         return archive_contents.importable_modules(self.archive, site_packages, distribution.record_hashes)
@@ -360,6 +360,7 @@ class _Installation:
         )
 
     def _choose_fix(self, failures: Sequence[InstallationCheckFailure]) -> str:
+        """Return the fix for the first module that could not be found, or else a general one."""
         package = self._step.package
         if not self._step.is_own:
             return _REPORT_FIX
@@ -368,7 +369,7 @@ class _Installation:
             return (
                 f"correct the error; to import other modules: [tool.relnox.verify] modules = {{ {package} = [] }}"
             )
-        if any(f"{missing}.".startswith(f"{name}.") for name in self._modules_to_import()):
+        if any(f"{missing}.".startswith(f"{name}.") for name in self._importable_modules()):
             return (
                 f"{self.archive.path.name} lacks {missing}: have its build backend include it "
                 "(files of the source tree that no archive has are not published)"
@@ -408,7 +409,7 @@ class _Installation:
         )
 
 
-def _url_to_local_path(url: str) -> str:
+def _decoded_url_path(url: str) -> str:
     return unquote(urlsplit(url).path)
 
 
