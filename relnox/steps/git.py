@@ -350,7 +350,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
     def _check_same_history(self, run: Run, tag: str, commit: str, other: str) -> None:
         """Raise `Conflict` if the tag's commit on the remote, `other`, is no ancestor or descendant of `commit`.
 
-        In a shallow clone, whose history is not complete, nothing is raised.
+        A shallow clone, whose history is incomplete, raises nothing.
         """
         git = run.checkout
         if git.resolve_commit(other) is None:

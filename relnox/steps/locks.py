@@ -46,7 +46,7 @@ class LockFile(Step, key="lock {self.file}"):
         self._run_lock_command(run).check(f"{self.tool} lock")
 
     def _is_current(self, run: Run) -> bool:
-        """Return whether the lock file matches its pyproject.toml (by its hash, except for uv).
+        """Return whether the lock file matches its pyproject.toml, by the hash in it or for uv by running uv.
 
         Raises:
             Failed: uv fails.

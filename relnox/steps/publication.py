@@ -150,7 +150,7 @@ class PublicationState(SharedService):
         return comparison
 
     def unverified_uploads(self) -> dict[tuple[str, str], list[Distribution]]:
-        """Return the files that were uploaded but not verified on the index, by index and package name."""
+        """Return the files that this run sent, but did not verify on the index, by index and package name."""
         files: dict[tuple[str, str], list[Distribution]] = {}
         for key, file in self._files.items():
             if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not FileState.VERIFIED:

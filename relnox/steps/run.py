@@ -120,7 +120,7 @@ class Run:
         self._undo.append(partial(undo, *arguments))
 
     def undo_or_keep_changes(self, *, undo: bool) -> bool:
-        """Undo the changes of the steps if `undo`, else keep them; return whether there were some, all now undone.
+        """Undo the changes of the steps, or keep them; return whether there were some and all are undone now.
 
         If undoing one fails, a warning is shown, and the changes before it stay as well.
         """

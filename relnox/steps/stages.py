@@ -190,7 +190,7 @@ class Gate(Step, key="gate"):
         return "gate: check what becomes public" + (", confirmed by --yes" if self.yes else ", and ask")
 
     def apply(self, run: Run) -> str:
-        """Ask if anything becomes public and `yes` is not set; return whether it was confirmed, as text.
+        """If anything becomes public, ask, unless `yes` is set; return whether it was confirmed, as text.
 
         Raises:
             Problem: One of the stages is blocked, or the user declined.

@@ -216,7 +216,7 @@ class _UploadAttempts:
         self._earlier_result_unknown = False
 
     def upload_once(self) -> str:
-        """Upload the file; return the response, or what the listing shows if there is no valid one.
+        """Upload the file; return the response, or a text if the index has the file without a valid response.
 
         Raises:
             Problem: The upload failed, and the index does not list the file.

@@ -56,7 +56,7 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
         siblings: Packages of the same release that it needs; installed from the release's files too.
         others: Projects with wheels from `--find-links`; installed from these if required.
         skip: The reason to skip it; None to run it.
-        is_own: Whether it is a package of the project, so that a fix may name the project's settings.
+        is_own: Whether it is a package of the project, so that a fix may name its settings.
     """
 
     runs_project_code = True
