@@ -30,12 +30,12 @@ RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 def importable_modules(
     archive: Archive, site_packages: Path | None = None, installed_files: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Return the importable modules of an archive: those that its metadata declares, else the top-level ones.
+    """Return the full names of importable modules, sorted: those in metadata (PEP 794), else the top-level ones.
 
-    Metadata declares modules by PEP 794. A directory without `__init__` is a namespace package, and so is one
-    whose `__init__` calls pkgutil or pkg_resources (known if it is installed): then the topmost modules inside are
-    returned with their full names. Top-level tests, examples and similar modules are returned only if there are
-    no others. With `site_packages`, the archive is installed there with `installed_files` (paths as in RECORD).
+    Modules declared private are left out, as are top-level tests, examples and the like if there are others. A
+    directory without `__init__` is a namespace package, and so is one whose `__init__` calls pkgutil or
+    pkg_resources (known if it is installed): then the topmost modules inside are returned. With `site_packages`,
+    the archive is installed there with `installed_files` (paths as in RECORD).
     """
     if (declared := archive.declared_import_names) is not None:
         public = (name.partition(";") for name in declared)
@@ -149,7 +149,7 @@ def _modules_in_directory(
 
 
 def _declares_namespace_package(init: Path) -> bool:
-    """Return whether an `__init__.py` makes its package a namespace package, by pkgutil or pkg_resources."""
+    """Return whether an `__init__.py`, if it exists, calls pkgutil or pkg_resources to be a namespace package."""
     try:
         return re.search(rb"\bextend_path\b|\bdeclare_namespace\b", init.read_bytes()) is not None
     except OSError:
@@ -219,7 +219,7 @@ def _short_license(archive: Archive) -> str:
 
 
 def _top_level_names(archive: Archive) -> Iterator[str]:
-    """Yield the modules and packages that a wheel installs, and `data/NAME` for directories of data."""
+    """Yield for each file the top-level module or package that a wheel installs, or `data/NAME` for data."""
     for entry in archive.entries:
         first, *rest = entry.name.split("/")
         if entry.kind == "directory" or first.endswith(".dist-info"):

@@ -102,7 +102,7 @@ class Archive:
 
     @property
     def platforms(self) -> set[str]:
-        """The platform tags of a wheel, such as `any` or `win_amd64`."""
+        """The platform tags of a wheel, such as `any` or `win_amd64`; empty for an sdist."""
         return {tag.platform for tag in self.tags}
 
     @property
@@ -112,12 +112,15 @@ class Archive:
 
     @property
     def declared_import_names(self) -> tuple[str, ...] | None:
-        """The values of `Import-Name` and `Import-Namespace` (PEP 794), such as `demo; private`; None if unset."""
+        """The values of `Import-Name` and `Import-Namespace` (PEP 794), such as `demo; private`; None if unset.
+
+        "" stands for no modules.
+        """
         places = (
             *((self.fields, name) for name in ("import_names", "import_namespaces")),
             *((self.malformed_fields, name) for name in ("import-name", "import-namespace")),
         )
-        declared = [fields[name] for fields, name in places if name in fields]  # an empty one: there are none
+        declared = [fields[name] for fields, name in places if name in fields]
         return tuple(name for names in declared for name in names) if declared else None
 
 
@@ -143,7 +146,7 @@ def hash_file(path: Path) -> Digests:
 
 
 def is_file_inside(directory: Path, path: Path) -> bool:
-    """Return whether a path in a directory is a file, and not a symbolic link to a target outside of it."""
+    """Return whether a path in a directory is a file, and not a symbolic link to one outside the directory."""
     return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(directory.resolve()))
 
 
@@ -189,7 +192,7 @@ def read_archive(path: Path) -> Archive:
 
 
 def _open_files(archive: Archive) -> Iterator[tuple[ArchiveEntry, IO[bytes]]]:
-    """Yield the entry and an open stream of every file in an archive, reading the archive only once."""
+    """Yield the entry of each file in an archive, with a stream that is open until the next one."""
     if archive.kind == "wheel":
         with zipfile.ZipFile(archive.path) as wheel:
             for entry, member in zip(archive.entries, wheel.infolist(), strict=True):
@@ -210,7 +213,7 @@ def iter_files(archive: Archive, limit: int) -> Iterator[tuple[str, bytes]]:
 
 
 def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> bytes:
-    """Return the content of a file; raise `Failed` if it is missing or has more than `limit` bytes."""
+    """Return the content of a file; raise `Failed` if the archive lacks it, or it has more than `limit` bytes."""
     for entry, content in _open_files(archive):
         if entry.name == name:
             if entry.size > limit:
@@ -223,10 +226,10 @@ def read_file(archive: Archive, name: str, limit: int = _MAX_METADATA_SIZE) -> b
 
 
 def unpack_sdist(path: Path, into: Path) -> Path:
-    """Unpack an sdist into an empty directory; return its only top-level entry.
+    """Unpack an sdist into an empty directory; return the path of its only top-level entry.
 
     Raises:
-        Failed: It is damaged, has a link to a target outside, or another number of entries than one.
+        Failed: It is damaged, has a link to a target outside, or not exactly one top-level entry.
     """
     try:
         with _open_sdist(path) as (sdist, _):
@@ -255,8 +258,8 @@ def unpack_sdist(path: Path, into: Path) -> Path:
 def limit_sdist_times(path: Path, epoch: int) -> None:
     """Replace each time in an sdist that is later than `epoch` (Unix time) with it, as SOURCE_DATE_EPOCH requires.
 
-    setuptools and pdm-backend write the time of the build. Where there is such a time, the owners of the files,
-    which are those of this machine, are removed as well; every other sdist keeps its bytes.
+    setuptools and pdm-backend write the time of the build. If there is such a time, the owners of the files (users
+    of this machine) are removed as well; otherwise the sdist is not written.
     """
     with tarfile.open(path) as archive:
         members = archive.getmembers()
@@ -316,6 +319,7 @@ def _read_wheel(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
 
 
 def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
+    """Return a member of a wheel as an entry; raise `Failed` for a name that is not UTF-8."""
     name, mode = member.orig_filename, member.external_attr >> 16
     if not (name.isascii() or member.flag_bits & _ZIP_UTF8_FLAG):
         raise _invalid_archive_error(f"has a name that is not UTF-8, or not marked as UTF-8: {name!r}")
@@ -395,6 +399,7 @@ def _find_metadata_position(entries: Sequence[ArchiveEntry], pattern: re.Pattern
 
 
 def _invalid_archive_error(message: str, fix: str = REBUILD_FIX, *, file: str = "") -> Failed:
+    """Return an error; without a file name, `message` is a predicate (`has no file`) for one that callers add."""
     return Failed("archive-invalid", message, fix, file=file)
 
 

@@ -105,9 +105,9 @@ class BuildHookContext(Record, kw_only=True):
     """The conditions with which all build hooks of one package run.
 
     Attributes:
-        variables: The environment variables, without credentials.
-        siblings: Maps the names of other packages of the project that the build requires to their new wheels, or
-            to sdists of packages without wheels.
+        variables: The complete environment, without credentials.
+        siblings: Maps the normalized names of other packages of the project that the build requires to their new
+            wheels, or to sdists of packages without wheels.
         on_line: Called with each line of output.
         constraints: Limits on the releases that are installed as build requirements.
     """
@@ -148,9 +148,9 @@ class BuildEnvironmentPool:
     def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
     ) -> VirtualEnvironment:
-        """Return the environment for all packages with these requirements; create it once, or raise `Failed`.
+        """Return the environment that calls with equal arguments share; the first creates it, or raises `Failed`.
 
-        `siblings` are archives of the project by name, which are installed in place of releases.
+        `siblings` maps names of packages of the project to archives, which are installed in place of releases.
         """
         resolved_requirements = tuple(_use_sibling_archives(sorted(requirements), siblings))
 
@@ -187,9 +187,10 @@ class BuildEnvironmentPool:
     def prepare_environment(
         self, requirements: Collection[str], backend: str, variables: Mapping[str, str], constraints: Constraints
     ) -> None:
-        """Create the environment for all packages with these requirements, and start its backend's process.
+        """Create the shared environment for these requirements, and start its backend's process without waiting.
 
-        `backend` is the module that it imports, and `variables` its environment; raises `Failed` like `install`.
+        `backend` is a key of `SHAREABLE_BACKENDS`, and `variables` the environment of the process; raises `Failed`
+        like `install`.
         """
         environment = self.get_shared_environment(requirements, {}, constraints)
         self._get_or_start_server(environment, backend, variables)
@@ -197,14 +198,14 @@ class BuildEnvironmentPool:
     def get_backend_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
-        """Return the process that imports a backend, started once, or None if it cannot be forked safely."""
+        """Return the process of a backend once it has imported the backend; None if it cannot be forked safely."""
         server = self._get_or_start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 
     def _get_or_start_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
-        """Return the process of a backend, which the first call starts; None where forking is not safe."""
+        """Return the process of a backend; only the first call uses `variables`. None where forks are unsafe."""
 
         def start() -> ForkServer:
             modules = (backend, *SHAREABLE_BACKENDS[backend])
@@ -248,10 +249,10 @@ class _OncePerKeyCache(Generic[K, V]):
 
 
 def _use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
-    """Return requirements, with those on other packages of the project (siblings) as URLs of their new archives.
+    """Return requirements; those on other packages of the project (siblings) become URLs of their new archives.
 
-    If any is replaced, the archives of all siblings are added. A requirement that does not allow the new version
-    refers to an older release, and is kept.
+    If there are such, all siblings are added, except those whose new version a requirement excludes: that
+    requirement refers to an older release, and is kept.
     """
     if not siblings:
         return list(requirements)
@@ -293,10 +294,10 @@ class BuildEnvironment:
     def run_hook(
         self, argv: Sequence[str], *, cwd: Path | None, extra_variables: Mapping[str, str]
     ) -> process.CompletedProgram:
-        """Run a hook in the environment that `get_environment` returned last; raise `Failed` if it times out.
+        """Run a hook in the environment that `get_environment` returned last; return its result, even if failed.
 
         `argv` is its interpreter, a script that calls the hook, and the arguments of the script. `extra_variables`
-        replace those of the context.
+        are added to those of the context, or replace them. Raises `Failed` if the hook times out.
         """
         return process.run(
             argv,
@@ -348,7 +349,7 @@ def create_build_environment(
 
 
 def _module_of_build_backend(source: Path) -> str | None:
-    """Return the module of a package's build backend; None for an invalid one, or one in its own source."""
+    """Return the module of a package's build backend, by default setuptools; None if invalid or in its source."""
     file = source / "pyproject.toml"
     document = parse_toml(file.read_text(encoding="utf-8")) if file.is_file() else {}
     table = table_at(document, "build-system")

@@ -38,7 +38,11 @@ RUNNING_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Interpreter(Record):
-    """A Python interpreter on this machine, and its full version, such as `3.12.1`."""
+    """A Python interpreter on this machine.
+
+    Attributes:
+        version: The full version, such as `3.12.1`.
+    """
 
     path: Path
     version: str
@@ -46,7 +50,7 @@ class Interpreter(Record):
 
 @cache
 def find_interpreter(version: str) -> Interpreter:
-    """Return a working interpreter of a Python `version` (`3.12`; empty: of the running one); cached.
+    """Return a working interpreter of a version such as `3.12`, or the running one for an empty version; cached.
 
     Raises:
         Blocked: It is not installed, or the version is invalid.
@@ -114,7 +118,7 @@ class Installer(Record):
 
     Attributes:
         env: The complete environment variables of uv, which may configure an index.
-        project_directory: The directory whose settings uv reads, or None for the current directory.
+        project_directory: The directory whose settings uv reads, or None for the working directory.
     """
 
     env: Mapping[str, str]
@@ -142,9 +146,9 @@ class Installer(Record):
     ) -> process.CompletedProgram:
         """Install requirements (PEP 508) or archives, and return the result of the command, which may have failed.
 
-        With `index_url`, nothing is installed from another index, even if an sdist sets one. If the constraints
-        require hashes, only wheels are installed, since sdists could run code before their hashes are compared;
-        requirements that cannot be resolved then raise `Failed`.
+        With `index_url`, nothing is installed from another index, even if an sdist sets one; None: from those
+        configured. If the constraints require hashes, only wheels are installed, since sdists could run code
+        before their hashes are compared; requirements that cannot be resolved then raise `Failed`.
         """
         if constraints.require_hashes:
             # In this mode, uv takes pinned requirements only; it finds their hashes in the constraints.
@@ -159,14 +163,17 @@ class Installer(Record):
             )
 
     def run_pip_check(self, environment: VirtualEnvironment) -> process.CompletedProgram:
-        """Run `uv pip check` in an environment, and return the result of the command, which may have failed."""
+        """Run `uv pip check`, which fails if a package lacks a requirement; return its result, even if failed."""
         return process.run(
             [find_uv(), "pip", "check", "--python", environment.python], env=self.env, timeout=_CHECK_TIMEOUT
         )
 
     @contextlib.contextmanager
     def _resolution_options(self, constraints: Constraints) -> Iterator[process.Arguments]:
-        """Yield uv's options for the project's settings and constraints, which also apply to builds of sdists."""
+        """Yield uv's options, valid in the block, for the project's settings and constraints.
+
+        They also apply to builds of sdists.
+        """
         options: list[str | os.PathLike[str]] = (
             ["--project", self.project_directory] if self.project_directory else []
         )
@@ -210,7 +217,7 @@ class Installer(Record):
 
 
 def choose_installer_fix(completed: process.CompletedProgram, default: str) -> str:
-    """Return the fix for an installer whose output names a lack of space, hashes or a cache; else `default`."""
+    """Return the fix for an installer whose output is about disk space, hashes or its cache; else `default`."""
     output = completed.output.lower()
     if "no space left on device" in output:
         return f"free space on the disk of {tempfile.gettempdir()} and of the installer's cache"

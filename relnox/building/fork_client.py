@@ -33,11 +33,11 @@ def can_fork_safely() -> bool:
 class ForkServer:
     """A process that imports modules and runs `statements` once, and then runs each script in a fork of itself.
 
-    The constructor starts it, and does not wait. Errors of modules and statements are ignored.
+    The constructor starts it without waiting. Errors of modules and statements are ignored.
 
     Args:
         variables: The complete environment of the process.
-        directory: For the files with the output of scripts.
+        directory: Gets a temporary file with the output of each running script.
     """
 
     def __init__(
@@ -100,8 +100,11 @@ class ForkServer:
     ) -> CompletedProgram:
         """Run a Python script (`argv` is its path and arguments) in a fork; return its result, even if it failed.
 
-        `env` is its complete environment, and `on_line` gets each line of output. A script that runs longer than
-        `timeout` seconds is killed, and raises `Failed`, as does a process that died.
+        `cwd` (None: that of the server) and `env`, the complete environment, are the script's; `on_line` gets each
+        line of output.
+
+        Raises:
+            Failed: The script took longer than `timeout` seconds and was killed, or the server has died.
         """
         number = next(self._numbers)
         output = self._directory / f"{number}.output"
@@ -124,7 +127,7 @@ class ForkServer:
     def _wait_for_status(
         self, request_id: int, status: Future[int], timeout: float, output_file: _OutputFile
     ) -> int:
-        """Report the output of a script until it ends; return its status, or kill it and raise `Failed`."""
+        """Report a script's output until it ends; return its status, or kill it at the timeout and fail."""
         for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
             with contextlib.suppress(FutureTimeout):
                 return status.result(_POLL_INTERVAL)

@@ -1,8 +1,8 @@
 """A server that runs build hooks in forks of one process: `python fork_server.py STATEMENTS MODULE...`.
 
 It is started with the Python of a backend's environment, imports the backend's modules once, and runs the
-statements, which fill its caches. Each hook then runs in a forked child, which starts as a new process would after
-these; children cannot affect one another.
+statements, which fill its caches. Each hook then runs in a forked child, which need not repeat that; children
+cannot affect one another.
 
 Requests and replies are lines of JSON. A request has a script with its arguments, the working directory, the
 environment variables, and the file for the output. A request with `end` kills the child that runs the request with
@@ -38,7 +38,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(statements: str, *modules: str) -> None:
-    """Import modules, run statements, then the requests on standard input until it ends, and exit."""
+    """Import modules and run statements, ignoring errors; serve requests until standard input ends, and exit."""
     requests, replies = os.dup(0), os.dup(1)
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):  # output of a module during its import must not mix with replies
@@ -59,7 +59,7 @@ def main(statements: str, *modules: str) -> None:
 
 
 def count_threads() -> int:
-    """Return the number of threads of this process: native ones too, where there is a /proc."""
+    """Return the number of threads of this process; without a /proc, only those that `threading` knows."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
@@ -115,6 +115,7 @@ class RequestServer:
             self.start_child(request)
 
     def start_child(self, request: Dict[str, Any]) -> None:
+        """Fork a child that runs a request, as the leader of its own process group."""
         compile_script(request["argv"][0])  # cached for all children
         pid = os.fork()
         if pid == 0:
@@ -149,13 +150,13 @@ def kill_process_groups(pids: Iterable[int]) -> None:
 
 
 @functools.lru_cache(maxsize=None)
-def compile_script(script: str) -> types.CodeType:
-    with open(script, encoding="utf-8") as file:
-        return compile(file.read(), script, "exec")
+def compile_script(path: str) -> types.CodeType:
+    with open(path, encoding="utf-8") as file:
+        return compile(file.read(), path, "exec")
 
 
 def run_in_child(request: Dict[str, Any]) -> None:
-    """Run the script of a request in this forked process, and end the process."""
+    """Run the script of a request in this forked process, then end the process with its exit status."""
     status = 1
     try:
         with contextlib.suppress(OSError):
@@ -173,7 +174,7 @@ def run_in_child(request: Dict[str, Any]) -> None:
 
 
 def run_script(request: Dict[str, Any]) -> int:
-    """Run the script of a request in this process as `python SCRIPT` would, and return its exit status."""
+    """Run a request's script in this process as `python SCRIPT` would, output to its file; return its status."""
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)

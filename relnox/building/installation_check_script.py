@@ -36,7 +36,7 @@ class ResultFile:
         os.write(self._file, (ascii(line) + "\n").encode())
 
     def write_failure(self, task: str, error: BaseException) -> None:
-        """Write that a task failed, with its exception."""
+        """Write that a task, such as `import demo`, failed with an exception."""
         message = f": {error}" if str(error) else ""
         cause: BaseException | None = error
         for _ in range(_MAX_CAUSES):  # such as ImportError("install demo[cli]") from ModuleNotFoundError
@@ -131,9 +131,9 @@ def import_if_module(name: str, names: dict[str, object]) -> None:
 
 
 def modules_loaded_from(directory: str | None) -> list[tuple[str, str]]:
-    """Return the name and location of each module loaded from a directory, but not from a Python inside it.
+    """Return the name and location of each module loaded from a directory, or none if that is None.
 
-    There are none if the directory is None.
+    A Python installation or environment inside the directory does not count.
     """
     return [
         (name, location)
@@ -146,7 +146,7 @@ def modules_loaded_from(directory: str | None) -> list[tuple[str, str]]:
 
 
 def module_locations(module: object) -> list[str]:
-    """Return the file of a module, or the directories of a namespace package."""
+    """Return the file of a module, or the directories of a namespace package; empty if unknown."""
     try:
         file = getattr(module, "__file__", None)
         return (
@@ -163,7 +163,7 @@ def is_inside(location: str, directory: str) -> bool:
 
 
 def find_error_location(error: BaseException) -> str | None:
-    """Return the innermost location of installed code in a traceback (`FILE, line N`), or None."""
+    """Return the innermost line of installed code in a traceback (`FILE, line N`, in site-packages), or None."""
     location, frame = None, error.__traceback__
     while frame is not None:
         name = frame.tb_frame.f_code.co_filename

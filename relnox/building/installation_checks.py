@@ -30,8 +30,9 @@ class InstalledDistribution(Record, kw_only=True):
     """A distribution in an environment, as its `.dist-info` directory describes it.
 
     Attributes:
+        name: Normalized name (PEP 503); empty, as is the version, if the metadata is missing.
         direct_url: The content of `direct_url.json` (PEP 610); empty if the distribution came from an index.
-        record_hashes: Maps each file in RECORD (its path in site-packages) to its hash (`sha256=…`), or to "".
+        record_hashes: Maps each file in RECORD (relative to site-packages) to its hash (`sha256=…`), or to "".
     """
 
     name: str
@@ -64,7 +65,7 @@ def changed_file_messages(distribution: InstalledDistribution) -> Iterator[str]:
 
 
 def _read_distribution(info: Path) -> InstalledDistribution:
-    """Read a .dist-info directory; what its missing files would state is empty."""
+    """Read a .dist-info directory; values that its missing files would have are empty."""
     head = _read_text(info / "METADATA").partition("\n\n")[0].splitlines()
     fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head)}
     rows = csv.reader(_read_text(info / "RECORD").splitlines())
@@ -78,6 +79,7 @@ def _read_distribution(info: Path) -> InstalledDistribution:
 
 
 def _read_text(path: Path) -> str:
+    """Return the text of a file, or an empty string if it is missing."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -88,7 +90,7 @@ class InstallationCheckFailure(Record, kw_only=True):
     """A failed check of an installed package.
 
     Attributes:
-        location: The line of installed code that raised the error, or None if it is unknown.
+        location: The line of installed code that raised the error (`FILE, line N`), or None if it is unknown.
         missing_module: The module that could not be found, or None if the error is another one.
     """
 
@@ -124,8 +126,9 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
 ) -> InstallationCheckResult:
     """Run the checks of a request in an environment, and kill the processes that they leave running.
 
-    `installation_check_script` describes requests. The directory, which must be empty, gets temporary files; what
-    takes longer than the time limit (seconds) is a failure. `variables` are changed to activate the environment.
+    `installation_check_script` describes requests. `directory`, which must be empty, gets temporary files. If all
+    checks together exceed the time limit (seconds), that is a failure. `variables` are the complete environment,
+    changed to activate the virtual one.
     """
     script = Path(installation_check_script.__file__)
     request_file, result_file, empty = directory / "request", directory / "result", directory / "empty"
@@ -160,7 +163,7 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
 def _parse_result(
     lines: Iterable[Mapping[str, Any]], early_end: str | None, output: tuple[str, ...]
 ) -> InstallationCheckResult:
-    """Return the result in the lines of the script; `early_end` says how its process failed, if it did."""
+    """Return the result in the lines of the script; `early_end` is a predicate if its process failed, or None."""
     failures: list[InstallationCheckFailure] = []
     versions: dict[str, str | None] = {}
     scripts: list[str] = []

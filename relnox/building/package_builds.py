@@ -44,7 +44,7 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
     environment: BuildEnvironment,
     settings: BuildSettings,
 ) -> Path:
-    """Build an sdist, or a wheel from an unpacked sdist, into the existing directory `output`; return its path.
+    """Build an sdist, or a wheel from an unpacked sdist, of the package in `source`; return its path in `output`.
 
     `environment` gets the build requirements; messages name the package.
 
@@ -113,9 +113,10 @@ def run_build_command(  # noqa: PLR0913 - the parameters of a build
     on_line: Callable[[str], None],
     builds_wheels: bool,
 ) -> list[Path]:
-    """Run the project's own build command in the directory `source`, and return the archives in `output`.
+    """Run the project's own build command in the directory `source`; return the sdists in `output`, sorted.
 
-    In the command, `{output}` stands for that directory. Wheels are returned if `builds_wheels`.
+    With `builds_wheels`, wheels are returned too. In the command, `{output}` stands for that directory.
+    `variables` are its complete environment; messages name the package.
 
     Raises:
         Failed: The command failed, or wrote no archives.
@@ -169,13 +170,14 @@ def _redirect_warnings(on_line: Callable[[str], None]) -> Iterator[None]:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Pass a warning to the callback of this thread, if it has one; called by `warnings`."""
     if (on_line := _warning_listeners.get(threading.get_ident())) is not None:
         for text in f"warning: {message}".splitlines():
             on_line(text)
 
 
 def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] | None:
-    """Return the missing module that made a build fail, with ` (FILE, line N)` or ""; None for other failures."""
+    """Return the module without which a build failed, and ` (FILE, line N)` of its import or ""; else None."""
     # Set if the backend itself cannot be imported: then no line of the project is the cause.
     unavailable = getattr(getattr(error, "exception", None), "traceback", None)
     lines = [line for line in (unavailable.splitlines() if unavailable else output) if line.strip()]
@@ -188,7 +190,7 @@ def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, 
 
 
 def _fix_for_known_failure(name: str, kind: DistributionKind, source: Path, output: Sequence[str]) -> str | None:
-    """Return the fix for a build failure that its output identifies, or None for others."""
+    """Return the fix for a build failure that its output (lines) identifies, or None for others."""
     for line in reversed(output):
         if (missing := _PROGRAM_NOT_FOUND.search(line)) is not None:
             program = missing["quoted"] or missing["plain"]

@@ -23,7 +23,7 @@ __all__ = ["Forge", "PullRequest", "forge_of"]
 def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> Forge:
     """Return the forge that a git remote is on, without sending a request.
 
-    `environment` (None: that of this process) has the token; without one, the forge can only be read.
+    `environment` (None: that of this process) may have a token; without one, the forge can only be read.
 
     Raises:
         Blocked: The remote is not on a known forge, or the token has characters that tokens never have.

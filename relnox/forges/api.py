@@ -34,11 +34,11 @@ _SECONDARY_LIMIT_WAIT = 60.0
 
 
 class RequestRejected(Failed):
-    """The error for a request that the forge rejected for another reason than the token."""
+    """The error for a request that the forge rejected, but not because of the token."""
 
 
 def _is_rate_limited(response: Response) -> bool:
-    """Return whether a response with status 403 is about the rate limit: GitHub answers with 403 or 429."""
+    """Return whether a response is status 403 due to the rate limit, for which GitHub uses both 403 and 429."""
     return response.status_code == HTTPStatus.FORBIDDEN and (
         "Retry-After" in response.headers
         or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"
@@ -138,7 +138,7 @@ class Environment(Record, kw_only=True):
 
     Attributes:
         has_reviewers: Whether someone must approve its jobs.
-        prevents_self_review: Whether who started the jobs cannot approve them; None if the forge does not say.
+        prevents_self_review: Whether those who start jobs cannot approve them; None if the forge does not say.
     """
 
     has_reviewers: bool
@@ -216,12 +216,12 @@ class Forge(ABC):
 
     @abstractmethod
     def environment(self, name: str) -> Environment | None:
-        """Return an environment, or None if there is none of this name."""
+        """Return an environment, or None if there is none of this name (on GitLab, `Blocked`)."""
 
     def _get_quickly(
         self, path: str, failure: str, permission: str, convert: Callable[[Any], T], **query: str
     ) -> T:
-        """Return the document of a GET request as `convert` returns it; it is retried for 15 seconds at most."""
+        """Send a GET request for 15 seconds at most, retries included; return its document after conversion."""
         document = self.request("GET", path, failure, permission, query=query, seconds=_SHORT_TIME)
         return self._parse(convert, document, failure)
 
@@ -280,7 +280,7 @@ class Forge(ABC):
         return f"{self.location.web}{self.pages_path}/compare/{quote(before)}...{quote(after)}"
 
     def file_url(self, tag: str, path: str) -> str:
-        """Return the URL of the page of a file at a tag."""
+        """Return the URL of the page of a file (its path in the repository) at a tag."""
         return f"{self.location.web}{self.pages_path}/blob/{quote(tag)}/{quote(path)}"
 
     @abstractmethod
@@ -309,7 +309,7 @@ class Forge(ABC):
 
     @abstractmethod
     def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
-        """Make a draft public, mark it as a prerelease or not, and as the latest release or not."""
+        """Publish a draft as a prerelease or not, and as the latest release or not; without drafts, do nothing."""
 
     @abstractmethod
     def latest_release(self) -> str | None:
@@ -328,15 +328,15 @@ class Forge(ABC):
 
     @abstractmethod
     def delete_release(self, page: ReleasePage) -> None:
-        """Delete a draft, if it exists."""
+        """Delete a draft, if it exists; do nothing on a forge without drafts."""
 
     @abstractmethod
     def delete_file(self, file: ReleaseFile) -> None:
-        """Delete a file of a draft, if it exists."""
+        """Delete a file of a draft, if it exists; do nothing on a forge without drafts."""
 
     @abstractmethod
     def generated_notes(self, tag: str, previous: str, version: Version) -> str:
-        """Return the notes that the forge generates for the changes between two tags, in Markdown.
+        """Return the notes that the forge generates for the changes from tag `previous` to `tag`, in Markdown.
 
         `version` is that of `tag`, which GitLab cannot parse.
         """
@@ -353,7 +353,7 @@ class Forge(ABC):
         return sha256
 
     def _parse(self, convert: Callable[[Any], T], document: Any, failure: str) -> T:
-        """Return a JSON document as `convert` returns it; raise `Failed` if it is not as the forge documents."""
+        """Return a JSON document after conversion; raise `Failed` if that fails, since it is not as documented."""
         try:
             return convert(document)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -377,11 +377,11 @@ class Forge(ABC):
 
         Args:
             method: The HTTP method; all but GET need a token.
-            path: The path below that of the repository.
+            path: What follows the path of the repository: `/pulls`, or empty.
             failure: The first words of the error message, such as `cannot read pull request 7`.
             permission: The permission that the token needs, as named by GitHub, such as `pull-requests: read`.
             query: The parameters to append to the URL.
-            body: The document to send as JSON.
+            body: The document to send as JSON, if any.
             may_be_missing: Whether to return None for a response with status 404.
             seconds: The time limit, retries included; None for about ten minutes.
 
@@ -445,13 +445,13 @@ class Forge(ABC):
             "then rerun the command",
         )
 
-    def _missing_token_error(self, message: str) -> Blocked:
+    def _missing_token_error(self, failure: str) -> Blocked:
         variables = self.location.accepted_variables
         variable = variables[min(1, len(variables) - 1)]  # the one that users know from other tools
         host, repository = self.location.host, self.location.path
         return Blocked(
             "forge-token-missing",
-            f"{message}: no token for {host} in {' or '.join(variables)}",
+            f"{failure}: no token for {host} in {' or '.join(variables)}",
             fix=f"set {variable} to a token for {repository}",
         )
 

@@ -205,7 +205,7 @@ class GitHub(Forge):
         return self._parse(lambda document: str(document["body"]), document, failure)
 
     def _write_release(self, method: str, path: str, failure: str, values: Mapping[str, Any]) -> Any:
-        """Send a request that writes a release; raise `Conflict` if an immutable one used its tag."""
+        """Send a request that writes a release; raise `Conflict` if an immutable release has used its tag."""
         try:
             return self.request(method, path, failure, "contents: write", body=values)
         except RequestRejected as error:

@@ -221,14 +221,14 @@ def _package_ids(packages: Any, name: str, version: str) -> list[int]:
 
 
 def _parse_access_levels(document: Any) -> list[int]:
-    """Return a user's access levels to a project; empty for administrators and members of an invited group."""
+    """Return the access levels of the token's user; empty for administrators and members of an invited group."""
     permissions = document["permissions"]
     levels = (permissions["project_access"], permissions["group_access"])
     return [int(access["access_level"]) for access in levels if access]
 
 
 def _parse_package_file(document: Any) -> tuple[str, str | None]:
-    """Return the name of a file, and its SHA-256 if GitLab states it."""
+    """Return the name of a file, and its SHA-256 or None if GitLab does not state it."""
     return str(document["file_name"]), document.get("file_sha256")
 
 

@@ -134,7 +134,7 @@ def _detect_forge_kind(host: str, setting: str, own_servers: tuple[str, str]) ->
 
 
 def _host_of_server(url: str | None) -> str:
-    """Return the host in the URL of a CI job's server, or an empty string if the URL is missing or invalid."""
+    """Return the host (and port) in the URL of a CI job's server, or "" if the URL is missing or invalid."""
     try:
         return _parse_remote_url(f"{url.rstrip('/')}/owner/name")[1] if url else ""
     except Blocked:

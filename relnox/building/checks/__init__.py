@@ -93,6 +93,7 @@ def _find_errors(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, 
 
 
 def _find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
+    """Yield all problems but those that check-wheel-contents finds, without file names and final levels."""
     yield from metadata.find_problems(archive, expected)
     yield from files.find_problems(archive, expected)
     if archive.kind == "wheel":
@@ -126,4 +127,5 @@ def _collect_problems(
 
 
 def _read_error_problem(error: Failed, path: Path) -> Problem:
+    """Return an error of reading a file as its problem, whose message does not begin with the file name."""
     return error.but(message=error.message.removeprefix(f"{path.name} "), file=path.name)

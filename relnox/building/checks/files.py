@@ -96,7 +96,7 @@ _MIN_DISTINCT_BYTES = 8
 
 
 def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield problems for names and links of members, and for an sdist that differs from the tracked files."""
+    """Yield problems for names and links of members, and for the layout and the files of an sdist."""
     yield from _member_name_problems(archive)
     yield from _link_problems(archive)
     if archive.kind == "sdist":
@@ -231,11 +231,12 @@ def read_pyproject(sdist: Archive) -> Mapping[str, Any]:
 
 
 def _paths_below_top_level(archive: Archive) -> set[str]:
-    """Return the path of each member of an sdist, relative to its top-level directory."""
+    """Return the path of each member of an sdist, relative to its top-level directory (itself: empty)."""
     return {"/".join(member_path(member).parts[1:]) for member in archive.member_names}
 
 
 def _parent_directories(paths: Iterable[str]) -> set[str]:
+    """Return all directories above these paths, including `.`."""
     return {str(parent) for path in paths for parent in member_path(path).parents}
 
 
@@ -257,13 +258,13 @@ def unwanted_content_problems(archive: Archive, expected: ExpectedArchive) -> It
                 )
         if any(map(path.match, expected.fake_secrets)):
             continue
-        for description, is_certain in find_secrets(path, content, tracked_files):
+        for clause, is_certain in find_secrets(path, content, tracked_files):
             parts = path.parts[1:] if archive.kind == "sdist" else path.parts  # without the version in its name
             fix = (
                 "exclude the file from the build, and revoke the secret if it was ever public; or, if it is none: "
                 f'[tool.relnox] fake-secrets = ["{"/".join(parts[-2:])}"]'
             )
-            yield (certain if is_certain else warning)("secret-in-archive", f"{name} {description}", fix)
+            yield (certain if is_certain else warning)("secret-in-archive", f"{name} {clause}", fix)
 
 
 def is_test_or_documentation(path: PurePosixPath) -> bool:
@@ -276,19 +277,19 @@ def is_test_or_documentation(path: PurePosixPath) -> bool:
 def find_secrets(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None = None
 ) -> Iterator[tuple[str, bool]]:
-    """Yield a description of each secret in a file, by its name and its content, and whether it is certain.
+    """Yield a clause on each secret in a file (`contains a GitLab token (line 3)`), and whether it is certain.
 
-    `path` begins with a directory, such as an sdist's. A dotenv file is certain to be secret if it is not in
-    `tracked_files`, which are relative to that directory, and None if they are unknown.
+    `path` begins with a top-level directory, as in an sdist, to which `tracked_files` (None: unknown) are
+    relative. A dotenv file is certain if they lack it, or if it sets a password, token or key.
     """
     yield from _secrets_by_file_name(path, content, tracked_files)
-    yield from _secrets_by_content(content)
+    yield from ((clause, True) for clause in _secrets_by_content(content))
 
 
 def _secrets_by_file_name(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None
 ) -> Iterator[tuple[str, bool]]:
-    """Yield a description of the secret that a file of this name usually is, if any, and whether it is certain."""
+    """Yield a clause on the secret that a file of this name usually is, if any, and whether it is certain."""
     kinds = (kind for pattern, kind in _SECRET_FILES.items() if re.fullmatch(pattern, str(path)))
     if content.strip() and (kind := next(kinds, None)) is not None:
         yield f"contains {kind} (according to its name)", True
@@ -300,8 +301,8 @@ def _secrets_by_file_name(
         yield "contains local settings (according to its name)", has_secret_setting or is_untracked
 
 
-def _secrets_by_content(content: bytes) -> Iterator[tuple[str, bool]]:
-    """Yield a description of each token or key in a file, with its line, and True, since it is certain."""
+def _secrets_by_content(content: bytes) -> Iterator[str]:
+    """Yield a clause on each token or key in a file, with its line."""
     for match in _TOKEN.finditer(content):
         start, end = match.span()
         around = content[max(start - 1, 0) : start], content[end : end + 1]
@@ -310,4 +311,4 @@ def _secrets_by_content(content: bytes) -> Iterator[tuple[str, bool]]:
         if not _PLACEHOLDER.search(match[0]) and len(set(match[0])) >= _MIN_DISTINCT_BYTES:
             kind = next(kind for begin, kind in _TOKEN_DESCRIPTIONS.items() if match[0].startswith(begin))
             line = content.count(b"\n", 0, start) + 1
-            yield f"contains {kind} (line {line})", True
+            yield f"contains {kind} (line {line})"

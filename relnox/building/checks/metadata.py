@@ -212,7 +212,7 @@ def _license_file_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
-    """Yield problems for a readme that the public index cannot render, or without a content type (None)."""
+    """Yield problems for reStructuredText that the public index cannot render, or a missing content type."""
     if content_type is None:
         message = "readme has no content type (the public index takes it for reStructuredText)"
         yield warning("readme-invalid", message, _CONTENT_TYPE_FIX)
@@ -266,7 +266,7 @@ def _has_value(value: object) -> bool:
 
 
 def invalid_field_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield problems for fields that are invalid according to the core metadata specification."""
+    """Yield problems for fields other than name and version that are invalid in core metadata."""
     invalid = [(field, f"metadata field {field} is unknown or malformed") for field in archive.malformed_fields]
     try:
         Metadata.from_raw(cast("RawMetadata", archive.fields))
@@ -282,12 +282,11 @@ def invalid_field_problems(archive: Archive) -> Iterator[Problem]:
 def differing_requirements(
     left: Iterable[str], right: Iterable[str], *, name: str, with_markers: bool = False
 ) -> tuple[list[str], list[str]]:
-    """Return the requirements of package `name` that are only in `left`, and those only in `right`.
+    """Return the requirements of package `name` that are only in `left`, and those only in `right`, both sorted.
 
-    Requirements are equal if they accept the same versions. Of markers, which backends rewrite, only extras are
-    compared by default. Invalid requirements are skipped. If the package requires its own extras, as in
-    `all = ["demo[test]"]`, requirements of extras are not compared, since some backends replace such an entry with
-    those of the extra.
+    They are equal if they accept the same versions. Of markers, which backends rewrite, only extras are compared
+    by default. Invalid requirements are skipped, and those of extras if the package requires an extra of its own,
+    as in `all = ["demo[test]"]`, which some backends replace with the requirements of that extra.
     """
     sides = [_parse_valid_requirements(left), _parse_valid_requirements(right)]
     if any(canonicalize_name(requirement.name) == name for side in sides for requirement in side):

@@ -104,7 +104,7 @@ def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
 def _missing_import_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
     """Yield problems for modules that git ignores and a wheel lacks, although a module of the wheel imports them.
 
-    The build may generate them. A wheel has a file if one of its members is the end of the path of that file.
+    The build may generate them. The path in the wheel is the end of that in the project, without its suffix.
     """
     stems = {name.partition(".")[0] for name in archive.member_names}
 
@@ -208,14 +208,14 @@ def _dist_info_problems(archive: Archive) -> Iterator[Problem]:
         )
 
 
-def _parse_tags(lines: list[str]) -> frozenset[Tag] | None:
+def _parse_tags(fields: list[str]) -> frozenset[Tag] | None:
     """Return the tags in the `Tag` fields of a WHEEL file; None if one is invalid, or stands for too many."""
     tags: set[Tag] = set()
-    for line in lines:
-        number = math.prod(part.count(".") + 1 for part in line.split("-"))
-        if number > _MAX_TAGS or line.count("-") != 2:  # noqa: PLR2004 - interpreter, ABI, platform
+    for field in fields:
+        number = math.prod(part.count(".") + 1 for part in field.split("-"))
+        if number > _MAX_TAGS or field.count("-") != 2:  # noqa: PLR2004 - interpreter, ABI, platform
             return None
-        tags |= parse_tag(line)
+        tags |= parse_tag(field)
     return frozenset(tags)
 
 
@@ -337,7 +337,7 @@ def sdist_difference_problems(wheel: Archive, sdist: Archive) -> Iterator[Proble
 
 
 def _static_metadata_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
-    """Yield problems for fields of installers that the sdist declares static (PEP 643) and the wheel changes."""
+    """Yield problems for fields used by installers that the sdist declares static (PEP 643) and the wheel changes."""
     try:
         if Version(sdist.fields.get("metadata_version", "")) < _STATIC_FIELDS_SINCE:
             return
@@ -376,7 +376,7 @@ def missing_extension_problems(wheel: Archive, sdist: Archive) -> Iterator[Probl
 
 
 def _reason_for_native_modules(pyproject: Mapping[str, Any]) -> str | None:
-    """Return a clause on the setting by which every build has native modules, or None if none says so."""
+    """Return a clause on the setting by which all builds have native modules (`hook mypyc is enabled`), or None."""
     tool = table_at(pyproject, "tool")
     for name in ("setuptools", "setuptools-rust"):
         if table_at(tool, name).get("ext-modules"):
