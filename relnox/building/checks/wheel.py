@@ -337,7 +337,7 @@ def sdist_difference_problems(wheel: Archive, sdist: Archive) -> Iterator[Proble
 
 
 def _static_metadata_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
-    """Yield problems for fields used by installers that the sdist declares static (PEP 643) and the wheel changes."""
+    """Yield problems for fields of installers that the sdist declares static (PEP 643) and the wheel changes."""
     try:
         if Version(sdist.fields.get("metadata_version", "")) < _STATIC_FIELDS_SINCE:
             return
@@ -376,7 +376,7 @@ def missing_extension_problems(wheel: Archive, sdist: Archive) -> Iterator[Probl
 
 
 def _reason_for_native_modules(pyproject: Mapping[str, Any]) -> str | None:
-    """Return a clause on the setting by which all builds have native modules (`hook mypyc is enabled`), or None."""
+    """Return a clause on the setting by which all builds have native modules (`mypyc is enabled`), or None."""
     tool = table_at(pyproject, "tool")
     for name in ("setuptools", "setuptools-rust"):
         if table_at(tool, name).get("ext-modules"):
