@@ -337,7 +337,7 @@ def sdist_difference_problems(wheel: Archive, sdist: Archive) -> Iterator[Proble
 
 
 def _static_metadata_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
-    """Yield problems for fields of installers that the sdist declares static (PEP 643) and the wheel changes."""
+    """Yield problems for fields that installers use, static in the sdist (PEP 643), but different in the wheel."""
     try:
         if Version(sdist.fields.get("metadata_version", "")) < _STATIC_FIELDS_SINCE:
             return
