@@ -146,12 +146,12 @@ def hash_file(path: Path) -> Digests:
 
 
 def is_file_inside(directory: Path, path: Path) -> bool:
-    """Return whether a path in a directory is a file, and not a symbolic link to one outside the directory."""
+    """Return whether `path` (below `directory`) is a file, and not a symbolic link out of the directory."""
     return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(directory.resolve()))
 
 
 def hash_of_file_inside(directory: Path, path: Path) -> str | None:
-    """Return the SHA-256 of a file in hex, or None if it is missing or a symbolic link out of the directory."""
+    """Return the SHA-256 (hex) of a file below a directory; None if missing, or a symbolic link out of it."""
     return hash_file(path).sha256 if is_file_inside(directory, path) else None
 
 
@@ -293,7 +293,7 @@ def member_path(member: str) -> PurePosixPath:
 
 
 def find_dist_info_file(archive: Archive, name: str) -> str | None:
-    """Return the path in a wheel of a file of its `.dist-info` directory, such as `RECORD`, or None."""
+    """Return the path in a wheel of a file in its `.dist-info` directory, such as `RECORD`; None if missing."""
     matches = (member for member in archive.member_names if member.endswith(f".dist-info/{name}"))
     return next((member for member in matches if member.count("/") == 1), None)
 

@@ -311,13 +311,14 @@ class BuildEnvironment:
 
 
 class _SharedBuildEnvironment(BuildEnvironment):
-    """An environment that other packages use as well; each hook runs in a fork of a process with the backend."""
+    """An environment that other packages use as well; if possible, hooks run in forks of a backend's process."""
 
     def __init__(self, pool: BuildEnvironmentPool, backend: str, context: BuildHookContext) -> None:
         super().__init__(pool, context)
         self._backend = backend
 
     def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
+        """Return the shared environment with exactly these requirements, for each call maybe another one."""
         context = self.context
         self._environment = self._pool.get_shared_environment(requirements, context.siblings, context.constraints)
         return self._environment

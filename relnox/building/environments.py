@@ -144,7 +144,7 @@ class Installer(Record):
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
     ) -> process.CompletedProgram:
-        """Install requirements (PEP 508) or archives, and return the result of the command, which may have failed.
+        """Install requirements (PEP 508) or archives (paths); return the result, even if the command failed.
 
         With `index_url`, nothing is installed from another index, even if an sdist sets one; None: from those
         configured. If the constraints require hashes, only wheels are installed, since sdists could run code

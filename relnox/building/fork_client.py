@@ -127,7 +127,7 @@ class ForkServer:
     def _wait_for_status(
         self, request_id: int, status: Future[int], timeout: float, output_file: _OutputFile
     ) -> int:
-        """Report a script's output until it ends; return its status, or kill it at the timeout and fail."""
+        """Report output until a script ends; return its status, or kill it at the timeout and raise `Failed`."""
         for _ in range(max(1, int(timeout / _POLL_INTERVAL))):
             with contextlib.suppress(FutureTimeout):
                 return status.result(_POLL_INTERVAL)

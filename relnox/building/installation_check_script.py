@@ -118,7 +118,7 @@ def dotted_name(node: object) -> str:
 
 
 def import_if_module(name: str, names: dict[str, object]) -> None:
-    """Import the module of this name, if there is one, and add its top-level package to `names`."""
+    """Import a module, if it exists, and add its top-level package to `names`; raise if an import in it fails."""
     try:
         import_module(name)
     except ModuleNotFoundError as error:

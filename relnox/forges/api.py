@@ -324,7 +324,10 @@ class Forge(ABC):
 
     @abstractmethod
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
-        """Upload a file that the release (on GitLab, the generic package) lacks, or has only in part."""
+        """Upload a file that the release lacks, or has only in part; on GitLab, to the generic package.
+
+        `page` may be None on GitLab only.
+        """
 
     @abstractmethod
     def delete_release(self, page: ReleasePage) -> None:
