@@ -62,7 +62,7 @@ class HookGeneratedFiles(Record, kw_only=True):
 
 
 def hook_generated_files(run: Run) -> set[str]:
-    """Return the files that hooks have generated in this run, relative to the project's directory."""
+    """Return the `HookGeneratedFiles` of all hooks of the run."""
     return {name for generated in run.results(HookGeneratedFiles) for name in generated.files}
 
 
@@ -171,6 +171,7 @@ class Build(Step, key="build {self.package}"):
         return ", ".join(file.filename for file in result.files)
 
     def _check_archives(self, paths: Sequence[Path], run: Run) -> BuiltPackage:
+        """Check built archives against this step's fields, and add warnings to its result."""
         source = source_to_build(run)
         expected = ExpectedArchive(
             name=self.package,

@@ -200,7 +200,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
             raise self._leftover_error("another current commit or branch")
 
     def _leftover_error(self, leftovers: str) -> Failed:
-        """Return the error that the hook left changes in the checkout, which `leftovers` describes."""
+        """Return the error that the hook left changes in the checkout, named by `leftovers`."""
         return Failed(
             "hook-failed",
             f"{self._name_in_messages} left changes in the checkout: {leftovers}",

@@ -118,8 +118,7 @@ class LogIn(Step, key="log in"):
     def apply(self, run: Run) -> str:
         """Get a token for each project, cached for the uploads; raise one error for all projects that fail.
 
-        The identity of a CI job names no project, so only the first upload for a project shows whether this job
-        may publish it.
+        A CI job's identity names no project: only the first upload for one shows whether the job may publish it.
         """
         credentials = run.indexes[self.index].credentials
 
