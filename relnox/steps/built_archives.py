@@ -105,7 +105,7 @@ def _derived_version_problems(
 
 
 def _to_distribution(archive: Archive) -> Distribution:
-    """Return what the manifest says of an archive; the file is read for its size and hashes."""
+    """Return an archive as in the manifest; its file is read for the size and hashes."""
     digests = archives.hash_file(archive.path)
     return Distribution(
         package=archive.name,

@@ -122,7 +122,7 @@ class Run:
     def undo_or_keep_changes(self, *, undo: bool) -> bool:
         """Undo the changes of the steps, or keep them; return whether there were some and all are undone now.
 
-        If undoing one fails, a warning is shown, and the changes before it stay as well.
+        If undoing one fails, a warning is shown, and the changes before it stay.
         """
         changes, self._undo = self._undo, []
         try:

@@ -245,7 +245,7 @@ class _UploadAttempts:
         return path
 
     def _record_attempt(self) -> None:
-        """Record that an attempt sends its first byte: from now on, the index may have the file."""
+        """Record that an attempt sends its first byte: the index may have the file now."""
         self._earlier_result_unknown = self._earlier_result_unknown or self._was_sent
         self._was_sent = True
         self._publication.record_upload(self._step.index, self._step.file.filename)
