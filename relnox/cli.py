@@ -111,7 +111,7 @@ def _completion_script(words: Sequence[str]) -> str:
 def _print_completions() -> int:
     """Print the completions of the command line that the shell passes in the environment, and exit.
 
-    Return 1 if no shell waits for them.
+    Return 1 if no shell waits.
     """
     import argcomplete
 

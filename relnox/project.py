@@ -122,14 +122,14 @@ class Project(Record):
 
     @cached_property
     def tracked_pyproject_and_lock_files(self) -> tuple[str, ...]:
-        """The sorted paths of all tracked pyproject.toml and lock files of the checkout."""
+        """The sorted paths of all tracked pyproject.toml and lock files of the whole checkout."""
         return tuple(
             sorted(name for name in self.tracked_file_states if f"/{name}".endswith(("/pyproject.toml", ".lock")))
         )
 
     @cached_property
     def tracked_file_states(self) -> Mapping[str, str]:
-        """Each tracked file of the checkout with its letter in `git ls-files -v`; empty outside git."""
+        """Maps tracked files of the whole checkout to their letters in `git ls-files -v`; empty outside git."""
         return self.git.index_states() if self.git is not None else {}
 
     @cached_property
@@ -159,7 +159,7 @@ class Project(Record):
 
     @cached_property
     def tags(self) -> Mapping[str, str]:
-        """The commit that each tag points to, for tags of this clone and, depending on the task, of the remote."""
+        """Maps tags of this clone and, depending on `remote_tags`, others of the remote to their commits."""
         local_tags = self.state.tags if self.state is not None else {}
         return {**self.remote.tags, **local_tags} if self.includes_remote_refs else local_tags
 
@@ -171,13 +171,16 @@ class Project(Record):
 
     @property
     def includes_remote_refs(self) -> bool:
-        """Whether the task also looks at the refs of the remote, not only at those of this clone."""
+        """Whether the task also looks at the branches and tags of the remote, depending on `remote_tags`."""
         is_needed = self.remote_tags == "if-none" and self.state is not None and not self.state.tags
         return self.state is not None and (self.remote_tags == "always" or is_needed)
 
     @contextmanager
     def at_head(self) -> Iterator[Project]:
-        """Yield the project with the files of HEAD, in a temporary directory; settings and git state stay."""
+        """Yield the project with the files of HEAD, which are in a temporary directory.
+
+        Its settings and its git state, with uncommitted changes, are those of this project.
+        """
         assert self.git is not None  # noqa: S101 - there is no HEAD outside git
         with temporary_checkout(self.git, "HEAD") as git:
             project = replace(self, root=git.root, git=git)
@@ -303,7 +306,7 @@ class Project(Record):
 
     @cached_property
     def ignored_modules(self) -> tuple[str, ...]:
-        """The Python modules of the checkout that git ignores."""
+        """The Python modules below the root that git ignores."""
         options = ("--others", "--ignored", "--exclude-standard", "--", "*.py")
         return tuple(self.git.read_entries("ls-files", *options)) if self.git is not None else ()
 

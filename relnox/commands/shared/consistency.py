@@ -196,10 +196,10 @@ def compare_commit_with_tags(
 def manifest_problems(
     manifest: Manifest, dist: str, project: Project, tag: ReleaseTag | None, *, production: bool
 ) -> Iterator[Problem]:
-    """Yield the contradictions between the manifest in `dist` and the checkout, its settings and its other tags.
+    """Yield problems where the manifest in `dist` contradicts the checkout, its settings, or tags of the commit.
 
-    `tag` is that of the run. With `production`, missing wheels, and tags of the versions at other commits, count
-    as well.
+    The tag of the run, `tag`, is left out. With `production`, missing wheels, and tags of the versions at other
+    commits, count as well.
     """
     where, commit = f"{dist}/{MANIFEST_JSON}", manifest.commit
     yield from _outdated_manifest_problems(manifest, where, project)
@@ -332,7 +332,7 @@ def tagged_elsewhere_messages(
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Yield a message, the tag and the packages for each tag on another commit that has the version of packages.
 
-    Packages that have not changed between the two commits are left out.
+    Packages are left out if they have not changed between the two commits, or this clone lacks one of these.
     """
     by_tag: dict[tuple[str, Version], list[str]] = defaultdict(list)
     for package, version in versions.items():
@@ -354,7 +354,8 @@ def tagged_elsewhere_messages(
 def _outdated_manifest_problems(manifest: Manifest, manifest_path: str, project: Project) -> Iterator[Problem]:
     """Yield a problem if the checkout has other versions than a manifest, or other files of its packages.
 
-    A build of the last release is never outdated: `build-all --commit` builds it from its tag.
+    `manifest_path` is for messages. A build of the last release is never outdated: `build-all --commit` builds it
+    from its tag.
     """
     if is_last_release(manifest, project):
         return

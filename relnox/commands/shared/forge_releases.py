@@ -21,8 +21,9 @@ def forge_release_problems(
 ) -> Iterator[Problem]:
     """Yield what prevents releases of tags on the forge, and errors of reading it, before anything is uploaded.
 
-    `tags` has the commit that each tag must have on the remote; None if a later step pushes it. Without `assets`
-    or `draft`, the setting decides. It cannot be read whether an immutable release that used a tag was deleted.
+    `tags` maps at least one tag to the commit that it must have on the remote, or to None if a later step pushes
+    it. Without `assets` or `draft`, the setting decides. It cannot be read whether an immutable release that used
+    a tag was deleted.
     """
     options = project.config.forge_release.options
     assets = assets or str(options.get("assets", "checksums"))

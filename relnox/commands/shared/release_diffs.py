@@ -89,7 +89,7 @@ def diff_tables(diffs: Sequence[ReleaseDiff], *, full: bool) -> tuple[Table, ...
 
 
 def incomplete_diff_notes(diffs: Sequence[ReleaseDiff]) -> Iterator[str]:
-    """Yield a note for each release some of whose files were not compared, with the reason."""
+    """Yield a note for each reason why files of a last release were not compared."""
     for diff in diffs:
         for reason in diff.unread:
             yield f"not compared: {diff.package} {diff.after} with {diff.before} on {diff.index} ({reason})"

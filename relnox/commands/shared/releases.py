@@ -168,7 +168,7 @@ def tags_of_version(name: str, version: Version, project: Project) -> dict[str, 
 
 
 def latest_reachable_tag(names: Iterable[str], project: Project) -> tuple[str, Version] | None:
-    """Return the tag of the highest version of these packages at the current commit or below it, with its version.
+    """Return the highest release tag of these packages at HEAD or an ancestor, with its version; None without one.
 
     Development versions do not count.
     """
@@ -188,8 +188,8 @@ def is_last_release(manifest: Manifest, project: Project) -> bool:
     """Return whether a build is that of the last release, whatever commit is checked out now.
 
     Its commit has a release tag of one of its packages in the built version, and the checkout has no higher
-    version of any package, in its files or as a tag at its commit or below. Development versions of the checkout
-    do not count.
+    version of any, in its files or as a tag at HEAD or an ancestor. Development versions of the checkout do not
+    count.
     """
     versions = {name: manifest.version_of(name) for name in manifest.packages}
     if not any(manifest.commit in tags_of_version(name, own, project).values() for name, own in versions.items()):
