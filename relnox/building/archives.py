@@ -114,7 +114,7 @@ class Archive:
     def declared_import_names(self) -> tuple[str, ...] | None:
         """The values of `Import-Name` and `Import-Namespace` (PEP 794), such as `demo; private`; None if unset.
 
-        "" stands for no modules.
+        An empty value states that there are no modules.
         """
         places = (
             *((self.fields, name) for name in ("import_names", "import_namespaces")),

@@ -163,7 +163,7 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
 def _parse_result(
     lines: Iterable[Mapping[str, Any]], early_end: str | None, output: tuple[str, ...]
 ) -> InstallationCheckResult:
-    """Return the result in the lines of the script; `early_end` is a predicate if its process failed, or None."""
+    """Return the result in the lines of the script; `early_end` says how its process failed, or is None."""
     failures: list[InstallationCheckFailure] = []
     versions: dict[str, str | None] = {}
     scripts: list[str] = []

@@ -216,7 +216,10 @@ class Forge(ABC):
 
     @abstractmethod
     def environment(self, name: str) -> Environment | None:
-        """Return an environment, or None if there is none of this name (on GitLab, `Blocked`)."""
+        """Return an environment, or None if there is none of this name.
+
+        On GitLab, an environment that is missing or not protected raises `Blocked`.
+        """
 
     def _get_quickly(
         self, path: str, failure: str, permission: str, convert: Callable[[Any], T], **query: str

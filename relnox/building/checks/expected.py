@@ -21,11 +21,11 @@ class ExpectedArchive(Record, kw_only=True):
             the backend computes them.
         tracked_files: The files that git tracks, relative to the package's directory; None outside git.
         generated_files: Those of the tracked files that hooks generated for this build.
-        is_private: Whether the rules of the public index cause warnings only, because it goes to another index.
+        is_private: Whether the rules of the public index cause warnings only, since it goes to another index.
         may_be_empty: Whether a wheel may install nothing, because the package consists only of requirements.
         extensions_are_optional: Whether a wheel may lack the native modules that the source declares.
         ignored_imports: Pairs of paths in the project: a module, and a module that it imports and git ignores.
-        fake_secrets: Globs for the end of the paths of files whose secrets are not secret.
+        fake_secrets: Globs for the ends of paths of files, in which secrets are fake.
     """
 
     name: str

@@ -284,7 +284,7 @@ def differing_requirements(
 ) -> tuple[list[str], list[str]]:
     """Return the requirements of package `name` that are only in `left`, and those only in `right`, both sorted.
 
-    They are equal if they accept the same versions. Of markers, which backends rewrite, only extras are compared
+    Two are equal if they accept the same versions. Of markers, which backends rewrite, only extras are compared
     by default. Invalid requirements are skipped, and those of extras if the package requires an extra of its own,
     as in `all = ["demo[test]"]`, which some backends replace with the requirements of that extra.
     """
