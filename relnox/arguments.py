@@ -30,7 +30,7 @@ def parse_options(
     Args:
         task: The name of the task.
         words: The words; those that ask for help print it and raise `SystemExit`.
-        program: What the user typed before the words, for messages.
+        program: What the user typed before the words, for help and errors.
         other_tasks: Tasks that get the same words; options that only they have are ignored.
 
     Raises:

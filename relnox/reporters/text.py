@@ -231,7 +231,7 @@ def _indent_lines(text: str, indent: str) -> Iterator[str]:
 
 
 def _add_code(message: str, code: str) -> str:
-    """Add the code of a problem to the first line of a message, before a colon at its end."""
+    """Add the code of a problem, unless empty, to the first line of a message, before a colon at its end."""
     first, *rest = split_lines(message) or [""]
     colon = ":" if rest and first.endswith(":") else ""
     return "\n".join([f"{first.removesuffix(colon)} [{code}]{colon}", *rest]) if code else message

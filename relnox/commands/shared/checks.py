@@ -79,7 +79,7 @@ def committer_problems(project: Project, *, commits: bool = True) -> Iterator[Pr
 
 
 def unfinished_operation_problems(project: Project) -> Iterator[Problem]:
-    """Yield a problem if git waits for the end of an operation, such as a merge, which a commit would end."""
+    """Yield a problem if a git operation is in progress, such as a merge, which a commit would end."""
     state = project.state
     if state is not None and state.operation is not None:
         yield Blocked(

@@ -136,10 +136,10 @@ def _version_disagreement(
 def _release_tag_problems(
     tag: ReleaseTag, project: Project, names: tuple[str, ...], *, is_built: bool
 ) -> Iterator[Problem]:
-    """Yield a problem if a run's tag is no release tag, lacks any package of `names`, or is on another commit.
+    """Yield a problem if a run's tag is no release tag, lacks some of the packages `names`, or is elsewhere.
 
-    With `is_built`, the checkout may be on any commit. Before the build, the tag of a CI job need not be a release
-    tag.
+    Before the build, the tag of a CI job need not be a release tag, and a release tag must be at the current
+    commit; with `is_built`, it may be on any.
     """
     if not tag.versions:
         if is_built or tag.origin == "--release-tag":

@@ -406,9 +406,9 @@ def find_release(
 ) -> Release:
     """Decide which packages of a build are the release, and read which of its files the index has.
 
-    Packages that `--package` or the tag names belong to it even if they were released earlier; with `insists`, all
-    of `build.manifest` do. Packages that these need or are released together with are compared with the index as
-    well. With `clears`, the plan empties the index first, so that its files are ignored.
+    The requested packages, and those that they need or are released together with, belong to it unless they were
+    released earlier. Packages that `--package` or the tag names always do; with `insists`, all of
+    `build.manifest`. With `clears`, the plan empties the index first, so that its files are ignored.
 
     Raises:
         Problem: The index cannot be read. The exit code does not say that nothing is public, since the index
@@ -542,7 +542,7 @@ def _is_released_from_other_commit(
 
 
 def public_files(name: str, version: Version, index: Index) -> dict[str, str | None]:
-    """Map the files of a version in an index's cached listing to their SHA-256, None if it is not listed."""
+    """Map the files of a version in an index's cached listing to their SHA-256, or to None if it lists none."""
     listing = index.cached_listing(name)
     return {file.filename: file.sha256 for file in listing.values() if file.version == version}
 
