@@ -1,7 +1,7 @@
 """Changelogs: the section of a version, and a new section for a release.
 
 Headings are `#` Markdown or underlined, and stand at the beginning of a line. A release adds a heading below
-`Unreleased`: that of the last version, with another version and date. Links that compare tags are updated
+`Unreleased`, in the form of that of the last version, and updates links that compare tags
 (https://keepachangelog.com). Nothing else in the file changes.
 """
 
@@ -265,7 +265,6 @@ def _blank_out_code(text: str, fences: str) -> str:
 
 
 def _parse_version(version: str) -> Version | None:
-    """Parse a version; return None if it is invalid."""
     try:
         return Version(version)
     except ValueError:  # InvalidVersion, or an integer with thousands of digits

@@ -174,7 +174,7 @@ class Package(Record, kw_only=True):
         return tuple(location for location in (self.source, *self.other_locations) if location.is_in_file)
 
     def required_names(self, *tables: DependencyTable) -> frozenset[str]:
-        """Return the normalized names required in these tables, but not its own, which extras may require."""
+        """Return the normalized names required in these tables, except the package's own."""
         return frozenset(dependency.name for dependency in self.dependencies if dependency.table in tables) - {
             self.name
         }

@@ -198,7 +198,7 @@ _BARE_REQUIREMENT = r"(?s)\s*[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(\(\s*\))?\s*(
 def requires_dist(package: Package) -> tuple[str, ...] | None:
     """Return the `Requires-Dist` values of a package's archives, or None if the build backend computes them.
 
-    Requirements in extras have the marker `extra == '…'`. Those in Poetry's syntax are left out.
+    Requirements in extras have the marker `extra == '…'`. Those in other syntax than PEP 508 are left out.
     """
     if package.dynamic is None or {"dependencies", "optional-dependencies"}.intersection(package.dynamic):
         return None
@@ -260,8 +260,7 @@ def rewrite_requirement(
 
     Raises:
         Blocked: The text is not a valid requirement, or excludes the new version with `!=` or even after the
-            change; or it has alternatives (`^1.2 || ^2.0`), and none allows the version: which one to change is
-            ambiguous.
+            change; or it has alternatives (`^1.2 || ^2.0`), and none allows the version.
     """
     text, syntax = dependency.text, dependency.syntax
     if policy == "never" or text.strip() == "*":

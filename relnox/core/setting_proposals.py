@@ -22,7 +22,7 @@ _MAX_LISTED = 5
 def unclear_tag_format_problems(
     names: Collection[str], detected: DetectedTagFormats, tags: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Yield one problem if tag formats of packages with these names are unclear; `tags` maps tags to commits."""
+    """Yield at most one problem: that tag formats of these packages are unclear; `tags` maps tags to commits."""
     names_by_reason: dict[str, list[str]] = {}
     for name, reason in detected.unclear.items():
         if name in names:

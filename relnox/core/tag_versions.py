@@ -120,7 +120,7 @@ def _find_version_plugin(package: Package, pyproject: Mapping[str, Any]) -> tupl
 
 
 def _find_tag_prefixes(plugin: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the tag prefix that each setting of a plugin implies, if any."""
+    """Yield the tag prefix that each setting of a plugin implies, if any; "" if tags begin with the version."""
     if plugin in _BASED_ON_DUNAMAI and settings.get("pattern", "default") == "default":
         yield f"{settings.get('pattern-prefix', '')}v"
     for key in ("pattern-prefix", "tag_prefix"):

@@ -1,9 +1,9 @@
 """Tag formats: the tag of a version of a package, and the version in a tag.
 
-The format of a package's tags is the one in the settings, or the one usual form that all its tags have, if its
-file had one of the last of these versions. A package without tags gets the form that all others have, or the
-default if the project has no tags: `v{version}` for a single package and in lockstep, else `{name}-v{version}`. In
-all other cases the format is unclear: `setting_proposals` says what to set.
+The format of a package's tags is the one in the settings, or else the only usual form that they have, if the
+package's file had the version of one of the last tags. A package without tags gets the form that all others have.
+If the project has no tags, the default is `v{version}` for a single package and in lockstep, or else
+`{name}-v{version}`. In all other cases the format is unclear: `setting_proposals` says what to set.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class DetectedTagFormats(Record):
 
 
 def split_tag(tag: str) -> tuple[str, Version] | None:
-    """Split a tag into its prefix and the version at its end; return None if it does not end with a version."""
+    """Split a tag into a prefix such as `acme-v` and the version at its end; return None if it has none there."""
     for match in _VERSION_START.finditer(tag) if len(tag) <= _MAX_LENGTH else ():
         prefix = tag[: match.start()]
         if _ENDS_IN_NUMBER.search(prefix):

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 
 def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
-    """Execute the plan of a run to its end, or to the first failure or signal, and emit its events.
+    """Execute the plan of a run, at most to a signal or a failure that ends it, and emit its events.
 
-    If a local step failed, changes of the checkout are undone. An unexpected exception propagates, unless
-    something may be public already. Then it counts as a failed step, so that the outcome is still reported.
+    If the first step that failed or was aborted is a local one, changes of the checkout are undone. An exception
+    due to a bug propagates, unless something may be public: then the remaining steps count as aborted, so that the
+    outcome is still reported.
     """
     begin, plan = time.monotonic(), run.plan
     progress = Progress(plan, run.emit)

@@ -179,7 +179,7 @@ class ConcurrentSteps:
                 self._progress.record_abort(step, _INTERRUPTION_REASON)
 
     def _start_steps(self, pool: ThreadPool) -> None:
-        """Start the steps that are ready and whose resources are free."""
+        """Start the steps that are ready and whose resources are free; record those that must not start."""
         for step in tuple(self._waiting.values()):
             if step.key not in self._ready:
                 continue

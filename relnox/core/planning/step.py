@@ -46,9 +46,9 @@ class NewTag(Record, kw_only=True):
 class Step(Record, ABC, kw_only=True):
     """The base class of steps: what to do, as data; whether it is done; and how it is done.
 
-    A subclass adds fields, and implements `apply`, and `reason_to_skip` or `verify`. The arguments of its
-    declaration, `key` and `title`, are format strings for the step, `self`; properties of these names compute what
-    has another form. `run` is a `relnox.steps.run.Run`.
+    A subclass adds fields, and implements `apply`, and `reason_to_skip` or `verify`. It is declared with a `key`
+    and a `title`, format strings with fields such as `{self.file}`, or overrides the properties of these names.
+    `run` is a `relnox.steps.run.Run`.
 
     Attributes:
         remote: Whether the step changes something outside this machine.

@@ -51,7 +51,7 @@ def find_assigned_string(code: str, name: str) -> VersionSpan:
     """Find the string, inside its quotes, that a module assigns to a name.
 
     Raises:
-        ValueError: The code is invalid, or the name is not assigned exactly once, or not a plain string literal.
+        ValueError: The code is invalid, or the name is not assigned exactly once, to a plain string literal.
     """
     try:
         module = ast.parse(code)
@@ -167,7 +167,7 @@ def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
 
 
 def detect_short_form(location: VersionSource, version: Version | None) -> VersionSource:
-    """Return a location, with `length` set if it has a short form of the version, such as 1.4 of 1.4.2.
+    """Return a location, with `length` set if it has a short form of `version`, such as 1.4 of 1.4.2.
 
     Raises:
         Blocked: The version there is invalid.
