@@ -37,13 +37,13 @@ def find_changelogs(root: Path, directory: str) -> tuple[str, ...]:
 
 
 class _ChangeFileTool(NamedTuple):
-    """A tool that collects change files.
+    """A tool that collects change files; its paths and globs are relative to the directory of a package.
 
     Attributes:
         command: What adds the change files to the changelog, with `{version}` for the version.
         settings: The files that may have its settings, as globs.
-        table: A regular expression for the beginning of the settings in such a file.
-        keys: The settings that name the directory; together they are its path.
+        table: A regular expression for the beginning of the settings in such a file; empty for the whole file.
+        keys: The settings whose values, joined with slashes, are the directory; empty if it cannot be set.
         defaults: The directories of change files if there are no such settings, as globs.
     """
 
@@ -94,7 +94,7 @@ _NO_CHANGE = re.compile(r"\..*|README.*|.*template.*|.*\.(j2|ini|json|toml|cfg)"
 
 
 class ChangeFiles(NamedTuple):
-    """The files in a directory in which a tool collects changes until a release, as paths relative to the root.
+    """The directory in which a tool collects changes until a release, and its files, relative to the root.
 
     `command` is the tool's command that adds them to the changelog, with `{version}` for the version.
     """
@@ -126,7 +126,7 @@ def find_change_files(root: Path, directories: Iterable[str]) -> tuple[ChangeFil
 
 
 def _read_tool_settings(tool: _ChangeFileTool, top: Path) -> Iterator[str]:
-    """Yield the settings of a tool in a directory: the text of each file from its table on."""
+    """Yield the text of each of a tool's settings files in the directory `top`, from the tool's table on."""
     for path in (path for name in tool.settings for path in top.glob(name)):
         text = read_project_file(top, path.relative_to(top).as_posix()).decode(errors="replace")
         if (match := re.search(tool.table, text)) is not None:
@@ -134,7 +134,10 @@ def _read_tool_settings(tool: _ChangeFileTool, top: Path) -> Iterator[str]:
 
 
 def _change_file_directory(text: str, keys: Collection[str]) -> str | None:
-    """Return the change file directory in settings (TOML, INI or YAML), as a glob; None if unset or outside."""
+    """Return the change file directory that settings (TOML, INI or YAML) name, as a glob.
+
+    None if one of the keys is missing, or if the directory is not below that of the package.
+    """
     matches = [re.search(rf"^\s*{key}\s*[:=]\s*[\"']?([^\s\"'#]+)", text, re.MULTILINE) for key in keys]
     path = posixpath.normpath("/".join(match[1] for match in matches if match is not None))
     is_inside = keys and all(matches) and not path.startswith(("/", "..")) and path != "."

@@ -43,7 +43,7 @@ files, and with their line ends as committed: only attributes of the commit conv
 def copy_commit(
     git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None] = MappingProxyType({})
 ) -> Git:
-    """Check out a commit in `into`/checkout, a new repository that shares the objects of `git`, but nothing else.
+    """Check out a commit (a full id) in `into`/checkout, a new repository that shares only objects with `git`.
 
     The copy has the branches, tags and submodules of the repository. Submodules are copied from the current
     checkout; those that are not initialized there stay empty. Files have the time of the commit, except edited
@@ -83,7 +83,7 @@ def read_changes_in_copy(copy: Git, edits: Mapping[str, bytes | None]) -> dict[s
 def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: str) -> None:
     """Check out a commit, with its submodules, into a new repository that shares the objects of the source.
 
-    `git_directory` becomes the repository of the checkout `into`; `fix` is for the error if git fails.
+    `git_directory` becomes the repository of the checkout `into`; an error of git has the fix `fix`.
     """
     object_format = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits
     options = ["--quiet", "--template=", f"--object-format={object_format}"]
@@ -208,7 +208,7 @@ def _find_submodules(git: Git, commit: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_submodule_settings(git: Git, commit: str) -> dict[str, str]:
-    """Return settings such as `submodule.NAME.path` in .gitmodules of a commit, overridden by the clone's own."""
+    """Return settings such as `submodule.NAME.path`: those of .gitmodules, overridden by git's configuration."""
     listing = git.run("config", "-z", "--blob", f"{commit}:.gitmodules", "--list", stderr=False).output
     committed = (entry.partition("\n") for entry in listing.split("\0") if entry)
     own = {key: value or "" for key, value in git.config.items() if key.startswith("submodule.")}

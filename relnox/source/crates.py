@@ -9,7 +9,7 @@ import glob
 import posixpath
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from relnox.core.documents import KeyPath, strings_in, table_at
 from relnox.core.packages import Dependency, Package, VersionSource
@@ -29,6 +29,7 @@ class _CargoManifest(Record):
 
     @property
     def directory(self) -> str:
+        """The directory of the file, relative to the root; empty for the root itself."""
         return posixpath.dirname(self.file)
 
     @property
@@ -41,14 +42,17 @@ class _CargoManifest(Record):
         """Whether the crate inherits its version from the Cargo workspace."""
         return table_at(self.document, "package", "version").get("workspace") is True
 
-    def lists_directory(self, directory: str, key: str) -> bool:
-        """Return whether a key of [workspace] (`members`, `exclude`) lists a directory, or one above it."""
+    def lists_directory(self, directory: str, key: Literal["members", "exclude"]) -> bool:
+        """Return whether the key lists a directory (relative to the root) or one above it; globs are ignored."""
         paths = strings_in(table_at(self.document, "workspace").get(key))
         parents = (posixpath.normpath(posixpath.join(self.directory, path)) for path in paths)
         return any(f"{directory}/".startswith(f"{parent}/") for parent in parents)
 
     def dependencies(self) -> Iterator[tuple[KeyPath, str, Mapping[str, Any]]]:
-        """Yield the version's keys, the crate and the table of each dependency; a string becomes a table."""
+        """Yield the keys that lead to the version, the name of the crate, and the table of each dependency.
+
+        A string, which is only a version, is yielded as a table with the key `version`.
+        """
         targets = [("target", name) for name in table_at(self.document, "target")]
         tables = [(*keys, name) for keys in ((), *targets) for name in _DEPENDENCY_TABLES]
         for keys in (*tables, ("workspace", "dependencies")):
@@ -139,14 +143,15 @@ def _find_workspace_manifest(manifest: _CargoManifest, root: Path) -> _CargoMani
 
 
 def _excludes_directory(workspace: _CargoManifest, directory: str) -> bool:
+    """Return whether a workspace excludes a directory (relative to the root), and does not list it as a member."""
     return workspace.lists_directory(directory, "exclude") and not workspace.lists_directory(directory, "members")
 
 
 def _read_workspace_manifests(file: str, root: Path) -> list[_CargoManifest]:
-    """Return the manifests of all crates in the workspace of the crate with the manifest `file`, the root first.
+    """Return the manifests in the workspace of the crate with the manifest `file`, that of the workspace first.
 
-    Members are listed, or path dependencies of members below the root of the workspace. Without a workspace, the
-    manifest `file` is the only one; if that does not exist, there is none.
+    Members are listed there, or are path dependencies of members below its directory. Without a workspace, `file`
+    is the only manifest; the result is empty if it does not exist.
     """
     manifest = _read_manifest(file, root)
     top = manifest and (_find_workspace_manifest(manifest, root) or manifest)

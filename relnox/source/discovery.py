@@ -114,7 +114,7 @@ def discover_packages(
     """Return the packages of a project, with their versions; raise `Blocked` if there are none.
 
     `filter_ignored` returns those of the given paths that git ignores; it is None outside git. An invalid package
-    is an error if a setting names it, and otherwise a warning.
+    is an error, but one that only a search finds is skipped with a warning.
     """
     _check_exclude_setting(root, config.exclude, filter_ignored)
     document = pyproject.read_toml(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
@@ -146,6 +146,7 @@ def discover_packages(
 
 
 def _packages_missing_error(root: Path, document: Mapping[str, Any]) -> Blocked:
+    """Return the error for a project without packages; `document` is the pyproject.toml of the root, if any."""
     if pyproject.describes_package(document):
         return Blocked(
             "package-unknown",
@@ -186,9 +187,10 @@ def _check_same_repository(root: Path, packages: Sequence[Package]) -> None:
 
 
 def _reason_for_no_package(document: Mapping[str, Any], directory: str, root: Path) -> str | None:
-    """Return why a pyproject.toml declares no package ("" if a setting says so), or None if it declares one.
+    """Return why the pyproject.toml of a directory declares no package, or None if it declares one.
 
-    As for uv, a project needs a build system to be a package, unless it has `[tool.uv] package = true`.
+    The reason is empty if a setting there says so. As for uv, a project needs a build system to be a package,
+    unless it has `[tool.uv] package = true`.
     """
     if not pyproject.describes_package(document):
         name = _other_metadata_file(root, directory)
@@ -215,10 +217,10 @@ def _find_no_package_setting(document: Mapping[str, Any]) -> str:
 def _find_package_directories(
     root: Path, globs: Sequence[str], exclude: Sequence[str], setting: str | None
 ) -> list[str]:
-    """Return the directories with a pyproject.toml that match the globs and are not excluded.
+    """Return the directories with a pyproject.toml, relative to the root, that match a glob and are not excluded.
 
-    Raise `Blocked` for an invalid glob or, if `setting` names the setting that has the globs, for one that matches
-    nothing. It is None for a uv workspace.
+    `setting` names the setting of relnox that has the globs; None for a uv workspace. Raise `Blocked` for an
+    invalid glob, and for a glob of `setting` that matches nothing.
     """
     matching: dict[str, None] = {}
     for glob in globs:
@@ -259,7 +261,7 @@ def _read_packages(
     """Return the packages in these directories; raise `Blocked` if one is invalid, or two have the same name.
 
     Directories without a package are skipped, and `warnings` gets the reasons. If a setting of relnox lists the
-    directories (`is_listed`), projects without a build system, or that are no package by a setting, count as well.
+    directories (`is_listed`), projects count even without a build system, or if their settings deny it.
     """
     packages: dict[str, Package] = {}
     for directory in directories:
@@ -280,7 +282,10 @@ def _read_packages(
 
 
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
-    """Yield the packages that a search below the root finds; `warnings` gets why it skips invalid ones."""
+    """Yield the packages that a search below the root finds outside of directories that match a glob in `exclude`.
+
+    Invalid packages are skipped, and `warnings` gets the reasons.
+    """
     directories: dict[str, str] = {}
     for directory in _find_pyproject_directories(root, exclude, warnings):
         try:
@@ -302,7 +307,10 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
 def _check_exclude_setting(
     root: Path, globs: Sequence[str], filter_ignored: Callable[[Iterable[str]], set[str]] | None
 ) -> None:
-    """Raise `Blocked` if a glob of the setting `exclude` matches no directory, nor one that git ignores."""
+    """Raise `Blocked` if a glob of the setting `exclude` matches no directory, nor one that git ignores.
+
+    Names of directories that are never searched are allowed. `filter_ignored` is that of `discover_packages`.
+    """
     for glob in globs:
         path = normalize_path(glob)
         if (root / path).is_dir() or is_skipped_directory(posixpath.basename(path)):
@@ -349,8 +357,8 @@ def _walk_directories(root: Path) -> Iterator[str]:
 def _find_pyproject_directories(root: Path, exclude: Sequence[str], warnings: list[str]) -> list[str]:
     """Return the directories with a pyproject.toml, relative to the root; those with the shortest paths first.
 
-    Not searched are virtual environments, directories whose names are skipped or match a glob in `exclude`, and
-    other git repositories. A message is added to `warnings` for each directory that cannot be read.
+    Not searched are virtual environments, other git repositories, and directories that `is_skipped_directory` or a
+    glob in `exclude` matches. `warnings` gets a message for each directory that cannot be read.
     """
 
     def warn(error: OSError) -> None:
@@ -389,7 +397,7 @@ def is_skipped_directory(name: str) -> bool:
 
 
 def _is_excluded(directory: str, globs: Sequence[str]) -> bool:
-    """Return whether a glob matches the directory or one of its parent directories."""
+    """Return whether a glob matches the directory or one above it; both are relative to the root."""
     if not globs:  # usual, and there may be hundreds of directories
         return False
     paths = [directory, *(parent.as_posix() for parent in Path(directory).parents if parent != Path())]

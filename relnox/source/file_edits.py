@@ -23,7 +23,8 @@ from relnox.system import files
 def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) -> tuple[Edit, ...]:
     """Make all edits or, if one fails, none; return those that were not made before.
 
-    `staging` is a directory outside of the checkout for new files until they replace the old ones, or None.
+    New files are written in `staging`, a directory outside of the checkout (None: beside the old files), before
+    they replace the old ones.
 
     Raises:
         Blocked: A file is outside of the checkout; nothing was changed.
@@ -70,7 +71,7 @@ def conflicting_files(root: Path, edits: Iterable[Edit]) -> list[str]:
 
 
 def copying_edit(root: Path, file: str, source: Path) -> Edit:
-    """Return the edit that copies a file from the directory `source` to `root`, or removes it if it is missing."""
+    """Return the edit of `root` that copies a file from the directory `source`, or removes it if that lacks it."""
     edit = Edit(
         file=file, before=None, after=None, is_link=any((top / file).is_symlink() for top in (root, source))
     )
@@ -78,7 +79,7 @@ def copying_edit(root: Path, file: str, source: Path) -> Edit:
 
 
 def find_linked_files(root: Path, names: Iterable[str]) -> list[str]:
-    """Return the files, relative to the root, that are symbolic links, or are in a directory that is one."""
+    """Return the files, of these, that are symbolic links or below one in the project; relative to the root."""
     directories = {name: posixpath.dirname(name) for name in names}
     real_root = os.path.realpath(root)
     linked_directories = {
@@ -94,7 +95,10 @@ def find_linked_files(root: Path, names: Iterable[str]) -> list[str]:
 
 
 def restore_files(root: Path, edits: Iterable[Edit], staging: Path | None = None) -> list[str]:
-    """Undo edits; return the files that could not be restored, or that something else has written since."""
+    """Undo edits; return the files that could not be restored, or that something else has written since.
+
+    `staging` is that of `apply_edits`.
+    """
     left = []
     for edit in edits:
         try:
@@ -120,7 +124,7 @@ def _is_edit_applied(root: Path, edit: Edit) -> bool:
 
 
 def read_link_targets(root: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Map each file that is a symbolic link to its target; other files are left out."""
+    """Map each of the files that is a symbolic link to its target as written; other files are left out."""
     return {name: os.fsencode((root / name).readlink()) for name in names if (root / name).is_symlink()}
 
 

@@ -29,11 +29,9 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
 ) -> dict[str, ReleaseHistory]:
     """Return the release history of each package at the commit `revision`, by package name.
 
-    git usually runs only twice, regardless of the number of packages and tags. The checkout must have a commit.
-
     `tag_formats` are by package name; `tags` maps each tag to its commit. `lines` are the release lines of the
-    commit; tags of others count only for a package that has none of these. `paths` are the file patterns in
-    `[tool.relnox.paths]`; `Blocked` is raised if one matches no file.
+    commit; tags outside their bounds count only for a package that has no others. `paths` is the setting of this
+    name: file patterns by names or globs of packages; `Blocked` is raised if one matches no file.
     """
     parents = _read_parents(git, revision)
     versions = {package.name: package.version for package in workspace.packages}
@@ -62,8 +60,8 @@ def packages_by_commit(
 ) -> dict[str, frozenset[str]]:
     """Map the id of each commit in the whole history to the names of the packages that it changes.
 
-    A merge changes what differs from its first parent. The checkout must have a commit; `paths` are the file
-    patterns in `[tool.relnox.paths]`.
+    A merge changes what differs from its first parent. The checkout must have a commit; `paths` is as in
+    `read_release_histories`.
     """
     by_id: dict[str, Commit] = {}
     for commit in _read_commits(git, (), merges=True):
@@ -141,7 +139,7 @@ def _read_commits(
 ) -> Iterator[Commit]:
     """Yield commits with messages and files, newest first, except those in `exclusions` and their ancestors.
 
-    Merges have no files or, with `merges`, are yielded for each parent with the files that differ from it.
+    A merge has no files; with `merges`, it is yielded once for each parent, with the files that differ from that.
     """
     options = ["-z", "--no-show-signature", "--no-color", "--encoding=UTF-8", "--format=%x00%x00%H%x00%B%x00"]
     options += ["--no-renames", "--name-only", "--relative", *(["-m"] if merges else [])]

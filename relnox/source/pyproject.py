@@ -27,7 +27,7 @@ _HAS_VERSION = re.compile(r"[<>=~!]=|[<>]")
 
 
 def read_toml(root: Path, name: str) -> Mapping[str, Any]:
-    """Return the content of a TOML file of the project, which is shared and must not be changed.
+    """Return the content of a TOML file of the project, which is cached: callers must not change it.
 
     Raises:
         Blocked: The file is missing, outside of the checkout, or not valid TOML.
@@ -179,7 +179,7 @@ def _read_dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
 
 
 def _read_requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
-    """Yield the requirements in a list; other items, such as included groups and templates, are skipped."""
+    """Yield the requirements in a list at the path `key`; other items, such as included groups, are skipped."""
     for number, text in enumerate(value if isinstance(value, list) else ()):
         if isinstance(text, str) and (name := requirement_name(text)) is not None:
             yield Dependency(name=name, text=text, table=table, key=(*key, number))
@@ -188,7 +188,7 @@ def _read_requirements(value: Any, table: DependencyTable, key: tuple[str, ...])
 def _read_poetry_requirements(
     document: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]
 ) -> Iterator[Dependency]:
-    """Yield the requirements in a Poetry table, whose values are constraints, tables, or lists of these.
+    """Yield the requirements in the table at the path `key`: constraints, tables, or lists of these, by name.
 
     The text and the key are empty for one without a version. Python itself is left out.
     """

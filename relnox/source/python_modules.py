@@ -102,5 +102,6 @@ def _imported_names(root: Path, file: str, module: str, *, is_package: bool) -> 
 
 
 def _catches_import_error(handler: ast.ExceptHandler) -> bool:
+    """Return whether a handler catches `ImportError`, be it as an `Exception`."""
     names = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(name is None or (isinstance(name, ast.Name) and name.id in _CAUGHT_EXCEPTIONS) for name in names)

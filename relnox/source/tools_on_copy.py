@@ -47,11 +47,12 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     alternative: str,
     pass_env: Collection[str] = (),
 ) -> dict[str, bytes | None]:
-    """Run a tool in a directory of a temporary copy of the current commit, and return the files that it changes.
+    """Run a tool in a temporary copy of the current commit, and return the files that it changes.
 
     The copy has the planned edits `contents`: the new content of each file, or None for a removed file, by path
-    relative to the root; the result has the same form. `alternative` says in fixes how to do without the tool.
-    The variables in `pass_env` are passed to the tool even if they look like credentials.
+    relative to the root; the result has the same form. The tool runs in `directory`, also relative to the root.
+    `alternative` says in errors how to do without it. The variables in `pass_env` are passed to it even if they
+    look like credentials.
 
     Raises:
         Blocked: The tool is not installed.
@@ -101,9 +102,11 @@ class ChangelogRelease(Record):
     Attributes:
         directory: The directory with the tool's settings, relative to the root.
         version: The version, or names and versions if packages with different versions share the changelog.
-        tag_prefix: The prefix of the tags of the released packages, or None if other packages have no tags.
+        tag: The tag of the release, or of its first package.
+        tag_prefix: The prefix of that tag, to leave out tags of other packages; None if all share one version.
         excluded_commits: The ids of the commits that change none of the released packages.
-        changelog: The path of the changelog, relative to the root, or None for the changelog in `directory`.
+        changelog: The path of the changelog, relative to the root; None if the tool's settings or its usual name
+            determine it.
     """
 
     directory: str
@@ -115,7 +118,10 @@ class ChangelogRelease(Record):
 
 
 def detect_changelog_tool(directory: Path, setting: str) -> Tool | None:
-    """Return the changelog tool that `setting` names or, if it is `auto`, that has settings here, else None."""
+    """Return the changelog tool that `setting` names, or that has settings in the directory if it is `auto`.
+
+    None if there is no such tool.
+    """
     for tool in _SETTINGS_OF_TOOLS:
         if tool == setting or (setting == "auto" and _has_settings(directory, tool)):
             return tool
@@ -127,8 +133,9 @@ def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
 ) -> dict[str, bytes | None]:
     """Run a changelog tool on a copy of the checkout, and return the files that it changes.
 
-    `changelog` is the name of the changelog if neither `release` nor the tool's settings have one; for the result,
-    `pass_env` and errors, see `run_tool_on_copy`. `Blocked` is also raised if the tool rewrites earlier releases.
+    `today` is the date of the release for towncrier, and `changelog` the name of the file if neither `release` nor
+    the tool's settings have one. For the result, `pass_env` and errors, see `run_tool_on_copy`; `Blocked` is also
+    raised if the tool rewrites earlier releases.
     """
     contents: dict[str, bytes | None] = {}
     if tool == "towncrier":
@@ -175,7 +182,7 @@ def _keep_earlier_releases(
 
 def _towncrier_name_option(directory: Path) -> list[str]:
     """Return `--name=NAME` if towncrier would otherwise import the package, which may not be installed."""
-    texts = [_read_if_exists(directory, name) for name in (*_SETTINGS_OF_TOOLS["towncrier"][0], _PYPROJECT)]
+    texts = [_text_or_empty(directory, name) for name in (*_SETTINGS_OF_TOOLS["towncrier"][0], _PYPROJECT)]
     with contextlib.suppress(ValueError):  # towncrier reports it
         settings = next(
             (table for text in texts if (table := table_at(parse_toml(text), "tool", "towncrier"))), {}
@@ -188,8 +195,11 @@ def _towncrier_name_option(directory: Path) -> list[str]:
 
 
 def _git_cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
-    """Return git-cliff's arguments for tags and output; values in its own settings are not overridden."""
-    texts = (_read_if_exists(directory, name) for name in (*_SETTINGS_OF_TOOLS["git-cliff"][0], _PYPROJECT))
+    """Return git-cliff's arguments for tags and output, except those that its settings in `directory` determine.
+
+    `changelog` is the name of a new changelog there.
+    """
+    texts = (_text_or_empty(directory, name) for name in (*_SETTINGS_OF_TOOLS["git-cliff"][0], _PYPROJECT))
     settings = next(filter(None, texts), "")
 
     def is_set(key: str) -> bool:
@@ -209,8 +219,8 @@ def _git_cliff_arguments(directory: Path, release: ChangelogRelease, changelog: 
 
 def _has_settings(directory: Path, tool: Tool) -> bool:
     files, table = _SETTINGS_OF_TOOLS[tool]
-    return any((directory / name).is_file() for name in files) or table in _read_if_exists(directory, _PYPROJECT)
+    return any((directory / name).is_file() for name in files) or table in _text_or_empty(directory, _PYPROJECT)
 
 
-def _read_if_exists(directory: Path, name: str) -> str:
+def _text_or_empty(directory: Path, name: str) -> str:
     return read_project_file(directory, name).decode(errors="replace") if (directory / name).is_file() else ""

@@ -77,14 +77,14 @@ def _read_settings_tables(root: Path, directory: Path, variables: Mapping[str, s
     in the nearest uv.toml or pyproject.toml in the directory or its parents.
     """
     if file := variables.get("UV_CONFIG_FILE"):
-        return [(Path(file), _read_if_exists(Path(file)))]
+        return [(Path(file), _read_uv_toml(Path(file)))]
     if _is_true_for_uv(variables.get("UV_NO_CONFIG")):
         return []
     candidates = [directory, *directory.parents]
     inside = candidates[: candidates.index(root) + 1] if root in candidates else [directory]
     top = next((candidate for candidate in inside if _is_workspace_member(candidate, directory)), None)
     candidates.sort(key=lambda candidate: candidate != top)
-    project = next((table for candidate in candidates if (table := _read_uv_table(candidate)) is not None), None)
+    project = next((table for candidate in candidates if (table := _find_uv_table(candidate)) is not None), None)
     if sys.platform == "win32":
         homes = [Path(variables[name]) for name in ("APPDATA", "PROGRAMDATA") if variables.get(name)]
     else:
@@ -92,7 +92,7 @@ def _read_settings_tables(root: Path, directory: Path, variables: Mapping[str, s
         system = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
         homes = [Path(name) for name in (user, *filter(None, system), "/etc")]
     files = [home / "uv" / "uv.toml" for home in homes]
-    return [*([] if project is None else [project]), *((file, _read_if_exists(file)) for file in files)]
+    return [*([] if project is None else [project]), *((file, _read_uv_toml(file)) for file in files)]
 
 
 def _is_true_for_uv(value: str | None) -> bool:
@@ -131,13 +131,13 @@ def read_build_settings(root: Path, package: Package, variables: Mapping[str, st
     files = {key: file for file, settings in reversed(tables) for key in settings}
     applied_settings = [f"{key} ({_display_path(files[key], root)})" for key in keys if table.get(key)]
     applied_settings += [name for name in names if variables.get(name)]
-    file = _display_path(tables[0][0], root) if tables else ""
+    file = _display_path(tables[0][0], root) if tables else package.pyproject
     ignored_settings = _describe_ignored_settings(table, extra_requires, package, root)
     return UvBuildSettings(build, tuple(applied_settings), tuple(f"{text} ({file})" for text in ignored_settings))
 
 
 def _merge_tables(tables: Sequence[SettingsTable]) -> dict[str, Any]:
-    """Merge settings as uv does: lists and tables are combined, other values come from the first file."""
+    """Merge settings as uv does: lists and tables are combined; of other values, the first counts."""
     merged: dict[str, Any] = {}
     for _, table in tables:
         for key, value in table.items():
@@ -152,6 +152,7 @@ def _merge_tables(tables: Sequence[SettingsTable]) -> dict[str, Any]:
 
 
 def _display_path(file: Path, root: Path) -> str:
+    """Return a path for messages: relative to the root if it is below, else as it is."""
     return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
 
 
@@ -191,7 +192,7 @@ def read_installer_settings(root: Path, variables: Mapping[str, str]) -> dict[st
 def find_package_sources(root: Path, variables: Mapping[str, str]) -> tuple[PackageSource, ...]:
     """Return where uv gets packages in a project, by its settings and the environment `variables`.
 
-    If none is of the kind `index`, the main index is the public one.
+    At most one is of the kind `index`, the main index; without one, that is PyPI.
     """
     sources = [
         PackageSource(kind, _redact_credentials(_strip_index_name(url)), name)
@@ -220,8 +221,11 @@ def _find_package_locations(table: Mapping[str, Any]) -> Iterator[tuple[SourceKi
                 yield kind, url
 
 
-def _read_uv_table(directory: Path) -> SettingsTable | None:
-    """Return uv's settings file in a directory and its settings, or None if there is none."""
+def _find_uv_table(directory: Path) -> SettingsTable | None:
+    """Return the settings file that uv would use in a directory, and its settings; None if there is none.
+
+    The paths of indexes are absolute.
+    """
     if (file := directory / "uv.toml").is_file():
         return file, _with_absolute_index_paths(read_toml(directory, file.name), directory)
     if (file := directory / "pyproject.toml").is_file():
@@ -231,7 +235,8 @@ def _read_uv_table(directory: Path) -> SettingsTable | None:
     return None
 
 
-def _read_if_exists(file: Path) -> Mapping[str, Any]:
+def _read_uv_toml(file: Path) -> Mapping[str, Any]:
+    """Return the settings in a uv.toml, with absolute paths of indexes; empty if the file does not exist."""
     if not file.is_file():
         return {}
     real = file.resolve()  # the user's own file may be a link
@@ -239,7 +244,7 @@ def _read_if_exists(file: Path) -> Mapping[str, Any]:
 
 
 def _with_absolute_index_paths(table: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Return settings with absolute paths of indexes, and without indexes that are not tables."""
+    """Return settings with paths of indexes relative to `directory` made absolute, and invalid indexes removed."""
 
     def absolute(location: str) -> str:
         return location if "://" in location else str(directory / location)
@@ -278,7 +283,7 @@ def _redact_credentials(url: str) -> str:
 
 
 def _is_workspace_member(top: Path, directory: Path) -> bool:
-    """Return whether a directory is a member of the uv workspace whose root is `top`."""
+    """Return whether `top` is the root of a uv workspace, and the directory is `top` or one of its members."""
     if not (top / "pyproject.toml").is_file():
         return False
     workspace = table_at(read_toml(top, "pyproject.toml"), "tool", "uv", "workspace")

@@ -52,7 +52,8 @@ class _BackendVersionLocation(Record):
 def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Package:
     """Return the package that the pyproject.toml of a directory declares, with its version and where that is.
 
-    The version is None if only the backend can compute it. Raise `Blocked` if the package is invalid.
+    `directory` is relative to the root. The version is None if only the backend can compute it. Raise `Blocked` if
+    the package is invalid.
     """
     if (root / directory / _HATCH).is_file():
         tool = table_at(document, "tool")
@@ -74,7 +75,7 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
 
 
 def version_at_commit(commit: str, package: Package, git: Git) -> Version | None:
-    """Return the version in the package's version file at a commit, or None if it cannot be read."""
+    """Return the version in a commit's copy of the package's version file, or None if it cannot be read there."""
     content = git.run("cat-file", "blob", f"{commit}:{git.prefix}{package.source.file}", stderr=False)
     if content.returncode != 0:
         return None
@@ -101,9 +102,9 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
 
 
 def _add_version_files(package: Package, sources: Sequence[VersionSource], excluded_files: set[str]) -> Package:
-    """Return a package with more files that contain its version; the first has it if it is otherwise unknown.
+    """Return a package with declared locations of its version, and without detected ones in `excluded_files`.
 
-    Detected locations in `excluded_files` are removed.
+    If only the backend knows the version so far, it is read at the first declared location.
     """
     if package.source.kind == "dynamic" and sources:
         return _take_version_from(package, sources)
@@ -181,6 +182,7 @@ def _with_version_text(source: VersionSource, root: Path) -> VersionSource:
 
     Raises:
         ValueError: The version is missing, does not occur `source.count` times, or differs between places.
+        OSError: The file cannot be read.
     """
     text = read_project_file(root, source.file).decode("utf-8-sig")
     versions = sorted(set(version_locations.read_versions(text, source)))
@@ -220,7 +222,7 @@ def _with_version_from_location(package: Package, location: _BackendVersionLocat
 
 
 def _with_unknown_version(package: Package, reason: str) -> Package:
-    """Return a package whose dynamic version stays unknown, with the reason in its description for messages."""
+    """Return a package whose version stays `dynamic`, with the reason added to `source.text` for messages."""
     return replace(package, source=replace(package.source, text=f"{package.source.text} ({reason})"))
 
 
@@ -252,7 +254,7 @@ def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _Ba
 
 
 def _find_default_location(package: Package, document: Mapping[str, Any]) -> _BackendVersionLocation | None:
-    """Return where the backend reads the version if pyproject.toml declares no place, or None if nowhere."""
+    """Return where the backend reads the version if pyproject.toml names no file, or None if in none."""
     if package.backend.startswith("flit_core"):  # without a declaration flit reads the version from the module
         project = table_at(document, "project")
         name = table_at(document, "tool", "flit", "module").get("name") or project.get("name", "")
@@ -270,7 +272,7 @@ def _find_default_location(package: Package, document: Mapping[str, Any]) -> _Ba
 
 
 def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the files that may contain a module, in common layouts and in the directories set for setuptools."""
+    """Yield the paths, relative to the package, that a module may have by common layouts and for setuptools."""
     setuptools = table_at(document, "tool", "setuptools")
     by_package = {name: str(directory) for name, directory in table_at(setuptools, "package-dir").items()}
     package, *submodules = module.split(".")

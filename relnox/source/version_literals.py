@@ -45,7 +45,7 @@ class VersionLiterals(Record):
     Attributes:
         workspace: The packages, with the literals added to their locations.
         locations: The literals alone.
-        possible_locations: By package name, strings in tables of tools that equal its version, but may be others.
+        possible_locations: By package name, strings in tables of tools that may be its version, or only equal it.
     """
 
     workspace: Workspace
@@ -56,7 +56,7 @@ class VersionLiterals(Record):
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
     """Search modules and pyproject.toml files for versions; outside git, only modules that usually have one.
 
-    The result is empty if `version-literals` is off.
+    Nothing is found if `version-literals` is off, and for packages whose version is not in a file.
     """
     packages = [package for package in workspace.packages if package.source.is_in_file and package.version]
     if not packages or not config.version_literals:
@@ -95,7 +95,7 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
 
 
 def _find_version_keys(value: Any, package: Package, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield the keys of strings in tables of tools that equal the package's version, except in dependencies.
+    """Yield the keys that lead to the package's version in tables of tools, except in dependencies.
 
     `key` is the path of `value` in pyproject.toml.
     """

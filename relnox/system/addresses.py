@@ -26,7 +26,7 @@ def check_url(url: str) -> None:
 
 
 def url_problem(url: str) -> str:
-    """Return why a URL cannot be requested, as a clause, or an empty string if it can.
+    """Return why a URL cannot be requested, such as `is not valid`, or an empty string if it can.
 
     `URL_WITH_LOGIN` is returned if a user name or a password is the only problem.
     """

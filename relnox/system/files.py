@@ -18,7 +18,7 @@ _MAX_SIZE = 64 << 20
 
 
 def make_private_directory(directory: Path) -> None:
-    """Create a directory that only its owner can access, and its missing parents, unless it exists."""
+    """Create a directory that only its owner can access, and missing parents; an existing one is not changed."""
     if not directory.parent.exists():
         make_private_directory(directory.parent)
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -59,7 +59,7 @@ def project_path(root: Path, name: str) -> Path:
 
 
 def read_file(path: Path | str, limit: int = _MAX_SIZE) -> bytes:
-    """Return the content of a regular file of at most `limit` bytes.
+    """Return the content of a regular file of at most `limit` bytes (default: 64 MiB).
 
     Raises:
         Blocked: The file is too large, or not a regular file, such as a pipe.
@@ -76,6 +76,7 @@ def read_file(path: Path | str, limit: int = _MAX_SIZE) -> bytes:
 
 
 def _unusable_file_error(path: Path | str, reason: str) -> Blocked:
+    """Return the error for a file that must not be read; the reason is a clause (`it is not a regular file`)."""
     fix = f"replace {path} with a regular file of at most {_MAX_SIZE >> 20} MiB"
     return Blocked("file-changed", f"{path} cannot be used: {reason}", fix)
 

@@ -132,7 +132,7 @@ def file_limit(size: int | None = None) -> ResponseLimit:
 class DownloadResponse(NamedTuple):
     """The response to a download, and the SHA-256 in hex and the size in bytes of its body.
 
-    Both are those of an empty file if the status is not 200.
+    If the status is not 200, both are those of an empty file, and the file that was written is empty.
     """
 
     response: Response
@@ -205,7 +205,7 @@ def download(  # noqa: PLR0913 - a request
 
 
 class _FileBody:
-    """The body of a downloaded file, which is hashed and, if there is a file for it, stored."""
+    """The body of a downloaded file, which is hashed and, unless `out` is None, written to a file."""
 
     def __init__(self, out: BinaryIO | None) -> None:
         self.hash = hashlib.sha256()
@@ -432,7 +432,7 @@ def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *,
     """Call `send` with the URL and each redirect target; return the last response.
 
     The second argument of `send` adds credentials, or is None. A redirect to another origin is followed only with
-    `leave_origin`, else returned. Raise `Failed` for an invalid target, an unencrypted one, or too many.
+    `leave_origin`, else returned. Raise `Failed` for an invalid or unencrypted target, or too many.
     """
     first, read_auth = url, current_scope().read_auth
     for _ in range(_MAX_REDIRECTS):
@@ -580,5 +580,5 @@ def _proxy_login_error(host: str, proxy: Proxy) -> Failed:
 
 
 def _describe_proxy(proxy: Proxy | None) -> str:
-    """Return words that name the proxy, for the end of a message; an empty string without a proxy."""
+    """Return the end of a message that names the proxy, with a space before it; empty without a proxy."""
     return "" if proxy is None else f" through the proxy {proxy.address}, set by {proxy.variable}"

@@ -107,11 +107,11 @@ def run(  # noqa: PLR0913 - the options of a process
 
     Args:
         argv: The program and its arguments.
-        cwd: The directory to run in.
+        cwd: The directory to run in; None for the current one.
         env: The complete environment, from which upload credentials are removed; None for that of relnox without
             any credentials.
-        stdin: The content of standard input.
-        timeout: The maximum run time in seconds.
+        stdin: The content of standard input; None for none.
+        timeout: The maximum run time in seconds; None for no limit.
         on_line: Called with each line of output, without its line end, as it is printed.
         stderr: Whether the output includes standard error; otherwise it is discarded.
         umask: The umask, or -1 for that of relnox.
@@ -223,7 +223,7 @@ def _output_lines(child: subprocess.Popen[bytes], *, newlines: bool) -> Iterator
 
 @contextlib.contextmanager
 def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
-    """End a program that runs longer than `seconds` (None: no limit); yield an event that is then set."""
+    """Yield an event while a program runs; after `seconds` (None: never), set it and end the program."""
     timeout_event = threading.Event()
 
     def end() -> None:
@@ -331,6 +331,6 @@ def _no_proxy_for_loopback(base: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables without upload credentials, which only relnox uses; those of git are kept."""
+    """Return the variables without upload credentials, which only relnox uses; other credentials are kept."""
     never = find_upload_credential_variables(base)
     return {name: value for name, value in base.items() if name not in never and not is_upload_setting_name(name)}

@@ -97,7 +97,7 @@ def retry(call: Callable[[], T], deadline: Deadline, on: type[TryLater] = Transi
 
 
 class Deadline:
-    """The time limit of one operation in seconds, including retries and pauses, beginning when it is created."""
+    """The time limit of one operation, with its retries and pauses: `seconds` from its creation on."""
 
     def __init__(self, seconds: float = _RETRY_TIME) -> None:
         self._start = CLOCK.monotonic()
@@ -108,8 +108,8 @@ class Deadline:
     def back_off(self, error: TryLater) -> None:
         """Wait before the next attempt, or raise the error if no time is left for one.
 
-        The wait is random, with a maximum that doubles each time, after the error's `retry_after`. The limit is
-        five seconds if the server never accepted a connection. A raised error names the total time.
+        The wait is the error's `retry_after`, if any, plus a random time, whose maximum doubles each time. If the
+        server never accepted a connection, the limit becomes five seconds. A raised error names the total time.
         """
         minimum = 0.0
         if isinstance(error, TransientError):
@@ -127,7 +127,7 @@ class Deadline:
         self.wait(min(minimum + jitter, seconds_left), error.message)
 
     def _add_retry_times(self, error: TransientError, minimum: float) -> None:
-        """Add to an error's message for how long requests were retried, and when `minimum` seconds are over."""
+        """Add to the message how long requests were retried, and when `minimum` seconds (0: none) are over."""
         error.gave_up = True
         if (elapsed_seconds := CLOCK.monotonic() - self._start) >= 1:
             error.message += f"; gave up after {format_duration(elapsed_seconds)}"
@@ -137,7 +137,7 @@ class Deadline:
 
     @property
     def read_timeout(self) -> float:
-        """The seconds to wait for the next bytes of a response: the total time, but at least 5 and at most 60."""
+        """The seconds to wait for the next bytes of a response: the time limit, but at least 5 and at most 60."""
         return min(max(self._seconds, _UNCONNECTED_RETRY_TIME), READ_TIMEOUT)
 
     def seconds_left(self) -> float:
@@ -146,7 +146,10 @@ class Deadline:
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, reason: str) -> None:
-        """Pause; report the wait if all pauses add up to 5 seconds; raise `Failed` if the run is interrupted."""
+        """Pause, and notify the listener for waits of the reason if all pauses so far add up to 5 seconds.
+
+        Raise `Failed` if the run is interrupted.
+        """
         self._waited += seconds
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.utc_now()

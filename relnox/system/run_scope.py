@@ -32,7 +32,7 @@ class RunScope:
         read_auth: Maps each origin to the function that adds credentials to requests that read there.
         connected_origins: The origins that have sent a response.
         proxies: The proxies in use, by their URL and the variable that sets it; their passwords stay masked.
-        secret_listener: The function that is called with each new secret, or None.
+        secret_listener: The function that is called with each line of a new secret, or None.
     """
 
     def __init__(self) -> None:

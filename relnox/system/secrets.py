@@ -25,7 +25,8 @@ _MIN_MASKED = 4
 class Secret:
     """A string that is masked in all output while the object exists, and never shown in `repr` or tracebacks.
 
-    It compares by identity, and can be neither copied nor pickled.
+    It is masked line by line; lines of less than 4 characters are not. It compares by identity, and can be neither
+    copied nor pickled.
     """
 
     __slots__ = ("__weakref__", "_forms", "_reveal")
@@ -70,7 +71,7 @@ def mask_secrets(text: str) -> str:
 
 
 def mask_to_one_line(text: str) -> str:
-    """Return untrusted text for messages: in one line, shortened, with secrets masked."""
+    """Return untrusted text for messages: in one line, with secrets masked, cut off after 300 characters."""
     return mask_secrets(" ".join(text.split()))[:_MAX_LINE]
 
 

@@ -13,6 +13,10 @@ from package_index import serving
 from projects import commit_all, repository, write
 from toy_backend import PYPROJECT, releases_of
 
+from relnox.source.pyproject import read_toml
+from relnox.source.uv_settings import read_build_settings
+from relnox.source.version_files import read_package
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -305,6 +309,14 @@ extra-build-dependencies = { home = [{ requirement = "toy-helper", match-runtime
         "PIP_CONSTRAINT (uv installs build requirements: set UV_BUILD_CONSTRAINT)",
     ):
         assert f"note: not honored: {said}" in output
+
+
+def test_unsupported_sources_are_reported_if_uv_reads_no_settings(tmp_path: Path) -> None:
+    root = project(tmp_path / "home", '[tool.uv]\nsources = { toy-backend = { path = "../elsewhere" } }\n')
+    package = read_package(read_toml(root, "pyproject.toml"), ".", root)
+    (message,) = read_build_settings(root, package, {"UV_NO_CONFIG": "1"}).ignored_settings
+    assert message.startswith("sources of toy-backend: ")
+    assert message.endswith(" (pyproject.toml)")
 
 
 def test_constraints_with_addresses_are_rejected_with_a_pinned_index(index: PackageIndex, tmp_path: Path) -> None:

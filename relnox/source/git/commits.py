@@ -35,13 +35,13 @@ _ADD_SETTINGS = tuple(
 
 
 def commit_edits(git: Git, message: str, edits: Sequence[Edit]) -> str:
-    """Commit edits that are made in the checkout, and nothing else that is changed or staged there.
+    """Commit edits that `apply_edits` has made in the checkout, and nothing else that is changed or staged there.
 
     Git's index is not changed; `reset_index` makes it that of the new commit. The reflog has the planned tree, so
     that `read_planned_tree` knows it if this run is killed before the commit is compared with it.
 
     Returns:
-        The id of the tree that the commit has, unless a hook changed it.
+        The id of the planned tree; a hook may have given the commit another one.
 
     Raises:
         Failed: git or a hook fails.
@@ -72,7 +72,7 @@ def commit_edits(git: Git, message: str, edits: Sequence[Edit]) -> str:
 
 
 def read_planned_tree(git: Git) -> str | None:
-    """Return the id of the tree that `commit_edits` planned for HEAD, or None if HEAD is not its commit."""
+    """Return the id of the tree that `commit_edits` planned for HEAD, or None if it did not create that commit."""
     reason = git.run(
         "log", "--walk-reflogs", "-1", "--no-show-signature", "--format=%gs", "HEAD", stderr=False
     ).output
@@ -156,7 +156,7 @@ def _is_setting_enabled(git: Git, setting: str) -> bool:
 
 
 def _pathspecs(git: Git, files: Iterable[str]) -> str:
-    """Return file names as input for `--pathspec-from-file`, with all characters taken literally."""
+    """Return files, relative to the root, as input for `--pathspec-from-file`; no character is a wildcard."""
     return "\0".join(f":(top,literal){git.prefix}{name}" for name in files)
 
 
@@ -185,8 +185,8 @@ class CommitContent(NamedTuple):
 def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bool = False) -> PlannedTree:
     """Compute the tree that a commit of the edits on a base commit would have.
 
-    The checkout and its index are not changed: the files and their index are in a temporary directory, and so are
-    the new objects, unless they are `stored` in the repository.
+    The checkout and its index are not changed. Unless it is `stored`, the tree is not added to the repository, and
+    cannot be committed.
     """
     with temporary_directory() as directory:
         files, objects = directory / "files", directory / "objects"
@@ -257,12 +257,12 @@ def _read_commit(git: Git, commit: str) -> CommitContent | None:
 def temporary_checkout(git: Git, commit: str) -> Iterator[Git]:
     """Yield the repository with a temporary checkout of a commit, whose index is temporary as well.
 
-    Refs and settings are those of the repository. No file in the temporary directory leads to it: git would take
-    that directory for a linked worktree.
+    Refs and settings are those of the repository. Files of Git LFS stay pointers.
     """
     with temporary_directory() as directory:
         top = directory / "files"
-        (top / ".git").mkdir(parents=True)  # which marks the top of a checkout
+        # It marks the top of a checkout; with a file `.git`, git would take it for a linked worktree.
+        (top / ".git").mkdir(parents=True)
         variables = {
             "GIT_DIR": str(git.git_directory),
             "GIT_WORK_TREE": str(top),

@@ -17,7 +17,7 @@ _MAX_OUTPUT_LINES = 12
 
 
 class Remote:
-    """A remote whose refs are read once, when first used.
+    """A remote whose refs are read once, when first used; outside git (`git` is None), there is none.
 
     Attributes:
         error: Why the refs could not be read, or None.
@@ -33,7 +33,7 @@ class Remote:
     def refs(self) -> Mapping[str, str] | None:
         """The object id of each branch and tag by full name; `NAME^{}` is the commit of an annotated tag.
 
-        None if there is no such remote, or it does not answer within ten seconds; then `error` has the reason.
+        None if there is no such remote, or if it does not answer within ten seconds, which is then the `error`.
         """
         if (
             self._refs is None
@@ -48,7 +48,10 @@ class Remote:
         return self._refs
 
     def require_refs(self, needed_by: str) -> Mapping[str, str]:
-        """Return `refs` for an option that requires them, without a timeout; else raise `Blocked` or `Failed`."""
+        """Return `refs`, without a timeout; raise `Blocked` if there is no such remote, `Failed` without answer.
+
+        `needed_by` names the option or action that needs them, for the error.
+        """
         if self._refs is None:
             if self._git is None or self.name not in remote_names(self._git):
                 raise Blocked(
@@ -93,7 +96,7 @@ def read_refs(git: Git, remote: str, timeout: float | None = None) -> dict[str, 
 
 
 def read_push_refs(git: Git, remote: str) -> dict[str, str]:
-    """Ask a remote for its refs, as `read_refs` does, at the URL where pushes go, which may be another one.
+    """Ask a remote for its refs, as `read_refs` does, but at the URL for pushes if it has one of its own.
 
     If there are several such URLs, only the refs that are the same at all of them are returned.
     """
@@ -106,7 +109,7 @@ def read_push_refs(git: Git, remote: str) -> dict[str, str]:
 
 
 def default_branch(git: Git, remote: str) -> str | None:
-    """Ask a remote for its default branch, and return the branch's short name, or None if it has none."""
+    """Ask a remote for its default branch; return its short name, or None if it has none; may raise `Failed`."""
     target = _run_ls_remote(git, remote, "--symref", pattern="HEAD").partition("\tHEAD")[0]
     return target.removeprefix("ref: refs/heads/") if target.startswith("ref: refs/heads/") else None
 
@@ -127,7 +130,7 @@ def _run_ls_remote(git: Git, remote: str, *options: str, pattern: str = "", time
 
 
 def _failure_reason(completed: process.CompletedProgram) -> str:
-    """Return in parentheses the first line that a failed command printed, except warnings; "" without one."""
+    """Return the first line that a failed command printed, except warnings, as ` (LINE)`; "" without one."""
     lines = map(str.strip, completed.output.splitlines() if completed.returncode != 0 else ())
     reason = next((line for line in lines if line and not line.lower().startswith("warning:")), "")
     return f" ({reason.removeprefix('fatal: ')[:_MAX_REASON]})" if reason else ""
@@ -146,8 +149,8 @@ def push_branch_and_tags(
     """Push a branch (none, if it is empty) and new tags atomically; raise `Failed` if the remote rejects them.
 
     If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags of
-    commits that are not on its branch. `replaces` is the commit that the remote's branch must still be at, or None
-    for any ancestor of the branch.
+    commits that are not on its branch. `replaces` is the commit that the remote's branch must still be at; None
+    allows only a fast-forward or a new branch.
     """
     lease = [f"--force-with-lease=refs/heads/{branch}:{replaces}"] if replaces is not None else []
     names = list(tags)
@@ -187,7 +190,7 @@ def push_commit(git: Git, remote: str, commit: str, branch: str, replaces: str |
 
 
 def quote_push_output(completed: process.CompletedProgram) -> str:
-    """Return the last lines of the output of `git push`, for an error message."""
+    """Return the last lines of the output of `git push`, marked as a quotation for an error message."""
     lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
     return "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
 
@@ -197,7 +200,7 @@ def _push_refs(
 ) -> process.CompletedProgram:
     """Push refs atomically or, if the remote does not support that, one group after another until one fails.
 
-    Each group consists of options of `git push` and refs. Return the result of the last command.
+    Each group is a pair: options of `git push`, and refspecs. Return the result of the last command.
     """
 
     def run(atomic: str, groups: Sequence[tuple[Sequence[str], Sequence[str]]]) -> process.CompletedProgram:

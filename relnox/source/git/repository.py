@@ -106,6 +106,7 @@ class Git:
 
     @cached_property
     def _variables(self) -> Mapping[str, str]:
+        """The environment variables of git commands."""
         return {**_git_variables(), **self._own_variables}
 
     def run(
@@ -197,7 +198,7 @@ class Git:
         return {name: value if separator else None for name, separator, value in entries}
 
     def read_state(self) -> GitState:
-        """Return the current commit and branch, the changed and untracked files, and the tags."""
+        """Return the state of the checkout at this moment."""
         header, changed_files, untracked_files = self._read_status()
         head = header.get("branch.oid", "(initial)")
         branch = header.get("branch.head", "(detached)")
@@ -371,7 +372,7 @@ class Git:
         return next((command for file, command in operations if (self.git_directory / file).exists()), None)
 
     def _read_status(self, *options: str) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-        """Run `git status`; return its header, and the changed and untracked files below the root, sorted."""
+        """Run `git status`; return the result of `_parse_status`, with only the files below the root, sorted."""
         header, changed_files, untracked_files = _parse_status(
             self.read_output("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", *options)
         )
@@ -383,7 +384,7 @@ class Git:
 
 
 def find_repository(directory: Path) -> Git | None:
-    """Return the checkout that contains a directory, which becomes `Git.root`; None if there is none.
+    """Return the checkout that contains a directory, which becomes `Git.root`; None outside of checkouts.
 
     Raises:
         Blocked: git refuses to work in the checkout because another user owns it.
@@ -406,7 +407,7 @@ def find_repository(directory: Path) -> Git | None:
 
 
 def _git_variables() -> dict[str, str]:
-    """Return the environment of git, without credentials of indexes and what selects another repository."""
+    """Return the environment for git, without credentials of indexes and what would select another repository."""
     return {
         name: value
         for name, value in without_upload_credentials(os.environ).items()
