@@ -124,9 +124,9 @@ def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: s
 def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_name: str) -> Path:
     """Clone a repository into `into`/remote.git, and clone that, its remote, into `into`/checkout.
 
-    All objects are copied: nothing that happens in the clones affects the original. Initialized submodules are
-    cloned as well. In both clones, the branch points to the commit. The checkout has the same committer, and calls
-    its remote `remote_name`.
+    All objects are copied, so the clones cannot affect the original. Initialized submodules are cloned as well. In
+    both clones, the branch points to the commit. The checkout has the same committer, and calls its remote
+    `remote_name`.
 
     Returns:
         The directory in the new checkout that corresponds to `git.root`.
@@ -200,7 +200,7 @@ def _is_initialized(directory: Path) -> bool:
 
 
 def _find_submodules(git: Git, commit: str) -> Iterator[tuple[str, str]]:
-    """Yield the path, relative to the top level, and the commit of each submodule of a commit."""
+    """Yield the path, relative to the top level, and the commit of each direct submodule of a commit."""
     for entry in git.read_entries("ls-tree", "-r", "--full-tree", commit):
         if entry.startswith("160000"):
             details, _, path = entry.partition("\t")

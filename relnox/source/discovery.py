@@ -146,7 +146,7 @@ def discover_packages(
 
 
 def _packages_missing_error(root: Path, document: Mapping[str, Any]) -> Blocked:
-    """Return the error for a project without packages; `document` is the pyproject.toml of the root, if any."""
+    """Return the error for a project without packages; `document` is the pyproject.toml of its root."""
     if pyproject.describes_package(document):
         return Blocked(
             "package-unknown",
@@ -261,7 +261,7 @@ def _read_packages(
     """Return the packages in these directories; raise `Blocked` if one is invalid, or two have the same name.
 
     Directories without a package are skipped, and `warnings` gets the reasons. If a setting of relnox lists the
-    directories (`is_listed`), projects count even without a build system, or if their settings deny it.
+    directories (`is_listed`), projects without a build system or with `package = false` count as well.
     """
     packages: dict[str, Package] = {}
     for directory in directories:
@@ -282,7 +282,7 @@ def _read_packages(
 
 
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
-    """Yield the packages that a search below the root finds outside of directories that match a glob in `exclude`.
+    """Yield the packages that a search below the root finds where no glob in `exclude` matches.
 
     Invalid packages are skipped, and `warnings` gets the reasons.
     """
@@ -355,7 +355,7 @@ def _walk_directories(root: Path) -> Iterator[str]:
 
 
 def _find_pyproject_directories(root: Path, exclude: Sequence[str], warnings: list[str]) -> list[str]:
-    """Return the directories with a pyproject.toml, relative to the root; those with the shortest paths first.
+    """Return the directories with a pyproject.toml, relative to the root; those with the fewest parents first.
 
     Not searched are virtual environments, other git repositories, and directories that `is_skipped_directory` or a
     glob in `exclude` matches. `warnings` gets a message for each directory that cannot be read.

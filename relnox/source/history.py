@@ -160,9 +160,9 @@ _MAX_CONTENTS = 100
 
 
 def file_contents_in_history(git: Git, file: str) -> tuple[str, ...]:
-    """Return the contents of a file after each of the last 100 commits that changed it, the oldest first.
+    """Return a file's contents after each of the last 100 commits that changed it, the oldest first.
 
-    Commits that removed the file are left out.
+    The path is relative to the root. Commits that removed the file are left out.
     """
     listing = git.run("log", "--format=%H", f"--max-count={_MAX_CONTENTS}", "--", file, stderr=False)
     blobs = [f"{commit}:{git.prefix}{file}" for commit in reversed(listing.output.split())]

@@ -74,7 +74,8 @@ def find_imports_of_untracked_modules(
 def _imported_names(root: Path, file: str, module: str, *, is_package: bool) -> Iterator[str]:
     """Yield the full name of everything that a module imports; nothing if it is invalid.
 
-    Imports with a caught ImportError, or for type checkers only, are left out. `is_package` means `__init__.py`.
+    Imports with a caught ImportError, or for type checkers only, are left out. `module` is its own full name,
+    and `is_package` means `__init__.py`.
     """
     try:
         nodes: list[ast.AST] = [syntax_trees.parse(read_project_file(root, file))]
@@ -102,6 +103,6 @@ def _imported_names(root: Path, file: str, module: str, *, is_package: bool) -> 
 
 
 def _catches_import_error(handler: ast.ExceptHandler) -> bool:
-    """Return whether a handler catches `ImportError`, be it as an `Exception`."""
+    """Return whether a handler catches `ImportError`, by its name or that of a wider class."""
     names = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(name is None or (isinstance(name, ast.Name) and name.id in _CAUGHT_EXCEPTIONS) for name in names)

@@ -118,10 +118,7 @@ class ChangelogRelease(Record):
 
 
 def detect_changelog_tool(directory: Path, setting: str) -> Tool | None:
-    """Return the changelog tool that `setting` names, or that has settings in the directory if it is `auto`.
-
-    None if there is no such tool.
-    """
+    """Return the changelog tool that `setting` names or, if it is `auto`, that has settings there, or None."""
     for tool in _SETTINGS_OF_TOOLS:
         if tool == setting or (setting == "auto" and _has_settings(directory, tool)):
             return tool

@@ -73,8 +73,8 @@ def _read_settings_tables(root: Path, directory: Path, variables: Mapping[str, s
     """Return the tables of settings that uv reads in a directory, highest precedence first.
 
     These are the settings of the project, the user and the system, or only those in the file that `UV_CONFIG_FILE`
-    names, or none with `UV_NO_CONFIG`. Those of the project are in the uv workspace that the directory is in, else
-    in the nearest uv.toml or pyproject.toml in the directory or its parents.
+    names, or none with `UV_NO_CONFIG`. Those of the project are in the uv workspace of the directory, if that is
+    inside `root`, else in the nearest uv.toml or pyproject.toml in the directory or its parents.
     """
     if file := variables.get("UV_CONFIG_FILE"):
         return [(Path(file), _read_uv_toml(Path(file)))]
@@ -222,10 +222,7 @@ def _find_package_locations(table: Mapping[str, Any]) -> Iterator[tuple[SourceKi
 
 
 def _find_uv_table(directory: Path) -> SettingsTable | None:
-    """Return the settings file that uv would use in a directory, and its settings; None if there is none.
-
-    The paths of indexes are absolute.
-    """
+    """Return uv's settings file in a directory, and its settings with absolute paths of indexes, or None."""
     if (file := directory / "uv.toml").is_file():
         return file, _with_absolute_index_paths(read_toml(directory, file.name), directory)
     if (file := directory / "pyproject.toml").is_file():

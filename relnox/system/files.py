@@ -76,7 +76,7 @@ def read_file(path: Path | str, limit: int = _MAX_SIZE) -> bytes:
 
 
 def _unusable_file_error(path: Path | str, reason: str) -> Blocked:
-    """Return the error for a file that must not be read; the reason is a clause (`it is not a regular file`)."""
+    """Return the error for a file that is not read; the reason is a clause (`it is not a regular file`)."""
     fix = f"replace {path} with a regular file of at most {_MAX_SIZE >> 20} MiB"
     return Blocked("file-changed", f"{path} cannot be used: {reason}", fix)
 
@@ -96,8 +96,8 @@ def replace_file(  # noqa: PLR0913 - a value for each condition
         path: The file.
         content: The new content.
         mode: The permissions of a new file, before the umask is applied; an existing file keeps its own.
-        durable: Whether the content is on the disk before the file has its name.
-        staging: The directory for the new file until it has its name, so that a kill leaves nothing beside the
+        durable: Whether to flush the content to disk before the file gets its name.
+        staging: The directory for the new file until it gets its name, so that a kill leaves nothing beside the
             file; by default the file's own. It is not used if it is on another file system.
         before_replacing: Called when the new file is written: the last moment to raise an error.
     """

@@ -432,7 +432,7 @@ def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *,
     """Call `send` with the URL and each redirect target; return the last response.
 
     The second argument of `send` adds credentials, or is None. A redirect to another origin is followed only with
-    `leave_origin`, else returned. Raise `Failed` for an invalid or unencrypted target, or too many.
+    `leave_origin`, else returned. Raise `Failed` for an invalid target, an unencrypted one, or too many.
     """
     first, read_auth = url, current_scope().read_auth
     for _ in range(_MAX_REDIRECTS):

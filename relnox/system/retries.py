@@ -97,7 +97,7 @@ def retry(call: Callable[[], T], deadline: Deadline, on: type[TryLater] = Transi
 
 
 class Deadline:
-    """The time limit of one operation, with its retries and pauses: `seconds` from its creation on."""
+    """The time limit of one operation, with its retries and pauses: `seconds` (default: 600) from its creation."""
 
     def __init__(self, seconds: float = _RETRY_TIME) -> None:
         self._start = CLOCK.monotonic()
@@ -146,10 +146,7 @@ class Deadline:
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, reason: str) -> None:
-        """Pause, and notify the listener for waits of the reason if all pauses so far add up to 5 seconds.
-
-        Raise `Failed` if the run is interrupted.
-        """
+        """Pause; report it, with the reason, once all pauses add up to 5 s; raise `Failed` if interrupted."""
         self._waited += seconds
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.utc_now()

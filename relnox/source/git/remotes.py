@@ -33,7 +33,7 @@ class Remote:
     def refs(self) -> Mapping[str, str] | None:
         """The object id of each branch and tag by full name; `NAME^{}` is the commit of an annotated tag.
 
-        None if there is no such remote, or if it does not answer within ten seconds, which is then the `error`.
+        None if there is no such remote; also if it does not answer within ten seconds: then `error` says why.
         """
         if (
             self._refs is None
@@ -48,9 +48,9 @@ class Remote:
         return self._refs
 
     def require_refs(self, needed_by: str) -> Mapping[str, str]:
-        """Return `refs`, without a timeout; raise `Blocked` if there is no such remote, `Failed` without answer.
+        """Return `refs`, without a timeout; `needed_by` names the option or action that needs them, for the error.
 
-        `needed_by` names the option or action that needs them, for the error.
+        Raise `Blocked` if there is no such remote, and `Failed` if it does not answer.
         """
         if self._refs is None:
             if self._git is None or self.name not in remote_names(self._git):
@@ -190,7 +190,7 @@ def push_commit(git: Git, remote: str, commit: str, branch: str, replaces: str |
 
 
 def quote_push_output(completed: process.CompletedProgram) -> str:
-    """Return the last lines of the output of `git push`, marked as a quotation for an error message."""
+    """Return the last lines of the output of `git push`, each marked as a quotation, for an error message."""
     lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
     return "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
 

@@ -407,7 +407,7 @@ def find_repository(directory: Path) -> Git | None:
 
 
 def _git_variables() -> dict[str, str]:
-    """Return the environment for git, without credentials of indexes and what would select another repository."""
+    """Return the environment for git, without credentials of indexes and what selects another repository."""
     return {
         name: value
         for name, value in without_upload_credentials(os.environ).items()
