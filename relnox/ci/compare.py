@@ -22,7 +22,7 @@ class Difference(NamedTuple):
     """A difference of a workflow file from the expected one.
 
     Attributes:
-        line: The line of what differs, or of what lacks something.
+        line: The line in the present file of what differs, or of what lacks something.
         message: What differs, and how.
         job: The name of the job; empty if it is no part of a job.
     """
@@ -33,7 +33,7 @@ class Difference(NamedTuple):
 
 
 class CheckRules(NamedTuple):
-    """The functions that compare the present and the expected file of a CI provider.
+    """The functions of a CI provider that compare two files: first the present one, then the expected one.
 
     Attributes:
         compare: Returns what the present file lacks or does differently.
@@ -115,10 +115,12 @@ def _without_trailing_blanks(value: Any) -> Any:
     return "\n".join(map(str.rstrip, value.rstrip().split("\n"))) if isinstance(value, str) else value
 
 
-def _includes_step(step: Step, other: Step) -> bool:
-    """Return whether a step does all that another one does, perhaps with another commit of the action."""
-    return _action_without_commit(step) == _action_without_commit(other) and all(
-        _includes(step.table.get(key), value) for key, value in other.table.items() if key not in {"name", "uses"}
+def _includes_step(step: Step, expected: Step) -> bool:
+    """Return whether a step does all that is expected, perhaps with another commit of the action."""
+    return _action_without_commit(step) == _action_without_commit(expected) and all(
+        _includes(step.table.get(key), value)
+        for key, value in expected.table.items()
+        if key not in {"name", "uses"}
     )
 
 
@@ -128,12 +130,12 @@ def _action_without_commit(step: Step) -> str:
     return action if not version or _SHA.fullmatch(version) else f"{action}@{version}"
 
 
-def _replaces_step(step: Step, other: Step) -> bool:
-    """Return whether a step is the edited form of another one: the same action, id or beginning of the script."""
-    if step.action or other.action:
-        return step.action == other.action
-    words, other_words = (str(one.table.get("run", "")).split()[:2] for one in (step, other))
-    return step.table.get("id", 0) == other.table.get("id") or words == other_words
+def _replaces_step(step: Step, expected: Step) -> bool:
+    """Return whether a step is the expected one, edited: the same action, id or beginning of the script."""
+    if step.action or expected.action:
+        return step.action == expected.action
+    words, expected_words = (str(one.table.get("run", "")).split()[:2] for one in (step, expected))
+    return step.table.get("id", 0) == expected.table.get("id") or words == expected_words
 
 
 def _step_title(step: Step) -> str:
@@ -165,7 +167,7 @@ def _workflow_danger_problems(present: Workflow, expected: Workflow) -> Iterator
 
 
 def _missing_job_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
-    """Yield a problem for each job that needs one that is not in `jobs`: the forge runs no job of such a file."""
+    """Yield a problem for each need of a job that is not in `jobs`: the forge runs no job of such a file."""
     for name, job in jobs.items():
         needs = job.get("needs") if isinstance(job, Table) else None
         for needed in needs if isinstance(needs, Items) else [needs]:
@@ -175,7 +177,7 @@ def _missing_job_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
 
 
 def _permission_problems(present: Job, expected: Job) -> Iterator[Problem]:
-    """Yield a problem for each permission that the expected job does not have."""
+    """Yield a problem for each permission of a job that the expected one does not have."""
     allowed = expected.permissions or {}
     permissions = {"all": "default"} if present.permissions is None else present.permissions
     for scope, level in permissions.items():
@@ -187,7 +189,7 @@ def _permission_problems(present: Job, expected: Job) -> Iterator[Problem]:
 
 
 def _leaked_credential_problems(present: Job, expected: Job) -> Iterator[Problem]:
-    """Yield steps that let code of the project read a token or secret, unlike those of the expected job."""
+    """Yield steps that let code of the project read a token or secret which the expected job keeps from it."""
     name, workflow = expected.name, present.workflow
     for step in present.steps:
         if step.action == "actions/checkout" and step.input("persist-credentials") != "false":

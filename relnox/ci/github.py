@@ -152,6 +152,7 @@ def _job_condition(job: model.Job) -> str:
 
 
 def _step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
+    """Yield the lines of a job's steps, not indented."""
     if job.command is None:
         yield f'- run: gh api "{_API}/environments/{job.environment}" | grep \'"required_reviewers"\''
         yield f"  env: {_flow_mapping({'GH_TOKEN': _expression(model.JobToken())})}"
@@ -191,7 +192,7 @@ def _checkout_inputs(job: model.Job, workflow: model.Workflow) -> dict[str, obje
 def _install_step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
     """Yield steps that install relnox from the locked requirements, downloaded if the job has no checkout.
 
-    With a matrix, they install cibuildwheel instead. If the project is relnox itself, they install that as well.
+    With a matrix, they install cibuildwheel instead. If the project is relnox itself, they install it as well.
     """
     if job.matrix is not None:
         yield f"- run: python -m pip install --no-deps --require-hashes -r {WHEELS_REQUIREMENTS}"
@@ -227,6 +228,7 @@ def _command_step_lines(job: model.Job, command: model.Command) -> Iterator[str]
 
 
 def _uses_line(action: str) -> str:
+    """Return the first line of a step that uses an action at its pin."""
     pin = pins()[action]
     return f"- uses: {action}@{pin.sha} # {pin.version}"
 
@@ -249,7 +251,7 @@ def _expression(value: model.Expression) -> str:
 
 
 def _input_reference(value: model.Input) -> str:
-    """Return an input as `${{ }}` contains it, with its alternative if it has one."""
+    """Return an input for an expression in `${{ }}`; with an alternative, in parentheses."""
     if value.otherwise == "":
         return f"inputs.{value.name}"
     otherwise = f"'{value.otherwise}'" if isinstance(value.otherwise, str) else _output_reference(value.otherwise)

@@ -33,13 +33,16 @@ _AUTHORS = {"NAME": "$GITLAB_USER_NAME", "EMAIL": "$GITLAB_USER_EMAIL"}
 def render(workflows: Sequence[model.Workflow], output_variable: Callable[[str], str]) -> str:
     """Return the text of the pipeline's file; the workflow of releases must come first.
 
-    Jobs of the other workflows are named `KEY:JOB`. `output_variable` names the variable for an output of relnox.
+    Jobs of the others are named `KEY:JOB`. `output_variable` returns the variable for an output (`Job.outputs`).
     """
     return "\n".join(_pipeline_lines(workflows, output_variable)) + "\n"
 
 
 def environment_name(value: model.Expression) -> str:
-    """Return the name of a job's environment, empty for none; `publish` if an earlier job decides on the index."""
+    """Return the name of a job's environment; empty for none.
+
+    If a run decides on the index, it is `$INDEX`, or `publish` if that depends on an earlier job.
+    """
     if isinstance(value, model.Input):
         return "publish" if isinstance(value.otherwise, model.Output) else f"${_input_variable(value.name)}"
     return str(value)
@@ -75,7 +78,7 @@ def _pipeline_lines(workflows: Sequence[model.Workflow], output_variable: Callab
 
 
 def _input_defaults(workflows: Sequence[model.Workflow]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the default text of each input that has one."""
+    """Yield the name and default text of each input that jobs use; the text may be empty."""
     for workflow in workflows:
         for job in workflow.jobs:
             variables = job.command.variables.values() if job.command is not None else ()
@@ -85,7 +88,10 @@ def _input_defaults(workflows: Sequence[model.Workflow]) -> Iterator[tuple[str, 
 
 
 def _input_properties(field: model.InputField, defaults: dict[str, str]) -> str:
-    """Return the properties of an input's variable, as YAML without the braces; `defaults` are by name."""
+    """Return the properties of an input's variable, as YAML without the braces.
+
+    `defaults` maps names of inputs to texts; without one, the default is the first choice, or nothing.
+    """
     choices = ("false", "true") if field.is_switch else field.choices
     default = defaults.get(field.name) or (choices[0] if choices else "")
     options = f", options: [{', '.join(map(json.dumps, choices))}]" if choices else ""
@@ -93,6 +99,7 @@ def _input_properties(field: model.InputField, defaults: dict[str, str]) -> str:
 
 
 def _input_variable(name: str) -> str:
+    """Return the variable for an input, without `$`."""
     return name.upper().replace("-", "_")
 
 
@@ -102,7 +109,7 @@ class _JobWriter:
     Args:
         prefix: What the names of its jobs begin with.
         output_variable: See `render`.
-        is_selected: Whether a variable selects which workflow is started by hand.
+        is_selected: Whether runs by hand select the workflow by the variable `PIPELINE`.
     """
 
     def __init__(
@@ -156,7 +163,7 @@ class _JobWriter:
             yield f"    - {{ if: '{condition}'{manual} }}"
 
     def _skip_conditions(self, job: model.Job) -> Iterator[str]:
-        """Yield the conditions that skip a job: its own ones, and those of the jobs that it needs."""
+        """Yield the conditions that skip a job or one that it needs, except `only_if`, which scripts check."""
         if job.unless is not None:
             yield f'${_input_variable(job.unless.name)} == "true"'
         if job.only_value is not None and job.only_value[1]:
@@ -172,6 +179,7 @@ class _JobWriter:
         return job.only_if is not None or any(self._has_only_if(self._workflow.job(name)) for name in job.needs)
 
     def _id_token_lines(self, job: model.Job) -> Iterator[str]:
+        """Yield an identity token for PyPI, TestPyPI or both, if the job has that permission."""
         if any(permission.scope == "id-token" for permission in job.permissions):
             fields = [field for field in self._workflow.inputs if field.name == "index"]
             names = [name for field in fields for name in field.choices if name in ("pypi", "testpypi")]
@@ -180,6 +188,7 @@ class _JobWriter:
                 yield f"    {index.upper()}_ID_TOKEN: {{ aud: {index} }}"
 
     def _variable_lines(self, job: model.Job) -> Iterator[str]:
+        """Yield the variables of a job, except those that are words of its command or set by GitLab."""
         strategies = {"none": {"GIT_STRATEGY": "empty"}, "commit": {}, "history": {"GIT_DEPTH": "0"}}
         values = {
             **strategies[job.checkout],
@@ -211,7 +220,10 @@ class _JobWriter:
         yield job.shell_line(_BIN, tuple(self._shell_words(job.command)))
 
     def _shell_words(self, command: model.Command) -> Iterator[str]:
-        """Yield the words of a command for the shell, without options whose value the job does not get."""
+        """Yield the words of a command for the shell, without options whose value the job does not get.
+
+        If an earlier job decides on an input that is empty, the shell leaves out its option.
+        """
         option: list[str] = []
         for word in command.words:
             value = command.variables[word[1:]] if word.startswith("$") else None
@@ -235,12 +247,12 @@ class _JobWriter:
             yield f"    reports: {{ dotenv: {_OUTPUTS} }}"
 
     def _passes_outputs(self, job: model.Job) -> bool:
-        """Return whether jobs that need a job get outputs of it: not of project code, if one has credentials."""
+        """Return whether later jobs get a job's outputs: not those of project code, if one has credentials."""
         dependents = [other for other in self._workflow.jobs if job.key in other.needs]
         return bool(job.outputs) and not (job.runs_project_code and any(map(_has_credentials, dependents)))
 
     def _expression(self, value: model.Expression) -> str:
-        """Return a constant text unchanged, and the variable of any other value."""
+        """Return a constant text unchanged, and the variable of any other value, with `$`."""
         match value:
             case model.Input(name):
                 return f"${_input_variable(name)}"
@@ -255,13 +267,14 @@ class _JobWriter:
 
 
 def _has_credentials(job: model.Job) -> bool:
-    """Return whether a job gets an identity token, a secret or its own token."""
+    """Return whether a job gets an identity token, or passes a secret or its own token to the command."""
     variables = job.command.variables.values() if job.command is not None else ()
     has_identity = any(permission.scope == "id-token" for permission in job.permissions)
     return has_identity or any(isinstance(value, model.Secret | model.JobToken) for value in variables)
 
 
 def _trigger_condition(trigger: model.Trigger) -> str:
+    """Return the condition that is true in the pipelines that a trigger starts."""
     match trigger:
         case model.OnTag(patterns):
             return f"$CI_COMMIT_TAG =~ /^({'|'.join(map(_glob_to_regex, patterns))})$/"
@@ -280,7 +293,7 @@ def _trigger_condition(trigger: model.Trigger) -> str:
 
 
 def _glob_to_regex(glob: str) -> str:
-    """Return the regular expression of a glob, with slashes escaped."""
+    """Return the regular expression of a glob, without anchors and with slashes escaped."""
     parts = re.split(r"(\*+|\?|\[[^\]]*\])", glob)
     names = {"*": ".*", "?": "."}
     return "".join(

@@ -69,7 +69,7 @@ class _Upload(NamedTuple):
 
 
 def release_problems(workflows: Sequence[Workflow]) -> Iterator[Problem]:
-    """Yield what is wrong with the releases of a repository's workflows, by line, and notes about choices."""
+    """Yield what is wrong with releases in a repository's workflows, by file and line; some are only notes."""
     for workflow in workflows:
         uploads = [upload for job in workflow.jobs for upload in _find_uploads(job)]
         checks = (
@@ -85,7 +85,6 @@ def release_problems(workflows: Sequence[Workflow]) -> Iterator[Problem]:
 
 
 def _find_uploads(job: Job) -> Iterator[_Upload]:
-    """Yield the uploads to package indexes of a job."""
     for step in job.steps:
         if step.action == _UPLOAD_ACTION:
             yield _Upload(step.line, job, step, "")
@@ -97,7 +96,6 @@ def _find_uploads(job: Job) -> Iterator[_Upload]:
 
 
 def _only_prints(command: str) -> bool:
-    """Return whether a command only prints its words."""
     return command.startswith(("echo ", "printf ")) and not re.search(r"[;&|]\s*\w", command)
 
 
@@ -150,6 +148,7 @@ def _find_merging_download(upload: _Upload) -> Step | None:
 
 
 def _normalize_directory(path: str) -> str:
+    """Return a path without `./` at the beginning and slashes at the end; `.` if nothing is left."""
     return path.removeprefix("./").rstrip("/") or "."
 
 
@@ -177,7 +176,7 @@ def _stored_token_of_upload(upload: _Upload) -> tuple[int, str] | None:
 
 
 def _additional_index_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Yield commands and variables that add an index for requirements; only TestPyPI, if nothing is uploaded."""
+    """Yield problems of commands and variables that add an index; without uploads, only if it is TestPyPI."""
     from twine import utils  # slow to import
 
     test_host = str(urlsplit(utils.TEST_REPOSITORY).hostname)  # each name is free for all there
@@ -199,7 +198,7 @@ def _additional_index_problems(workflow: Workflow, uploads: Sequence[_Upload]) -
 
 
 def _variable_tables(job: Job, *steps: Step) -> list[Table]:
-    """Return the environment variables of steps, of their job and of its workflow, as they are written."""
+    """Return the environment variables of steps, of their job and of its workflow, as in the file."""
     tables = (*(step.table for step in steps), job.table, job.workflow.table)
     return [env for table in tables if isinstance(env := table.get("env"), Table)]
 
@@ -265,7 +264,7 @@ def project_code_lines(job: Job) -> Iterator[int]:
 
 
 def _default_token_problems(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[Problem]:
-    """Yield steps whose tag or release starts none of `workflows`, since they make it with the default token."""
+    """Yield steps whose tag or release should start other `workflows`, but is made with the default token."""
     is_of_tag = _is_started_by_tag(workflow) and not {"workflow_dispatch", "schedule"} & workflow.triggers.keys()
     by_tag = [other.file for other in workflows if _is_started_by_tag(other)]
     by_release = [other.file for other in workflows if "release" in other.triggers]
@@ -303,7 +302,6 @@ def _is_started_by_tag(workflow: Workflow) -> bool:
 
 
 def _uses_custom_token(step: Step) -> bool:
-    """Return whether a step uses a token other than the default one."""
     env = step.table.get("env")
     values = [step.input("token"), step.input("github-token")]
     values += [str(value) for name, value in env.items() if "TOKEN" in name] if isinstance(env, Table) else []

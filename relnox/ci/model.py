@@ -20,7 +20,7 @@ RETENTION_DAYS = 30
 
 
 class Output(Record):
-    """The value of an output of an earlier job, which the job must need."""
+    """The value of an output of an earlier job, which must be in the `needs` of the job that uses it."""
 
     job: str
     name: str
@@ -46,7 +46,7 @@ class Secret(Record):
 
 
 class JobToken(Record):
-    """The token of the job, which has its permissions."""
+    """The token that each job gets, limited to `Job.permissions`."""
 
 
 Expression: TypeAlias = str | Input | Output | MatrixValue | Secret | JobToken
@@ -67,7 +67,7 @@ class OnPublishedRelease(Record):
 
 
 class OnMerge(Record):
-    """The trigger for new commits on one of the branches."""
+    """The trigger for new commits on one of the branches, of which there is at least one."""
 
     branches: tuple[str, ...]
 
@@ -90,7 +90,7 @@ class InputField(Record, kw_only=True):
     Attributes:
         name: The name of the input, in lower case with hyphens.
         help: The description, one line.
-        choices: The possible values, the default one first; empty for any text.
+        choices: The possible values, the default one first; empty for any text, and for a switch.
     """
 
     name: str
@@ -126,8 +126,8 @@ class Command(Record, kw_only=True):
 
     Attributes:
         tasks: The names of the tasks, such as `build-all`; the first one that fails ends the job.
-        words: The options: of all sessions, or of the last task of `relnox`. What a person types in is a word such
-            as `$INDEX` with its value in `variables`, so that it cannot become a part of the script.
+        words: The options for all nox sessions, or for the last task of `relnox`. What a person types in is a word
+            such as `$INDEX` with its value in `variables`, so that it cannot become a part of the script.
         variables: The environment variables of the command.
     """
 
@@ -142,7 +142,7 @@ class Matrix(Record):
     Attributes:
         rows: An output of an earlier job with JSON: `{"include": ROWS}`, a list of objects with the same keys.
         label: The key of the value that tells rows apart, for the names of the job and of its artifact.
-        runner: The key of the name of the runner.
+        runner: The key of the value that names the machine to run on (`runs-on`).
     """
 
     rows: Output
@@ -158,11 +158,11 @@ class Job(Record, kw_only=True):
         name: What it does, as shown in lists of jobs.
         about: Why it exists or is made as it is, for a comment; empty if the name says it all.
         command: None for a job that only waits for approval (`environment`).
-        runs_project_code: Whether the command is a nox session. Otherwise it is `relnox TASK`, from the locked
-            requirements, and nothing of the project is imported, built or executed.
+        runs_project_code: Whether the command is a nox session or cibuildwheel. Otherwise it is `relnox TASK`,
+            from the locked requirements, and nothing of the project is imported, built or executed.
         checkout: `none`; `commit`, without history; or `history`, with all commits and tags.
         needs: The keys of the jobs that must have succeeded; the job is skipped if one of them was.
-        unless: The switch of a run by hand that skips the job, or None.
+        unless: The switch of a run by hand that skips the job if it is on, or None.
         only_if: The output of an earlier job that must be `true`, or else the job is skipped; or None.
         only_value: An input and the text that it must be, or else the job is skipped; or None.
         matrix: The rows that it runs for, or None if it runs once.
@@ -170,8 +170,8 @@ class Job(Record, kw_only=True):
         environment: The environment for approval, secrets and identity; empty for none.
         takes: The names of the artifacts of earlier jobs to download to `dist`; a name that ends with `*` stands
             for all that begin like it, each in a directory of its own in `parts`.
-        keeps: The name of the artifact that `dist` is kept as, with the label of the row if there is a matrix;
-            empty if nothing is kept.
+        keeps: The name of the artifact with the files in `dist`, or with a row's wheels (then the row's label is
+            added to the name); empty if nothing is kept.
         outputs: The names of the outputs that the command writes, for other jobs.
         minutes: The time limit.
     """
@@ -195,7 +195,10 @@ class Job(Record, kw_only=True):
     minutes: int = 30
 
     def shell_line(self, directory: str, words: Sequence[str]) -> str:
-        """Return the shell command of the job; `directory` has the programs, `words` are the options, quoted."""
+        """Return the shell command of the job, which must have tasks.
+
+        `directory` has the programs; `words` are those of the command, quoted.
+        """
         tasks = self.command.tasks if self.command is not None else ()
         if not self.runs_project_code:
             return " ".join((" && ".join(f"{directory}/relnox {task}" for task in tasks), *words))
@@ -210,12 +213,12 @@ class Workflow(Record, kw_only=True):
     Attributes:
         key: The name of the file, without directory and suffix.
         name: What it does, as shown in lists of workflows.
-        about: What starts it and what it does, one line of a comment each.
-        jobs: The jobs, in the order of their needs.
-        queue: Runs with the same value wait for each other, and none is canceled; empty if runs may run at
-            the same time, and a newer one for the same pull request cancels the older.
+        about: What starts it and what it does: the lines of a comment.
+        jobs: The jobs, each after those that it needs.
+        queue: The name of a queue: its runs wait for each other, and none is canceled. Empty: runs do not wait,
+            but a newer one cancels the older one for the same pull request or branch.
         python: The Python that the jobs run on, such as 3.13; empty for that of the runner.
-        is_relnox: Whether the project is relnox itself: jobs install the built one, or the checkout.
+        is_relnox: Whether the project is relnox itself, which jobs then install as built, or from the checkout.
     """
 
     key: str

@@ -26,7 +26,7 @@ def publisher_form_url(
         simple_url: The URL of the simple API of the index.
         package: The project.
         forge: `github` or `gitlab`.
-        identity: The owner of the repository, its name and the file of the workflow.
+        identity: The owner of the repository, its name and that of the workflow's file.
         environment: The environment of the job that publishes.
     """
     fields = zip(_IDENTITY_FIELDS[forge], identity, strict=True)
@@ -44,7 +44,7 @@ def publishing_environments(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield the key of each workflow that uses Trusted Publishing, with each index and the environment for it.
 
-    An environment that depends on the run has the name of the index, or `publish` (GitLab).
+    An environment that depends on the run has the name of the index, or `publish` (`gitlab.environment_name`).
     """
     for workflow in workflows:
         for job in workflow.jobs:

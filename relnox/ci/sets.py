@@ -34,7 +34,7 @@ class ProjectFacts(Record, kw_only=True):
 
     Attributes:
         trigger: What starts a release: a pushed tag, a published release page, or a merge.
-        workflows: The names of the workflows that the project gets.
+        workflows: The keys of the workflows that the project gets.
         branches: The release branches; empty for any.
         tag_patterns: Globs for the tags of releases, such as `v*`.
         index: The index that releases go to; empty if the tag decides (`[tool.relnox.targets]`).
@@ -42,7 +42,7 @@ class ProjectFacts(Record, kw_only=True):
         tokens: Maps each index that takes a token to the name of the secret with it; others trust the identity of
             the job (Trusted Publishing).
         publish_job: Whether `relnox` alone runs in the job that publishes, or the project's nox session.
-        has_platform_wheels: Whether other jobs build wheels, one for each platform.
+        has_platform_wheels: Whether there are wheels to build on each platform, in other jobs.
         python: The Python that the jobs run on; empty for that of the runner.
         is_relnox: Whether the project is relnox itself; see `Workflow.is_relnox`.
     """
@@ -118,6 +118,7 @@ def _release_workflow(facts: ProjectFacts) -> model.Workflow:
 
 
 def _tag_job() -> model.Job:
+    """Return the job that tags the versions that a merge changed."""
     return model.Job(
         key="tag",
         name="Tag changed versions",
@@ -132,7 +133,10 @@ def _tag_job() -> model.Job:
 
 
 def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
-    """Return the jobs that build and install all packages: one, or four if there are platform wheels."""
+    """Return the jobs that build and install all packages: one, or four if there are platform wheels.
+
+    The job `build` keeps all files, and outputs the hash of their manifest.
+    """
     is_merge = facts.trigger == "merge"
     needs = ("tag",) if is_merge else ()
     only_if = model.Output("tag", "released") if is_merge else None
@@ -208,7 +212,7 @@ def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
 
 
 def _approval_job(facts: ProjectFacts) -> model.Job:
-    """Return the job between building and publishing that waits for reviewers of an environment of the forge."""
+    """Return the job between building and publishing that waits for the reviewers of the environment `GATE`."""
     return model.Job(
         key="gate",
         name="Wait for approval",
@@ -273,6 +277,7 @@ def _verify_job(facts: ProjectFacts) -> model.Job:
 
 
 def _forge_release_job(facts: ProjectFacts) -> model.Job:
+    """Return the job that publishes the release page, unless another index than the release's was typed in."""
     return model.Job(
         key="page",
         name="Publish the release page",
@@ -327,7 +332,7 @@ def _pull_request_checks_workflow(facts: ProjectFacts) -> model.Workflow:
 def _release_pull_request_workflow(facts: ProjectFacts) -> model.Workflow:
     """Return the workflow that keeps a pull request with the next versions open.
 
-    The merge of such a pull request starts it as well as the release, so it tags, too.
+    If merges start releases, it tags merged versions first: the next ones follow from the tags.
     """
     is_merge = facts.trigger == "merge"
     release = "; merging that releases" if is_merge else ""

@@ -53,6 +53,7 @@ class GeneratedFile(Record, kw_only=True):
     """A file that relnox generates and people may edit.
 
     Attributes:
+        file: Its path relative to the root of the project.
         output: What relnox generates today.
         present: Its content; None if it does not exist.
         version: The version of relnox.
@@ -97,7 +98,7 @@ def add_stamp(output: str, version: str, body: str | None = None) -> str:
 
 
 def read_stamp(text: str) -> StampedText | None:
-    """Return a text without its stamp, and what the stamp says; None if relnox did not write the text."""
+    """Return a text without its stamp, and what the stamp says; None if there is none."""
     newline = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
     match = _STAMP.search(text)
@@ -110,13 +111,11 @@ def read_stamp(text: str) -> StampedText | None:
 def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
     """Return the new content of a file, with a stamp: today's output, with the edits in the present file.
 
-    Args:
-        file: The file.
-        prefer: `edits` or `generated`, for lines that both an edit and relnox changed; None to raise an error.
-            With `generated`, a file that relnox did not write is replaced.
+    `prefer` is `edits` or `generated`, for lines that both an edit and relnox changed; None to raise an error.
+    With `generated`, a file that relnox did not write is replaced.
 
     Raises:
-        Blocked: They changed the same lines, or it is not known what relnox wrote before, if anything.
+        Blocked: Both changed the same lines, or it is not known what relnox wrote before, if anything.
     """
     stamped = file.stamped_text
     if file.present is None or (stamped is None and prefer == "generated"):
@@ -152,6 +151,7 @@ def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
 
 
 def _conflict_error(file: GeneratedFile, message: str, fix: str, before: str, after: str) -> Blocked:
+    """Return the error `FILE MESSAGE`, with the difference from `before` to `after`."""
     lines = difflib.unified_diff(split_lines(before), split_lines(after), file.file, file.file, lineterm="", n=1)
     diff = "\n".join(f"  {line}" for line in lines)
     return Blocked("workflow-conflict", f"{file.file} {message}:\n{diff}", fix)
@@ -160,9 +160,9 @@ def _conflict_error(file: GeneratedFile, message: str, fix: str, before: str, af
 def _find_last_output(present: StampedText, output: str, versions: Iterable[StampedText]) -> str | None:
     """Return what relnox generated when it last wrote a file, or None if that cannot be found.
 
-    Unedited versions of the file are outputs. An edited one was merged from an output that no commit has. Undoing
-    that merge finds it: what changed in the file is what changed in the output, if the text has the right hash.
-    `output` is that of today, and `versions` are in the history of the file, the oldest first.
+    Unedited versions of the file are outputs. That of an edited one is in no commit: the changes since the version
+    before are applied to that one's output, and the hash shows whether the result is right. `output` is that of
+    today, and `versions` are in the history of the file, the oldest first.
     """
     outputs = {output_digest(output): output}
     before: StampedText | None = None
@@ -180,8 +180,8 @@ def _find_last_output(present: StampedText, output: str, versions: Iterable[Stam
 def _merge_with_pins(present: str, base: str, output: str, side: Literal["ours", "theirs"]) -> str:
     """Return the present text with the changes from `base` to `output`; pins only get newer.
 
-    `base` is the output that the present text was written from. If both changed a line, `side` selects which is
-    taken: `ours` is the present text.
+    `base` is the output that the present text was written from. If both changed a line, `ours` (`side`) takes that
+    of the present text, `theirs` that of `output`.
     """
     actions = {match["uses"] for text in (base, output) for match in _PIN.finditer(text)}
     ours, common, theirs = (_without_pins(text, actions) for text in (present, base, output))
@@ -204,12 +204,12 @@ def _merge_texts(ours: str, base: str, theirs: str, side: Literal["ours", "their
 
 
 def _without_pins(text: str, actions: Collection[str]) -> str:
-    """Remove the pins of actions (`uses: ACTION`) from a text, except for the `@`."""
+    """Remove the pins of actions, given as `uses: ACTION`, from a text, except for the `@`."""
     return _PIN.sub(lambda match: f"{match['uses']}@" if match["uses"] in actions else match[0], text)
 
 
 def _newest_pins(present: str, output: str) -> dict[str, str]:
-    """Map each `uses: ACTION` to its newest pin in two texts; the present one if versions cannot be compared."""
+    """Map each `uses: ACTION` to its newest pin (with the comment), or to the present one if that is unknown."""
     pins: dict[str, re.Match[str]] = {}
     for text in (output, present):
         for match in _PIN.finditer(text):
@@ -273,5 +273,5 @@ def generated_file_problems(file: GeneratedFile, rules: CheckRules) -> Iterator[
 
 
 def missing_file_problem(name: str) -> Problem:
-    """Return the problem that a file does not exist which the task `ci` writes."""
+    """Return the problem that a file which the task `ci` writes does not exist."""
     return Problem("workflow-outdated", "the file is missing", _UPDATE, file=name)

@@ -41,7 +41,7 @@ class Table(dict[str, Any]):
 
 
 def decode_utf8(content: bytes, name: str) -> str:
-    """Return the text of a file, without a byte order mark; raise `Blocked`, with its name, if it is not UTF-8."""
+    """Return the text of a file, without a byte order mark; raise `Blocked`, with `name`, if it is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -72,7 +72,7 @@ def parse_yaml(content: bytes, name: str) -> Any:
 
 
 def parse_mapping(content: bytes, name: str) -> Table:
-    """Return the content of a YAML file as `parse_yaml` does; raise `Blocked` if it is not a mapping."""
+    """Return the content of a YAML file (`name`) as `parse_yaml` does; raise `Blocked` if it is not a mapping."""
     table = parse_yaml(content, name)
     if not isinstance(table, Table):
         raise _invalid_file_error(name, 1, "it is not a mapping")
@@ -90,7 +90,7 @@ def _empty_table(line: int) -> Table:
 
 
 def _convert_node(node: yaml.Node, converted: dict[int, Any]) -> Any:
-    """Return a node as `Table`, `Items` or `Text`; `converted` has the results, for nodes that aliases repeat."""
+    """Return a node as `Table`, `Items` or `Text`; `converted` has results by `id`, since aliases repeat nodes."""
     if id(node) in converted:
         return converted[id(node)]
     line = node.start_mark.line + 1
@@ -112,7 +112,7 @@ def _convert_node(node: yaml.Node, converted: dict[int, Any]) -> Any:
 
 
 def _as_table(value: Any) -> Table:
-    """Return a mapping as it is, and a text or a list of texts as a mapping with these keys; else an empty one."""
+    """Return a mapping as it is; for a text or texts, one with these keys and empty values; else an empty one."""
     if isinstance(value, Table):
         return value
     table = _empty_table(getattr(value, "line", 1))
@@ -143,13 +143,13 @@ class Step(Record):
         return _as_table(self.table.get("with"))
 
     def input(self, name: str, default: str = "") -> str:
-        """Return an input of the action, or else `default`; its name may be written with dashes or underscores."""
+        """Return an input of the action, or else `default`. `name` has dashes; the file may have underscores."""
         value = self.inputs.get(name, self.inputs.get(name.replace("-", "_"), default))
         return str(value)
 
     @cached_property
     def commands(self) -> tuple[tuple[int, str], ...]:
-        """The commands of its script, each with its line; continued lines are joined, comments are left out."""
+        """The line numbers and texts of the script's commands; continued lines are joined, comments left out."""
         script = self.table.get("run", "")
         commands: list[tuple[int, str]] = []
         continued = False
@@ -185,7 +185,7 @@ class Job(Record):
     def permissions(self) -> Mapping[str, str] | None:
         """The permissions of its token, by default those of the workflow; None if the repository decides.
 
-        `write-all` stands for those that a release needs, and `read-all` for none.
+        The text `write-all` becomes those that a release needs, and `read-all` none.
         """
         own = self.table.get("permissions", self.workflow.table.get("permissions"))
         if isinstance(own, Text):

@@ -21,7 +21,7 @@ from relnox.system.secrets import Secret
 
 
 class Indexes:
-    """The indexes of a project by name. Each one is opened when it is first used.
+    """The indexes of a project, looked up by name (`indexes[name]`). Each one is opened when it is first used.
 
     Args:
         directory: The directory of the embedded index.
@@ -83,6 +83,7 @@ class Indexes:
         return Index(target, self._environment)
 
     def _start_embedded_index(self) -> Index:
+        """Return the embedded index, which runs until `close`."""
         running = self._open.enter_context(self.embedded_index)
         own = Credentials(TOKEN_USER, Secret(self._upload_token), "the embedded index")
         return Index(Target(EMBEDDED, running.upload_url, running.simple_url), self._environment, own)

@@ -88,6 +88,7 @@ def sign_files(
 def _sign_with_sigstore(
     files: Sequence[Distribution], identity: JobIdentity, store: Callable[[Distribution, bytes], None]
 ) -> None:
+    """Sign files as `sign_files` does, but without a time limit."""
     from pypi_attestations import Attestation
     from sigstore.models import ClientTrustConfig
     from sigstore.oidc import IdentityToken
@@ -121,9 +122,9 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
 
 
 def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
-    """Verify offline that a file was signed by the publishers in its provenance (PEP 740, as JSON); list them.
+    """Verify offline that a file was signed by the publishers in its provenance (PEP 740, as JSON).
 
-    The list, a text, and `index` are for messages.
+    Return the publishers as text; it and `index` are for messages.
 
     Raises:
         InvalidAttestation: The provenance is not valid, empty, or not for this file.

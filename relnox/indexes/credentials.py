@@ -82,8 +82,8 @@ def find_credentials(target: Target, environment: Mapping[str, str], *, is_chose
     The order of the search is: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
     section of `.pypirc`, Trusted Publishing if the CI provider issues an identity token, and the keyring.
 
-    If the user named the index, and not the settings of the checkout (`is_chosen`), twine's variables are for it,
-    unless they name another one.
+    Twine's variables that name no index are used for PyPI, TestPyPI, and an index that the user, not the settings
+    of the checkout, selected (`is_chosen`).
 
     Raises:
         CredentialsNotFound: There are no credentials.
@@ -231,8 +231,8 @@ def _find_in_keyring(target: Target, environment: Mapping[str, str]) -> Credenti
 def _keyring_backends() -> list[KeyringBackend]:
     """Return the configured backend of the keyring, or else those of this platform, the preferred one first.
 
-    `keyring.get_keyring`, which twine calls, imports all: that of macOS starts linkers, which delete `/dev/null`
-    for root.
+    `keyring.get_keyring`, which twine calls, imports those of all: one starts linkers on macOS, which delete
+    `/dev/null` for root.
     """
     from keyring import backend, core
 
@@ -257,7 +257,7 @@ def _keyring_backends() -> list[KeyringBackend]:
 def netrc_login(target: Target, environment: Mapping[str, str]) -> Login | None:
     """Return the login for the host of an index's simple API from `.netrc`, or from the file named by `NETRC`.
 
-    Return None if there is no file, or no entry for the host but `default`, or if the URL is not encrypted.
+    Return None if there is no file, no entry for the host (`default` is not used), or if the URL is not encrypted.
 
     Raises:
         Blocked: The file cannot be parsed.

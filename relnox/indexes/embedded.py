@@ -53,7 +53,7 @@ class EmbeddedIndex:
     It listens on a free port, and has URLs while it runs. Files cannot be replaced.
 
     Args:
-        upload_token: The password for uploads, or None: every user of this machine can connect to loopback.
+        upload_token: The password for uploads, since every user of this machine can connect; None: none is needed.
     """
 
     def __init__(self, directory: Path, *, upload_token: str | None = None) -> None:
@@ -128,7 +128,7 @@ class FileStore:
             ) from error
 
     def files(self, project: str | None = None) -> list[StoredFile]:
-        """Return the files of a project or of all projects, sorted by version and then by name."""
+        """Return the files of a project (by its normalized name), or all, sorted by version and then by name."""
         uploads = (self.find(entry.name) for entry in self._files.iterdir())
         files = [file for file in uploads if file is not None and project in (None, file.project)]
         return sorted(files, key=lambda file: (file.version, file.filename))
@@ -143,7 +143,7 @@ class FileStore:
         return StoredFile(filename, project, version, path) if path.is_file() else None
 
     def add(self, filename: str, content: bytes) -> bool:
-        """Add a file; return False if the store already has it, with the same content.
+        """Add a file with a valid name; return False if the store already has it, with the same content.
 
         Raises:
             Conflict: The store has a different file with this name.
@@ -169,7 +169,7 @@ class FileStore:
         return True
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
-        """Return whether every stored file is one of these, given as SHA-256 (hex) by name."""
+        """Return whether every stored file, if any, is one of these, given as SHA-256 (hex) by name."""
         return all(files.get(file.filename) == file.sha256 for file in self.files())
 
     def clear(self) -> None:
@@ -198,7 +198,7 @@ def _parse_filename(filename: str) -> tuple[str, Version]:
 def parse_uploaded_file(boundary: str | None, body: bytes) -> tuple[str, bytes]:
     """Return the unchecked name and the content of the only file in the form of an upload (RFC 7578).
 
-    `boundary` separates its fields; None if the request states none.
+    `boundary` separates its fields; if None, the form has no file.
 
     Raises:
         Blocked: The form has no file, or several.
@@ -276,7 +276,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._send(self.receive_upload(body))
 
     def _respond(self, path: str) -> _Response:
-        """Return the page or the file of a path, or the status 404."""
+        """Return the page or the file of a URL's path, or the status 404."""
         store = self.server.index.store
         match path.split("/"):
             case ["", "simple", name] | ["", "simple", name, ""] if name:

@@ -45,7 +45,7 @@ class ServedContent(NamedTuple):
 
     Attributes:
         observation: `MATCH`, `MISMATCH`, or `ABSENT` if the index does not serve the file.
-        detail: What differs, for messages; empty if nothing does.
+        detail: What differs, or the response for an `ABSENT` file, for messages; empty for `MATCH`.
     """
 
     observation: FileCheck
@@ -119,8 +119,7 @@ class Index(Target):
     ) -> dict[str, str]:
         """Return the SHA-256 hashes (hex) of files on the index by name, without files that it does not list.
 
-        A file without a hash in the listing is downloaded. With `refresh`, the listing is requested again even if
-        the cached one is recent.
+        A file without a hash in the listing is downloaded. Without `refresh`, a recent cached listing is used.
         """
         requested, _ = self._listings.get(project, (None, None))
         if refresh or requested is None or retries.CLOCK.monotonic() - requested > _MAX_LISTING_AGE:
@@ -164,7 +163,9 @@ class Index(Target):
         return sha256
 
     def compare_download(self, built_file: Distribution, deadline: Deadline | None = None) -> ServedContent:
-        """Download a file of the cached listing without storing it, and compare its hash with the built file's.
+        """Compare a built file with the one of its name in the cached listing, which must have it.
+
+        It is downloaded without storing it, unless it had the right hash in an earlier download.
 
         Raises:
             TryLater: The index does not respond.

@@ -31,6 +31,7 @@ class IndexFile:
     """A file in a listing; values are None if the listing has none.
 
     Attributes:
+        filename: The name, which may be invalid.
         sha256: The hex digest.
         upload_time: The time of the upload in UTC (PEP 700).
         size: The size in bytes (PEP 700).
@@ -61,7 +62,7 @@ class IndexFile:
 
     @property
     def needs_newer_upload_rules(self) -> bool:
-        """Whether it is a wheel, uploaded since the public index's rules were copied, that they reject."""
+        """Whether it is a wheel, uploaded since the public index's rules were copied, that the copy rejects."""
         if self.version is None or self.upload_time is None or self.upload_time.date() <= public_index.AS_OF:
             return False
         tags = parse_wheel_filename(self.filename)[3] if self.filename.endswith(".whl") else ()
@@ -96,7 +97,7 @@ class Listing(dict[str, IndexFile]):
         """Return the newest final version, or the newest prerelease if there is none; None if there is neither.
 
         A version whose files are all yanked is returned only if all versions are. `below` limits the search to
-        lower versions, and if it is a prerelease such as 2.0rc2, finds 2.0rc1 before 1.9.
+        lower versions; for a prerelease such as 2.0rc2, it prefers 2.0rc1 to 1.9.
         """
         releases = self.releases()
         lower = [version for version in releases if below is None or version < below]
@@ -228,7 +229,7 @@ def _parse_digest(value: object, filename: str) -> str | None:
     """Return the SHA-256 of a file in lowercase, since some indexes use uppercase, or None if there is none.
 
     Raises:
-        ValueError: It is not a SHA-256.
+        ValueError: It is not a SHA-256; the message has `filename`.
     """
     if value is None or (digest := _require_text(value).lower()) in _NO_DIGEST:
         return None

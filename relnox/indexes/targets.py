@@ -71,7 +71,7 @@ class Target:
         return None
 
     def release_page_url(self, package: str, version: Version) -> str:
-        """Return the URL at which people see a release, or at least its project; empty for the embedded index."""
+        """Return the URL of a release on PyPI or TestPyPI, or of a project on another index; empty if embedded."""
         if self.name == EMBEDDED:
             return ""
         path = f"../project/{package}/{version}/" if self.public_name is not None else f"{package}/"
@@ -89,7 +89,7 @@ class Target:
         return f"{bump}, then: {fixes.task_command('build-all')}"
 
     def matches_name_or_url(self, value: str) -> bool:
-        """Return whether a name, or an upload URL, in the settings of another tool is that of this index."""
+        """Return whether the index of another tool is this one, by its name or by the host of its upload URL."""
         return host_and_port(value) == host_and_port(self.upload_url) if "://" in value else value == self.name
 
 
@@ -184,14 +184,14 @@ def _indexes_by_precedence(rules: Mapping[str, str], tag: str, version: Version)
 
 
 def trusted_simple_url(config: Config) -> str:
-    """Return the URL of the simple API from which third-party requirements are installed."""
+    """Return the URL of the simple API from which third-party requirements are installed, by default PyPI's."""
     if config.trusted_index is None:
         return find_target(PRODUCTION, config).simple_url
     return Target("trusted-index", "", config.trusted_index).simple_url
 
 
 def build_simple_url(config: Config) -> str | None:
-    """Return the URL of the simple API for build requirements; None if the installer's settings apply."""
+    """Return the URL of the simple API for build requirements; None without `trusted-index`: the installer's."""
     return None if config.trusted_index is None else trusted_simple_url(config)
 
 
@@ -237,6 +237,7 @@ def _check_index_url(url: str, key: str) -> None:
 
 
 def _unknown_index_error(message: str, name: str, names: Sequence[str]) -> UnknownIndex:
+    """Return the error with `message`, whose fix suggests one of `names`."""
     return UnknownIndex("index-unknown", message, fix=suggest_name(name, names))
 
 

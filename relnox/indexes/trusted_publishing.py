@@ -95,7 +95,7 @@ _RULES = (
 class JobIdentity:
     """An identity token of a CI job (a JSON Web Token, RFC 7519) and those of its claims that are strings.
 
-    Only the index checks the token: an unreadable one has no claims.
+    Only the index verifies the token; an unreadable one has no claims.
     """
 
     def __init__(self, token: Secret) -> None:
@@ -166,6 +166,9 @@ class TokenProvider:
 
     If the CI provider issues only one identity token to a job (GitLab), a single upload token is used for all
     projects; it is valid for every project that has this publisher.
+
+    Args:
+        identity: The first identity token for `audience`; jobs of GitLab get no other.
     """
 
     def __init__(
@@ -181,7 +184,7 @@ class TokenProvider:
         self._lock = threading.Lock()
 
     def token(self, project: str) -> Secret:
-        """Return an upload token for a project (by its normalized name), valid for five minutes if possible.
+        """Return an upload token for a project (by its normalized name), valid for five more minutes if possible.
 
         It is cached.
 
@@ -291,7 +294,7 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
 
 
 def _is_audience_of_another_service(audience: str, target: Target) -> bool:
-    """Return whether an audience is not that of an index: its public name, or else its host, or a URL there.
+    """Return whether an audience is neither the public name of an index nor, without one, its host or a URL there.
 
     Any server can name a word as its audience, even that of another service, such as `sigstore` or `vault`.
     """

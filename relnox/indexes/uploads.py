@@ -180,7 +180,7 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
     attestations: Sequence[Path] = (),
     before_sending: Callable[[], None] | None = None,
 ) -> str:
-    """Upload a file of the manifest with its attestations (PEP 740), and return the status of the response.
+    """Upload `path`, a `file` of the manifest, with its attestations (PEP 740); return the status of the response.
 
     There are no retries, and the caller has to check the listing: a response does not prove what was stored.
     `before_sending` is called right before the first byte is sent.
@@ -256,7 +256,7 @@ def parse_upload_response(response: requests.Response, file: Distribution, index
     """Return the status of a successful response to an upload, such as `200 OK`.
 
     Raises:
-        Problem: The index rejected the upload; `rejected` is whether it certainly did not store the file.
+        Problem: The index rejected the upload; its `rejected` is whether the file certainly was not stored.
     """
     status = response.status_code
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -330,7 +330,7 @@ def different_file_hint(file: Distribution, index: Target) -> str:
 def used_version_hint(package: str, version: Version, index: Target) -> str:
     """Return the fix for a version that takes no more files, or has other ones than were built: a new version.
 
-    It also says how to yank what is public (PEP 592), or only to empty the embedded index.
+    It also says how to yank what is public (PEP 592). On the embedded index, the fix is to empty it.
     """
     if index.name == EMBEDDED:
         clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")
