@@ -20,7 +20,7 @@ _PLACES = ("", "docs/", "doc/", "docs/source/", "doc/source/")
 
 
 def find_changelogs(root: Path, directory: str) -> tuple[str, ...]:
-    """Return the files that may be the changelog of the package in a directory, the most usual name first.
+    """Return the files that may be the changelog of the package in a directory, the most usual place first.
 
     Links to another one of them are left out. The directory (`.` for the root) and paths are relative to the root.
     """
