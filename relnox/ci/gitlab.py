@@ -296,8 +296,9 @@ def _glob_to_regex(glob: str) -> str:
     """Return the regular expression of a glob, without anchors and with slashes escaped."""
     parts = re.split(r"(\*+|\?|\[[^\]]*\])", glob)
     names = {"*": ".*", "?": "."}
-    return "".join(
-        names.get(part[0], part) if number % 2 else re.escape(part).replace("/", r"\/")
+    texts = (
+        names.get(part[0], part.replace("[!", "[^", 1)) if number % 2 else re.escape(part)
         for number, part in enumerate(parts)
         if part
     )
+    return "".join(texts).replace("/", r"\/")

@@ -81,6 +81,7 @@ def test_a_set_is_the_golden_file_and_valid(name: str, tmp_path: Path) -> None:
         (OnTag(("v[0-9]*", "a/b-*")), r"$CI_COMMIT_TAG =~ /^(v[0-9].*|a\/b\-.*)$/"),
         (OnPublishedRelease(), "$CI_COMMIT_TAG"),
         (OnMerge(("main", "1.x")), r'$CI_PIPELINE_SOURCE == "push" && $CI_COMMIT_BRANCH =~ /^(main|1\.x)$/'),
+        (OnMerge(("[!r]/?",)), r'$CI_PIPELINE_SOURCE == "push" && $CI_COMMIT_BRANCH =~ /^([^r]\/.)$/'),
         (
             OnPullRequest(("main",)),
             '$CI_PIPELINE_SOURCE == "merge_request_event" && $CI_MERGE_REQUEST_TARGET_BRANCH_NAME =~ /^(main)$/',
