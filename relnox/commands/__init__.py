@@ -67,7 +67,10 @@ def import_task_module(name: str) -> TaskModule:
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return the tables that a task shows after a run; `directory` is the checkout or a temporary clone."""
+    """Return the tables that a task shows after a run; `directory` is the checkout or a temporary clone.
+
+    A task without such tables has none.
+    """
     of_task: Callable[[Outcome, Path], tuple[Table, ...]] | None = getattr(
         import_task_module(outcome.plan.task), "summarize", None
     )

@@ -37,9 +37,9 @@ _INDEX_TIMEOUT = 60.0
 class TagDecision(NamedTuple):
     """Whether a package gets a tag, and the reason, as a phrase such as `new, after v1.0`.
 
-    `tag` is that of its version, empty if no file has one; `commit` has it or gets it, or is empty. The run
-    creates the tag if `is_new`, and pushes it if `needs_push`. `fix` is the command that tags the package
-    nevertheless, or empty; `problem` is why the version cannot be released, if so.
+    `tag` is that of its version, empty if no file has one, and `commit` the one that has the tag or gets it, empty
+    if there is none. The run creates the tag if `is_new`, and pushes it if `needs_push`. Otherwise, `fix` may be
+    the command that tags the package nevertheless, or `problem` why the version cannot be released.
     """
 
     package: Package
@@ -194,7 +194,10 @@ def _is_related_to_head(git: Git, commit: str, tag: str, remote: str, is_shallow
 
 
 def _index_with_version(package: Package, version: Version, tag: str, project: Project) -> str | None:
-    """Return the name of the production index that `tag` selects if it has the version already, else None."""
+    """Return the name of the production index that `tag` selects, if it has the version already; else None.
+
+    The index of a private package is not asked.
+    """
     index = targets.select_index_by_tags(project.config, {package.name: (tag, version)})
     if package.is_private or not project.indexes[index].production:
         return None
@@ -210,7 +213,7 @@ def _packages_with_same_tag(package: Package, project: Project) -> list[Package]
 
 
 def _format_statement(packages: Sequence[Package], state: str) -> str:
-    """Format a statement on packages that have one version: `core 1.2.0 is new`."""
+    """Format a statement on packages that have one version: `core 1.2.0 is new`, if `state` is `new`."""
     names = text.join_names(package.name for package in packages)
     return f"{names} {packages[0].version} {'is' if len(packages) == 1 else 'are'} {state}"
 

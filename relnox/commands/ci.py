@@ -176,7 +176,7 @@ def _requirement_lock_steps(project: Project) -> Iterator[LockRequirements]:
 
 
 def _render_workflow_files(facts: ProjectFacts, project: Project) -> dict[str, str]:
-    """Return the workflow files by path, for GitHub Actions or GitLab, where platform wheels raise `Blocked`."""
+    """Return the workflow files by path, for GitHub Actions or GitLab; there, platform wheels raise `Blocked`."""
     workflows = sets.workflows(facts)
     if _is_on_gitlab(project):
         if facts.has_platform_wheels:
@@ -201,7 +201,10 @@ def _is_on_gitlab(project: Project) -> bool:
 
 
 def _generated_file(name: str, output: str, content: bytes | None, project: Project) -> GeneratedFile:
-    """Return a generated file with its present content (None: missing) and, if it was edited, its history."""
+    """Return a file to generate: `output` is its new content, and `content` its present one (None: missing).
+
+    Its history is read only if a merge needs it.
+    """
     present = decode_utf8(content, name) if content is not None else None
     file = GeneratedFile(file=name, output=output, present=present, version=_OWN_VERSION)
     if not file.needs_history or project.git is None:
@@ -210,7 +213,10 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
 
 
 def _generated_file_problems(file: GeneratedFile) -> tuple[Problem, ...]:
-    """Return problems for what relnox would change in a file or what makes it unsafe, and notes on other edits."""
+    """Return problems for what relnox would change in a file or what makes it unsafe, and for other edits.
+
+    Those for other edits have the level `note`.
+    """
     return tuple(generated_file_problems(file, PIPELINE_RULES if file.file == gitlab.FILE else WORKFLOW_RULES))
 
 
@@ -262,8 +268,8 @@ def _renamed_workflow_problems(files: Iterable[GeneratedFile], project: Project)
 def _list_publishers(new: PlanBuilder, project: Project) -> None:
     """Add a table of what to register with each index, so that it trusts the job that publishes.
 
-    Projects that an index lacks need a pending publisher. If it does not answer, all are taken for existing, with
-    a note.
+    Projects that an index lacks need a pending publisher. If an index does not answer, all are taken for existing,
+    with a note.
     """
     git, _, _ = project.require_commit()
     location = repository_location(project.once(remotes.read_remote_url, git, project.config.remote), os.environ)

@@ -9,7 +9,7 @@ command finishes an interrupted release.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from packaging.version import Version
@@ -124,9 +124,7 @@ def _changed_archive_problems(release: Release, project: Project) -> Iterator[Pr
             )
 
 
-def _shared_tag_problems(
-    tags: Mapping[str, Sequence[str]], release: Release, project: Project
-) -> Iterator[Problem]:
+def _shared_tag_problems(tags: Iterable[str], release: Release, project: Project) -> Iterator[Problem]:
     """Yield a problem for each of these tags that packages left out by `--package` have as well."""
     siblings = release.siblings
     for tag in tags:
@@ -297,7 +295,7 @@ def _release_notes(  # noqa: PLR0913, PLR0917 - as above
 def _read_changelog_sections(
     versions: Mapping[str, Version], commit: str, project: Project
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the paths of changelogs with a section of the release, and its text as Markdown by package name."""
+    """Return the paths of changelogs with a section of the release, and each package's section as Markdown."""
     changelogs = project.once(_read_changelogs, project, commit)
     files: list[str] = []
     texts: dict[str, str] = {}

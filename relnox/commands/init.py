@@ -188,7 +188,10 @@ def _gitignore_with_missing_lines(before: bytes) -> bytes | None:  # bytes, beca
 def _init_notes(
     files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options, project: Project
 ) -> Iterator[str]:
-    """Yield the messages shown after init: what was left unchanged, and the next commands."""
+    """Yield the messages shown after init: what was left unchanged, and the next commands.
+
+    `files` has the contents before it by path, and `project` the settings after it.
+    """
     if project.unlisted_packages:
         yield setting_proposals.describe_unlisted_packages(
             project.unlisted_packages, project.workspace, project.config

@@ -350,9 +350,9 @@ def _describe_development_versions(release: Release) -> str:
 def _unavailable_sibling_problems(
     package: str, path: Path, release: Release, project: Project
 ) -> Iterator[Problem]:
-    """Yield a problem for each requirement on another workspace package that neither this run nor the index has.
+    """Yield a problem for each workspace package that `package` requires and neither this run nor the index has.
 
-    They are those of the archive at `path`, except those of extras.
+    Its requirements are those of the archive at `path`, except those of extras.
     """
     index, manifest, workspace = release.index.name, release.manifest, project.workspace
     task = "publish" if release.index.production else "publish-test"

@@ -69,5 +69,5 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
 
 
 def _embedded_index_has_only(indexes: Indexes, manifest: Manifest) -> bool:
-    """Return whether the embedded index has no other files than those of a manifest."""
+    """Return whether every file on the embedded index is one of a manifest, with the same hash."""
     return indexes.embedded_index.store.holds_only({file.filename: file.sha256 for file in manifest.distributions})

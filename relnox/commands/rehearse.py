@@ -84,8 +84,8 @@ def _choose_bump_options(
 ) -> dict[str, Any]:
     """Return the options of the bump by field name; empty if another tool sets versions and none is given.
 
-    Without a version, it is `--part auto` if the commits ask for a bump (`is_automatic`), else the patch version.
-    If no packages are selected, all are bumped.
+    Without a given version, `--part auto` is chosen if the commits ask for a bump (`is_automatic`), else the patch
+    version. If no packages are selected, all are bumped.
     """
     version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
     if project.config.managed_by is not None and not version:
@@ -121,7 +121,10 @@ def _resolve_wheel_directory(directory: str, root: Path) -> str:
 
 
 def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str]:
-    """Return the names of the selected packages, and of those that they need in the same fixed version group."""
+    """Return the names of the selected packages, and of those that they need in the same fixed version group.
+
+    The result is empty if none are selected.
+    """
     needed = set(selected)
     for group in project.version_groups:
         if group.kind == "fixed":
@@ -132,7 +135,7 @@ def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return a table of the files of the release, and one of the stages with their status and duration."""
+    """Return a table of the release's files, if they were built, and one of the stages, with status and time."""
     stages = release.summarize(outcome, directory)
     is_cloned = outcome.results[0].status is Status.SUCCESS  # or else the directory is that of the project
     if not (is_cloned and (directory / _DIST / MANIFEST_JSON).is_file()):

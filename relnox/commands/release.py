@@ -39,13 +39,13 @@ class ReleaseChain(Record, kw_only=True):
         releases: The packages; their versions and tags are empty if not known yet.
         is_part: Whether the packages are a part of the workspace, so that each stage has to name them.
         dist: The directory of archives, relative to the root.
-        is_checked: Whether the checklist comes first; not with files in which a bump was interrupted.
+        is_checked: Whether the checklist comes first; not if changed files may be from an interrupted bump.
         bump: The options of the bump, by field name; empty if the commit is released as it is.
         commit: The tag to build, or None for HEAD.
-        test_index: The index to publish to first, or None.
-        index: The index to publish to, or None for a rehearsal.
+        test_index: The name of the index to publish to first, or None.
+        index: The name of the index to publish to, or None for a rehearsal.
         is_production: Whether `index` is a production index.
-        remote: The remote to push to, or None if there is none.
+        remote: The name of the remote to push to, or None if there is none.
         has_forge_release: Whether a release is made on the forge as well.
         yes: Whether the command line has confirmed what becomes public.
         verify: Further options of `verify-install` with the test index, by field name.

@@ -181,7 +181,7 @@ def _untagged_packages(packages: tuple[Package, ...], project: Project, tags: Co
 def _commit_tags_by_package(
     packages: tuple[Package, ...], project: Project, tags: list[str]
 ) -> dict[str, CommitTags]:
-    """Map each package whose backend computes its version to its part of `tags`, all those on the commit."""
+    """Map each package whose backend computes its version to the `tags` of the commit, its own and others."""
     formats = project.tag_formats
     by_package = {}
     for package in packages:
@@ -229,7 +229,10 @@ def _environment_steps(
 def _build_and_test_steps(
     builds: Mapping[str, Build], needs: Mapping[str, frozenset[str]], options: Options, project: Project
 ) -> Iterator[Build | CheckReproducibility | RunTests]:
-    """Yield the builds, each with the requested steps that repeat and test it; `needs` has what they require."""
+    """Yield the builds, each with the requested steps that repeat and test it.
+
+    `needs` has the names of the packages that each one requires at run time.
+    """
     test = project.config.test
     for package, build in builds.items():
         yield build

@@ -69,7 +69,7 @@ class OutputDirectory:
         return name in listed_names or (is_archive and normalize_name(project) in self._project.workspace.by_name)
 
     def clean_problems(self) -> Iterator[Problem]:
-        """Yield a problem if `--clean` would remove files outside of the checkout that no manifest lists."""
+        """Yield a problem if `--clean` would remove files outside of the checkout without a manifest of them."""
         top = self._project.once(top_directory, self._project.git) or self._project.root
         output = self._project.once(Path.resolve, self._directory)
         is_outside = not output.is_relative_to(self._project.once(Path.resolve, top))
@@ -82,7 +82,7 @@ class OutputDirectory:
             )
 
     def foreign_file_notes(self, directory: str) -> Iterator[str]:
-        """Yield a note on files of `directory` that are no archives of this project, and stay unpublished."""
+        """Yield a note on files that are no archives of this project, and stay; it calls the place `directory`."""
         foreign = [name for name in self._names if name not in self.removable_files and not name.startswith(".")]
         if foreign:
             yield f"left out: {directory} has files that are not archives of this project: {', '.join(foreign)}"
@@ -139,7 +139,7 @@ def submodule_problems_and_notes(
 def uncommitted_version_file_problems(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> Iterator[Problem]:
-    """Yield a problem if a pyproject.toml or a version file differs from the commit (None: working tree)."""
+    """Yield a problem if a pyproject.toml or a version file differs from `commit`; None is the working tree."""
     if commit is None or project.git is None or project.state is None:
         return
     object_ids = project.once(project.git.object_ids, commit, tuple(package.pyproject for package in packages))
@@ -154,7 +154,10 @@ def uncommitted_version_file_problems(
 
 
 def uncommitted_files(project: Project, output: str) -> list[str]:
-    """Return the changed and untracked files of the checkout, except those in `output`; none outside git."""
+    """Return the changed and untracked files of the checkout, except those in `output`; none outside git.
+
+    All paths are relative to the root.
+    """
     if project.state is None:
         return []
     changed_files = (*project.state.changed_files, *project.state.untracked_files)
@@ -210,7 +213,7 @@ def read_build_settings(
 
 
 def _constraints_with_addresses(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
-    """Yield constraints, of these and in files, that lead uv elsewhere than to an index: URLs, or options."""
+    """Yield `requirements`, and lines of constraint `files`, that have URLs or options instead of versions."""
     lines = [*requirements]
     for file in files:
         if "://" in file:

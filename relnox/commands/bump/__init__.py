@@ -57,8 +57,8 @@ def _plan_interrupted_bump(options: Options, project: Project) -> Plan | None:
 def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | None:
     """Plan a bump, or to finish a release that exists already.
 
-    `checkout` is `project`, or else it has the files of the checkout, and `project` those of HEAD. Then the result
-    is None if no bump was interrupted: the checkout has none of its edits, or other changes.
+    The bump is of the files of `project`: those of `checkout`, or else those of HEAD, to recognize an interrupted
+    bump. In the second case, the result is None if none was: `checkout` has none of its edits, or other changes.
     """
     packages = versions.select_packages(options, project)
     release = releases.find_requested_release(options, project, packages)
@@ -130,7 +130,7 @@ def _add_bump_steps(
 def _next_command(
     options: Options, project: Project, edits: Sequence[Edit], tags: Sequence[NewTag], *, is_followed: bool
 ) -> str:
-    """Return the command to run next: the same that also commits, tags or pushes, or the build; empty if none.
+    """Return the command to run next: the same with `--commit --tag` or `--push`, or the build; empty if none.
 
     If a development version follows (`is_followed`), the build is of the first tag.
     """

@@ -40,9 +40,9 @@ _NAMELESS_PREFIXES = ("", "v")
 class FileContents:
     """The contents of files by path, before and after a bump; None after it removes the file.
 
-    `after` has only files to write. Tools or hooks wrote those in `generated`, and removed the symbolic links in
-    `links`, whose content before is their target. The files in `edited` have their new content already, from an
-    interrupted run or one without `--commit`.
+    `after` has only files to write or remove. Tools or hooks did that with those in `generated`, and removed the
+    symbolic links in `links`, whose content before is their target. The files in `edited` have their new content
+    already, from an interrupted run or one without `--commit`.
     """
 
     def __init__(self, before: Mapping[str, bytes]) -> None:
@@ -171,10 +171,10 @@ def _is_interrupted_bump(files: FileContents, checkout: Project, options: Option
 
 
 def _new_and_previous_tag(bump: VersionBump, project: Project) -> tuple[str, str | None]:
-    """Return the tag of the new version, and that of the current one; None if that is a prerelease or has no tag.
+    """Return the tags of the new and of the current version of a bump, for the link in a changelog.
 
-    A final release has all changes since the last final one. The tag of that one is in the changelog's link, which
-    is used if there is no previous tag.
+    The second one is None if it does not exist, or is of a prerelease: a final release has all changes since the
+    last final one. Then the tag in the present link of the changelog is used.
     """
     tag_format = project.tag_formats[bump.package.name]
     existing_tags = project.state.tags if project.state is not None else {}
@@ -332,7 +332,10 @@ def _outdated_uv_lock_notes(
 def _run_lock_tools(
     locks: Sequence[str], planned: Mapping[str, bytes | None], project: Project
 ) -> dict[str, bytes | None]:
-    """Run Poetry and PDM in a copy of the checkout with the `planned` contents; return the locks they change."""
+    """Run Poetry and PDM in a copy of the checkout with the `planned` contents; return the locks they change.
+
+    In both, None stands for a removed file.
+    """
     git, _, _ = project.require_commit("--lock")
     project.before_tools()
     update, pass_env = tools_on_copy.update_lock_files, project.config.pass_env
@@ -465,9 +468,9 @@ def new_tags(project: Project, bumps: Sequence[VersionBump]) -> tuple[NewTag, ..
 def commit_message(project: Project, bumps: Sequence[VersionBump], *, is_development: bool = False) -> str:
     """Return the commit message of the bumps, with the trailers that say what is released.
 
-    In the setting, `{packages}` becomes a list of packages with their new versions. `{version}` becomes the new
-    version if all packages of the workspace get the same one, and the same list otherwise. With `is_development`,
-    the setting is not used.
+    In `[tool.relnox] commit-message`, `{packages}` becomes a list of packages with their new versions, and
+    `{version}` the new version if all packages of the workspace get the same one, else the same list. With
+    `is_development`, the message is not configurable.
     """
     packages = ", ".join(f"{bump.package.name} {bump.after}" for bump in bumps)
     is_common = len({bump.after for bump in bumps}) == 1 and len(bumps) == len(project.workspace.packages)

@@ -1,4 +1,4 @@
-"""What blocks a bump, and what is worth knowing before it. `allow` names the option that ignores a problem."""
+"""What blocks a bump, and what is worth knowing before it. `Problem.allow` names the option that ignores it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def check_option_combinations(options: Options) -> None:
 class PlannedBump(NamedTuple):
     """A new bump: its packages, files and tags, and the bumps and edits that start the next development version.
 
-    `following` is empty if none follows; `newer` has the tags above the current versions.
+    Both members of `following` are empty if none follows; `newer` has the tags above the current versions.
     """
 
     bumps: Sequence[VersionBump]
@@ -263,7 +263,7 @@ def changed_files_problem(files: Sequence[str]) -> Problem:
 
 
 def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iterator[str]:
-    """Yield notes for the user: checks that were skipped, files left out, and edits that no setting names."""
+    """Yield notes on checks that were skipped, untracked files, edits without a commit, and version literals."""
     bumps, files, _, following, newer = planned
     state, remote = project.state, project.remote
     if project.includes_remote_refs and remote.refs is None and remote.error is not None:
@@ -297,7 +297,7 @@ def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iter
 
 
 def _uncommitted_edit_notes(project: Project, files: FileContents) -> Iterator[str]:
-    """Yield a note on edits without a commit, with the command that reverts those that nothing else changed."""
+    """Yield a note that edits are not committed, with the command that reverts files without other changes."""
     changed_files = set(project.state.changed_files if project.state is not None else ()).difference(files.edited)
     names = [edit.file for edit in files.edits]
     own = [edit for edit in files.edits if edit.file not in changed_files]

@@ -112,7 +112,10 @@ def add_pull_request(
 
 
 def _only_branch_at(commit: str, branches: Mapping[str, str]) -> str | None:
-    """Return the only remote branch at a commit, ignoring branches of pull requests; None if none or several."""
+    """Return the only one of the remote's branches (name to tip) at a commit; None if there are none or several.
+
+    Branches of release pull requests are ignored.
+    """
     names = [name for name, tip in branches.items() if tip == commit and not name.startswith(_BRANCH_PREFIX)]
     return names[0] if len(names) == 1 else None
 
@@ -177,7 +180,10 @@ def _describe_foreign_commit(branch: str, project: Project, git: Git) -> str:
 def _untagged_version_problems(
     options: Options, project: Project, bumps: Sequence[VersionBump]
 ) -> Iterator[Problem]:
-    """Yield a problem for the first package with an untagged version: its commits would be released twice."""
+    """Yield a problem for the first package whose current version is not tagged yet, if commits decide the next.
+
+    The commits in that version would be released twice.
+    """
     history_by_name = (
         project.history if versions.versions_depend_on_history(options, [bump.package for bump in bumps]) else {}
     )
@@ -224,7 +230,7 @@ def _compare_archives(
 ) -> tuple[ReleaseDiff, ...]:
     """Compare archives of this commit, if they were built before, with the last releases below the new versions.
 
-    The result is empty without archives or an answer of the index, which the new `tags`, by package, select.
+    The new `tags`, by package, select the index. The result is empty without archives, or if it does not answer.
     """
     from relnox.indexes import targets  # with requests, which is slow to import
 

@@ -57,7 +57,10 @@ class ReleasedCommit(NamedTuple):
 def find_requested_release(
     options: Options, project: Project, selected: Sequence[Package]
 ) -> ReleasedCommit | None:
-    """Return the release that the options ask for, at HEAD, or below it and not pushed; None if there is none."""
+    """Return the release that the options ask for, at HEAD, or below it and not pushed; None if there is none.
+
+    Without `--commit` and `--tag`, they ask for none.
+    """
     if not (options.commit or options.tag) or project.commit is None:
         return None
     releases = _find_releases(options, project)
@@ -125,7 +128,7 @@ def _has_other_versions(checkout: Project, bumps: Sequence[VersionBump]) -> bool
 
 
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
-    """Yield what keeps the branch from being pushed; `is_public` is whether the remote has a release tag."""
+    """Yield what keeps the branch from being pushed; the fix merges if a tag is on the remote (`is_public`)."""
     yield from checks.upstream_mismatch_problems(project)
     if checks.head_contains_remote_branch(project) is False:
         behind, rerun = checks.behind_remote_problem(project), "then rerun the command"
@@ -166,7 +169,10 @@ def release_elsewhere_problems(
 
 
 def unpushed_tag_notes(options: Options, project: Project, pushed: Sequence[str]) -> Iterator[str]:
-    """Yield a note on tags of earlier releases that the remote lacks and `--push` does not push (`pushed`)."""
+    """Yield a note on tags of earlier releases that the remote lacks, except those that this run pushes.
+
+    Without `--push`, there is none.
+    """
     if not options.push:
         return
     git, state, _ = project.require_commit()
@@ -180,7 +186,7 @@ def unpushed_tag_notes(options: Options, project: Project, pushed: Sequence[str]
 
 
 def _release_tags(project: Project, git: Git, where: str = "--merged=HEAD") -> list[TagMessage]:
-    """Return the annotated tags of releases, the newest first; `where` is an option of `git for-each-ref`."""
+    """Return the annotated tags of releases, the newest first; `where` is a filter for `git for-each-ref`."""
     tags = project.once(git.tag_messages, where)
     return [tag for tag in tags if release_history.read_trailers(tag.message)]
 
@@ -229,7 +235,10 @@ def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Versi
 def _is_release_requested(
     release: ReleasedCommit, options: Options, project: Project, selected: Sequence[Package]
 ) -> bool:
-    """Return whether the options ask for a release, by its packages and versions, unless these changed since."""
+    """Return whether the options ask for a release, by its packages and versions.
+
+    They do not if files have other versions by now.
+    """
     packages = project.version_literals.workspace.by_name
     if not release.is_followed and any(
         packages[name].version != version
@@ -254,7 +263,7 @@ def _is_release_requested(
 
 
 def _is_next_phase(release: ReleasedCommit, bump: Bump, package: Package, project: Project) -> bool:
-    """Return whether the version of a release is the result of `--part phase` for the version before it."""
+    """Return whether the version of a release results from `--part phase`; True without a version before it."""
     (git, _, _), version = project.require_commit(), release.versions[package.name]
     if package.source.is_in_file:
         before = project.once(version_at_commit, f"{release.commit}^", package, git)
@@ -342,7 +351,10 @@ def _edits_restoring(commit: str, files: Sequence[str], git: Git) -> tuple[Edit,
 
 
 def _find_release_commits(project: Project, git: Git) -> tuple[str, ...]:
-    """Return the release commit at HEAD, after that of the development version on it; empty if there is none."""
+    """Return the release commit at HEAD; if a development version follows it, the commit of that comes first.
+
+    The result is empty if there is no release commit.
+    """
     commits: list[str] = []
     for commit, message in project.once(git.commit_messages, "-2"):
         commits.append(commit)
@@ -373,7 +385,7 @@ def _no_release_error(git: Git, project: Project) -> Blocked:
 
 
 def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
-    """Return the refs of the remote by name; empty if there is no remote. One that does not answer is an error."""
+    """Return the commit of each ref of the remote, if there is one; raise a `Problem` if it does not answer."""
     remote = project.remote
     return remote.require_refs("--undo") if remote.name in remotes.remote_names(git) else {}
 

@@ -33,7 +33,10 @@ class NotCheckable(Exception):
 
 
 class CheckContext:
-    """The release that the checklist is about, and what several of its items read; `profile` selects items."""
+    """The release that the checklist is about, and what several of its items read.
+
+    Which items are checked, and how strictly, depends on `profile`: `laptop`, `ci` or `before-publish`.
+    """
 
     def __init__(self, options: CheckOptions, project: Project) -> None:
         self.options = options
@@ -128,13 +131,13 @@ class CheckContext:
     def listings(self, index: Index | None = None) -> Mapping[str, Listing]:
         """Return the listing of each package on an index, by default the one to publish to, by package name.
 
-        It is empty if the index lacks the project; `TryLater` is raised if the index does not answer.
+        That of a project that the index lacks is empty; `TryLater` is raised if the index does not answer.
         """
         index, names = index or self.index, tuple(package.name for package in self.packages)
         self.project.once(index.fetch_listings, names, _INDEX_TIMEOUT)
         return {name: index.cached_listing(name) for name in names}
 
     def public_files(self) -> Mapping[str, Mapping[str, str | None]]:
-        """Map each package with a known version to its files on the index, with their SHA-256 if it lists them."""
+        """Map each package with a known version to its files on the index, with the SHA-256 of each, if listed."""
         self.listings()
         return {name: releases.public_files(name, version, self.index) for name, version in self.versions.items()}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from relnox.building.checks.files import MAX_INSPECTED_BYTES, find_secrets, is_test_or_documentation
 from relnox.commands.check.context import CheckContext, Finding, NotCheckable
@@ -33,13 +33,21 @@ _UNUSED_IMPORT = "F401"
 # --- secrets -----------------------------------------------------------------------------------------------------
 
 
+class TrackedSecret(NamedTuple):
+    """A tracked file with a secret, and a clause on it, such as `contains a private key`."""
+
+    file: str
+    clause: str
+    is_certain: bool
+
+
 def check_secrets(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for each tracked file with a secret; with `--fix`, untrack those with a secret's name."""
+    """Yield a problem for each tracked file with a secret; with `--fix`, untrack those that are one by name."""
     project, _ = context.project, context.git
     tracked_secrets = project.once(
         _find_tracked_secrets, project.root, tuple(project.tracked_file_states), project.config.fake_secrets
     )
-    removable = [name for name, what, _ in tracked_secrets if what.endswith("(according to its name)")]
+    removable = [secret.file for secret in tracked_secrets if secret.clause.endswith("(according to its name)")]
     if context.options.fix and removable:
         yield UntrackFiles(files=tuple(removable))
         yield _gitignore_edit(removable, project)
@@ -60,8 +68,8 @@ def check_secrets(context: CheckContext) -> Iterator[Finding]:
 
 def _find_tracked_secrets(
     root: Path, names: tuple[str, ...], fake_secrets: tuple[str, ...]
-) -> tuple[tuple[str, str, bool], ...]:
-    """Return each tracked file with a secret, a clause on it, and whether it is certain, except in tests.
+) -> tuple[TrackedSecret, ...]:
+    """Return the tracked files with secrets, sorted, without those of tests and documentation.
 
     Files that one of the patterns `fake_secrets` matches are left out.
     """
@@ -78,7 +86,7 @@ def _find_tracked_secrets(
         kinds = dict(find_secrets(path, content))
         if kinds:
             what = max(kinds, key=lambda kind: kinds[kind])
-            tracked_secrets.append((name, what, kinds[what]))
+            tracked_secrets.append(TrackedSecret(name, what, kinds[what]))
     return tuple(tracked_secrets)
 
 
@@ -95,7 +103,10 @@ def _gitignore_edit(names: list[str], project: Project) -> Edit:
 
 
 def check_lock_files(context: CheckContext) -> Iterator[Finding]:
-    """Yield a step or a problem for each lock file that may be outdated; with `--fix`, steps that update it."""
+    """Yield a step or a problem for each lock file that may be outdated; with `--fix`, steps that update it.
+
+    After them, `NotCheckable` is raised if a lock file has no hash that can be compared.
+    """
     project, writes, unknown = context.project, context.options.fix, []
     for file in project.version_literals.workspace.lock_files:
         if posixpath.basename(file) == "uv.lock":
@@ -147,7 +158,10 @@ def check_noxfile_imports(context: CheckContext) -> Iterator[Finding]:
 
 
 def _unused_imports_from_relnox(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line of each import from relnox in a module, with those of its names that are not used there."""
+    """Yield the line and the unused names of each import from relnox in a module that has such names.
+
+    Those that a `noqa` comment keeps are left out; there are none if the module cannot be parsed.
+    """
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # which nox and invoke report

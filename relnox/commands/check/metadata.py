@@ -53,9 +53,11 @@ def check_metadata(context: CheckContext) -> Iterator[Finding]:
         yield Blocked(code, message, f"add to {table}, for example:\n{lines}")
 
 
-def _metadata_fields(project: Mapping[str, Any], poetry: Mapping[str, Any], package: Package) -> dict[str, Any]:
+def _metadata_fields(
+    project_table: Mapping[str, Any], poetry_table: Mapping[str, Any], package: Package
+) -> dict[str, Any]:
     """Return a package's metadata by the names of `packaging.metadata`; computed fields count as set."""
-    own = {**poetry, **dict.fromkeys(package.dynamic or (), "dynamic"), **project}
+    own = {**poetry_table, **dict.fromkeys(package.dynamic or (), "dynamic"), **project_table}
     links = ("urls", "homepage", "repository", "documentation")
     return {
         "summary": own.get("description"),
@@ -64,7 +66,9 @@ def _metadata_fields(project: Mapping[str, Any], poetry: Mapping[str, Any], pack
         "author": own.get("authors") or own.get("maintainers"),
         "license": own.get("license") or own.get("license-files"),
         # Poetry adds those of the license and of the Python versions.
-        "classifiers": package.classifiers or own.get("classifiers") or (["added by Poetry"] if poetry else []),
+        "classifiers": package.classifiers
+        or own.get("classifiers")
+        or (["added by Poetry"] if poetry_table else []),
         "project_urls": [own[name] for name in links if own.get(name)],
         "keywords": own.get("keywords"),
     }
@@ -93,7 +97,10 @@ def check_readme(context: CheckContext) -> Iterator[Finding]:
 
 
 def _readme_file_problems(name: str, content_type: Any, package: Package, project: Project) -> Iterator[Finding]:
-    """Yield a problem if a readme is missing, empty or invalid; without `content_type`, its suffix decides."""
+    """Yield a problem if a readme is missing, empty or invalid; `name` is relative to the package.
+
+    If `content_type`, the value in pyproject.toml, is not a text, the suffix of the name decides.
+    """
     path = name if package.directory == "." else f"{package.directory}/{name}"
     content = project.read_files([path]).get(path)
     if content is None or not content.strip():
@@ -128,7 +135,10 @@ def check_license(context: CheckContext) -> Iterator[Finding]:
 
 
 def _license_patterns(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the patterns of the license files that pyproject.toml names; empty if it names none."""
+    """Return the patterns of the license files that pyproject.toml names; empty if it names none.
+
+    If it has the text of a license, it is its own license file.
+    """
     project = table_at(document, "project")
     if isinstance(table := project.get("license"), dict):
         return tuple(strings_in([table.get("file")])) or ("pyproject.toml",)  # which has the text

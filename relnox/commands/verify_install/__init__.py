@@ -218,9 +218,9 @@ def _packages_with_files_never_uploaded(manifest: Manifest, index: Index, projec
 def _copy_steps_for_find_links(
     root: Path, directories: Sequence[str], packages: Collection[str]
 ) -> list[CopyFiles]:
-    """Return steps that copy the newest wheels in the directories of `--find-links`, except those of `packages`.
+    """Return a step for each project that copies its newest wheels from the directories of `--find-links`.
 
-    A directory without wheels raises `Blocked`.
+    Projects in `packages` are left out. A directory without wheels raises `Blocked`.
     """
     wheels: dict[str, list[tuple[Distribution, str]]] = {}
     for directory in directories:
@@ -309,7 +309,10 @@ def download_steps(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
 
 
 def earlier_download_steps(release: Manifest, earlier: Manifest, index: Index) -> Iterator[Download]:
-    """Yield a step for each package of `earlier` that one of `release` needs, which downloads its public files."""
+    """Yield a step for each package of `earlier` that one of `release` needs, which downloads its public files.
+
+    Both are parts of one build: `earlier` has the packages that were released before.
+    """
     needed_packages = graph.reachable_names(frozenset(release.packages), dict(release.needs))
     for package in earlier.packages:
         version = earlier.version_of(package)

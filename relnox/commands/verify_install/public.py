@@ -28,8 +28,9 @@ def find_public_releases(
 ) -> tuple[Manifest, list[LookUpRelease], list[str]]:
     """Find the releases on an index that `--package` selects, or those of all packages of the workspace.
 
-    Return a manifest of the files to download, with the hashes that the index lists; a step for each package that
-    looks up its release, even if there is none; and notes on packages without a release, and on provenance.
+    Returns:
+        A manifest of the files to download; a step for each package that looks up its release, even if there is
+        none; and notes on packages without a release, and on provenance.
 
     Raises:
         Blocked: A name or a version in `--package` is invalid.
