@@ -142,7 +142,10 @@ def _shared_tag_problems(tags: Iterable[str], release: Release, project: Project
 
 
 def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]:
-    """Map each release tag at the built commit to the names of its packages; packages without one are left out."""
+    """Map the release tags at the built commit to the names of their packages; each package has at most one tag.
+
+    Floating tags such as `v1` do not count.
+    """
     manifest, request = release.manifest, release.build.request
     by_tag: dict[str, list[str]] = {}
     for name in manifest.packages:

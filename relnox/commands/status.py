@@ -126,7 +126,10 @@ def _table_cells(row: StatusRow, lines: Sequence[ReleaseLine]) -> tuple[str, ...
 
 
 def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ...]]:
-    """Return what `bump --part auto` would do, by package name, and notes on why it is blocked."""
+    """Return what `bump --part auto` would do, by package name, and notes on why it is blocked.
+
+    Both are empty without a commit, or if only the remote has tags.
+    """
     if project.state is None or project.state.head is None or (project.tags and not project.state.tags):
         return {}, ()  # there is no history, or _tag_notes says that the tags are missing
     options = BumpOptions(part="auto", commit=True, tag=True)
@@ -165,7 +168,10 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
 def _describe_latest_version(
     version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]
 ) -> str:
-    """Describe the latest version on an index in these release lines, compared with the current one, if any."""
+    """Describe the latest of the `versions` on an index in these release lines, or `none`.
+
+    If there is a current `version`, the text says whether the index has it.
+    """
     latest = max((other for other in versions if release_lines.allows_version(lines, other)), default=None)
     if latest is None:
         return "none"

@@ -93,7 +93,8 @@ def plan_file_contents(
 ) -> FileContents | None:
     """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted.
 
-    Tools and hooks run in copies of the checkout; a `Problem` is raised if one fails. Notes are added to `new`.
+    If one was, `checkout` has some of the edits already. Tools and hooks run in copies of it; a `Problem` is
+    raised if one fails. Notes are added to `new`.
     """
     (bumps, updates), config, workspace = resolved, project.config, project.version_literals.workspace
     files = read_contents(project)

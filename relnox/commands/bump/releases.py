@@ -345,7 +345,7 @@ def plan_undo(project: Project) -> Plan:
 
 
 def _edits_restoring(commit: str, files: Sequence[str], git: Git) -> tuple[Edit, ...]:
-    """Return the edits that give files the content that they had in a commit."""
+    """Return the edits that give files the content that they had in a commit, or remove those that it lacks."""
     with temporary_checkout(git, commit) as earlier:  # with the line ends of a checkout
         return tuple(file_edits.copying_edit(git.root, name, earlier.root) for name in files)
 
@@ -385,7 +385,7 @@ def _no_release_error(git: Git, project: Project) -> Blocked:
 
 
 def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
-    """Return the commit of each ref of the remote, if there is one; raise a `Problem` if it does not answer."""
+    """Return the refs of the remote with their commits, none without a remote; raise a `Problem` if it fails."""
     remote = project.remote
     return remote.require_refs("--undo") if remote.name in remotes.remote_names(git) else {}
 

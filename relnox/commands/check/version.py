@@ -54,7 +54,7 @@ def check_version_new(context: CheckContext) -> Iterator[Finding]:
 
 
 def _changed_public_file_problems(commit: str, context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for each package whose files on the index differ from the build of this commit."""
+    """Yield a problem for each package whose files on the index differ from the build, if that is of `commit`."""
     manifest = context.build_manifest
     if manifest is None or manifest.commit != commit:
         return
