@@ -26,18 +26,16 @@ _GENERATED = re.compile(r"[0-9a-f]{16,}__mypyc")
 
 
 class ArchiveContents(Record, kw_only=True):
-    """What users get of an archive, without the version in paths, so that releases can be compared.
-
-    An sdist has no entry points and no top level.
+    """What users get from an archive, in a form in which two releases can be compared.
 
     Attributes:
-        filename: The name of the archive.
-        members: Maps the path of each file in it to the size in bytes.
-        requires: The requirements with normalized names.
-        entry_points: The entry points of a wheel, such as `[console_scripts] greet = greeter:main`.
+        members: Maps the path of each file in it, without the version, to the size in bytes.
+        requires: The requirements, with normalized names.
+        entry_points: Those of a wheel, such as `[console_scripts] greet = greeter:main`; empty for an sdist.
         requires_python: `Requires-Python`, or empty.
-        license: The license expression, or the text or classifiers instead; may be empty.
-        top_level: What a wheel installs at the top: modules, packages and directories of data.
+        license: The license expression, else the start of the text, else the classifiers; or empty.
+        top_level: What a wheel installs at the top: modules, packages, and data directories such as
+            `data/share`; empty for an sdist.
     """
 
     filename: str
@@ -51,7 +49,7 @@ class ArchiveContents(Record, kw_only=True):
 
 
 class FileSizes(NamedTuple):
-    """The names of a file in the last release (`before`) and in the new one (`after`), and the sizes in bytes."""
+    """The names of a file in the last release (`before`) and in the new one (`after`), and its sizes in bytes."""
 
     before: str
     after: str
@@ -75,10 +73,10 @@ class ReleaseDiff(Record, kw_only=True):
     Attributes:
         index: The name of the index that has the last release.
         before: The version of the last release.
-        files: The names of the files of the last release, and those of the new one.
-        sizes: The sizes of files that both have, as far as they are known.
-        archives: Pairs of archives, the one of the last release first: an sdist, and a wheel.
-        unread: File names with the reasons why these archives were not compared.
+        files: The names of all files of the last release, and of all files of the new one.
+        sizes: The sizes of each file that both releases have; files whose old size is unknown are left out.
+        archives: Pairs of the old and the new archive: at most one pair of sdists, and one pair of wheels.
+        unread: The archives of the last release that could not be compared, as `FILE, FILE: REASON`.
     """
 
     package: str
@@ -91,9 +89,9 @@ class ReleaseDiff(Record, kw_only=True):
     unread: tuple[str, ...] = ()
 
     def changes(self, *, full: bool = False) -> Iterator[tuple[str, str]]:
-        """Yield pairs of what changes and how, such as `license` and `MIT → none`, sizes first.
+        """Yield pairs of what changes and how, such as `license` and `MIT → none`; first the sizes, or `-`.
 
-        With `full`, they have every name instead of a few.
+        If many names were added or removed, only a few of them are in the text; with `full`, each has a pair.
         """
         yield "size", join_names(map(str, self.sizes), len(self.sizes) if full else _MAX_SIZES) or "-"
         yield from _added_and_removed_names(
@@ -114,9 +112,9 @@ class ReleaseDiff(Record, kw_only=True):
 
 
 def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterator[Problem]:
-    """Yield a problem if files grew too much, and one if wheels have something new at their top level.
+    """Yield a problem if files grew more than the budget allows, and one if wheels install new top-level names.
 
-    If `budget.max_growth` is None, any size is allowed.
+    If `budget.max_growth` is None, any size is allowed. Names in `budget.top_level` may be new.
     """
     lines, needed = [], 0
     for diff in diffs if budget.max_growth is not None else ():
@@ -147,7 +145,7 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
 
 
 def _budget_error(code: str, lines: Sequence[str], setting: str) -> Problem:
-    """Return the error with these lines; `setting` is what `[tool.relnox.diff]` must have to allow all of it."""
+    """Return the error with these lines; `setting` is what `[tool.relnox.diff]` must have to allow it all."""
     return Blocked(
         code,
         "\n".join(lines),
@@ -157,10 +155,10 @@ def _budget_error(code: str, lines: Sequence[str], setting: str) -> Problem:
 
 
 def find_counterpart(filename: str, others: Iterable[str]) -> str | None:
-    """Return the file name among `others` that has the same kind and the most similar tags, or None."""
-    ending, parts = ".whl" if filename.endswith(".whl") else ".tar.gz", _wheel_tags(filename)
+    """Return the name among `others` of the same kind (sdist, wheel) with the most similar tags, or None."""
+    ending, parts = ".whl" if filename.endswith(".whl") else ".tar.gz", _parts_of_tags(filename)
     candidates = [other for other in others if other.endswith(ending)]
-    return max(sorted(candidates), key=lambda other: len(parts & _wheel_tags(other)), default=None)
+    return max(sorted(candidates), key=lambda other: len(parts & _parts_of_tags(other)), default=None)
 
 
 def has_same_tags(filename: str, other: str) -> bool:
@@ -168,8 +166,8 @@ def has_same_tags(filename: str, other: str) -> bool:
     return _kind_or_tags(filename) == _kind_or_tags(other)
 
 
-def _wheel_tags(filename: str) -> frozenset[str]:
-    """Return the parts of the tags in the name of a wheel."""
+def _parts_of_tags(filename: str) -> frozenset[str]:
+    """Return the parts of the tags of a wheel that is not pure; `sdist` or `wheel` for other files."""
     return frozenset(re.split(r"[-._]", _kind_or_tags(filename)))
 
 
@@ -184,7 +182,10 @@ def _kind_or_tags(filename: str) -> str:
 def _added_and_removed_names(
     what: str, before: Iterable[str], after: Iterable[str], *, full: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield pairs of `what` and the names added (`+name`) and removed (`-name`), if any; `full` for all names."""
+    """Yield `what` with the names that were added (`+name`) and removed (`-name`), if any.
+
+    With `full`, each name has its own pair; otherwise one pair has the first names and the number of others.
+    """
     old, new = list(before), list(after)
     groups = [
         [f"+{name}" for name in _names_missing_in(new, old)],
@@ -214,7 +215,7 @@ def _describe_largest_new_files(diff: ReleaseDiff, filename: str) -> str:
 
 
 def _allowed_size(size: int, growth: str) -> int:
-    """Return the size to which a file may grow, such as by `20%` or `2 MB`."""
+    """Return the size in bytes to which a file of this size may grow, by `growth` such as `20%` or `2 MB`."""
     match = GROWTH.fullmatch(growth)
     assert match is not None  # by the rule of the setting  # noqa: S101
     number, unit = float(match[1]), match[2].lower()

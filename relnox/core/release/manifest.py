@@ -68,9 +68,9 @@ class Distribution(Record, kw_only=True):
 
 
 class PackageFacts(Record, kw_only=True):
-    """What publishing needs to know of a package; its tags consist of the prefix, the version and the suffix.
+    """What publishing needs to know of a package: its tags consist of the prefix, the version and the suffix.
 
-    The directory is relative to the root; the version is None if no file has it.
+    The directory is relative to the root. The version is None if it is in no file, such as if it comes from tags.
     """
 
     name: str
@@ -86,8 +86,8 @@ class PublishingPolicy(Record, kw_only=True):
     """What publishing needs to know of a project besides the files, so that it can do without a checkout.
 
     Attributes:
-        settings: The settings `[tool.relnox]` that publishing reads, as JSON; no hooks.
-        packages: All packages of the project.
+        settings: The settings in `[tool.relnox]` that publishing reads, as a JSON object; no hooks.
+        packages: All packages of the project, private ones too.
         tags: The release tags at the built commit.
     """
 
@@ -103,7 +103,7 @@ class Manifest(Record, kw_only=True):
         commit: The full id of the commit that the files were built from, or None outside git.
         dirty: Whether the working tree had uncommitted changes; such files can only be published to a test index.
         time: The end of the build, in UTC and ISO 8601.
-        needs: Pairs of a package and the packages that it needs when it is installed, directly or indirectly.
+        needs: Pairs of a package and those it needs when it is installed, directly or indirectly.
         missing: The names of the packages of the build that have no files, or not all of them: they could not be
             built, or other jobs build them.
         policy: What publishing without a checkout needs to know of the project; None outside git.
@@ -123,7 +123,7 @@ class Manifest(Record, kw_only=True):
         return tuple(dict.fromkeys(file.package for file in self.distributions))
 
     def files_of(self, package: str) -> tuple[Distribution, ...]:
-        """Return the files of one package."""
+        """Return the files of one package; empty if the manifest has none."""
         return tuple(file for file in self.distributions if file.package == package)
 
     def version_of(self, package: str) -> Version:
@@ -131,7 +131,7 @@ class Manifest(Record, kw_only=True):
         return self.files_of(package)[0].version
 
     def restricted_to(self, packages: frozenset[str]) -> Manifest:
-        """Return a manifest with the files and needs of these packages only, and without missing packages."""
+        """Return a manifest with the files and needs of these packages only, in which no package is missing."""
         return replace(
             self,
             distributions=tuple(file for file in self.distributions if file.package in packages),

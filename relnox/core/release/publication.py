@@ -107,8 +107,9 @@ def are_all_verified(files: Sequence[PublishedFile]) -> bool:
 def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
     """Return the exit code of publishing, from the states of all files of the release and the codes of errors.
 
-    If no file is or may be public, the worst error decides, or `FAILED` if there is none; errors that are not
-    `BLOCKED` or `FAILED` become `TRY_LATER`. `CONFLICT` takes precedence, unless all are verified.
+    It is `DONE` if all files are verified, whatever the errors are. Otherwise, the first of these decides: a
+    conflict; a public file; a file that may be public, or an error that is not `BLOCKED` or `FAILED`
+    (`TRY_LATER`); the worst error, or `FAILED` if there is none.
     """
     states = {file.state for file in files}
     if are_all_verified(files):
@@ -126,7 +127,7 @@ def add_public_files_to_error(error: Problem, index: str, names: Sequence[str], 
     """Add the files that are already public to an error that occurred before the first upload.
 
     This changes its message and its exit code. `names` are all files of the release, `public` those that the index
-    lists with the hashes in the manifest; if there are none, nothing changes.
+    of this name lists with the hashes in the manifest; if there are none, nothing changes.
     """
     if not public:
         return
@@ -156,7 +157,7 @@ def exit_code_after_publication(errors: Sequence[ExitCode]) -> ExitCode:
 
 
 def summary_lines(files: Sequence[PublishedFile]) -> Iterator[str]:
-    """Yield a line for each state and index that has files, with the names of these files."""
+    """Yield a line for each state and index that has files, such as `public on pypi (2): a.whl, a.tar.gz`."""
     for state in FileState:
         for index in dict.fromkeys(file.index for file in files):
             if names := [file.filename for file in files if file.state is state and file.index == index]:

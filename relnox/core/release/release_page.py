@@ -33,7 +33,7 @@ def release_marker(tag: str) -> str:
 
 
 def is_made_by_relnox(body: str, tag: str) -> bool:
-    """Return whether the text of a tag's release page contains the marker of relnox."""
+    """Return whether a line of the text of a tag's release page is the marker of relnox for this tag."""
     return release_marker(tag) in split_lines(body)
 
 
@@ -48,7 +48,7 @@ def _percent_encode_tag(tag: str) -> str:
 def format_installation_section(
     tag: str, versions: Mapping[str, Version], files: Sequence[Distribution], *, index_url: str, limit: int
 ) -> str:
-    """Return the section that tells how to install the packages, between its markers.
+    """Return the section that tells how to install the packages, between its markers, which contain the tag.
 
     `versions` are by package name. `index_url` is the simple API of the index that has the files, or empty for the
     one that pip uses by default. The hashes of the files are left out if they have more characters than the limit.
@@ -91,6 +91,7 @@ def _section_markers(tag: str) -> tuple[str, str]:
 
 
 def _normalize_line_ends(text: str) -> str:
+    r"""Return the text with `\n` as line end, and without white space before it."""
     return "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
 
 
@@ -98,10 +99,10 @@ def _normalize_line_ends(text: str) -> str:
 
 
 def format_new_page(tag: str, notes: str, link: str, section: str, *, limit: int) -> str:
-    """Return the text of a new release page: notes in Markdown, a link to all changes, and how to install it.
+    """Return the text of a new release page: marker, notes in Markdown, a link to all changes, and the section.
 
-    The link is Markdown; it and the section may be empty. Notes are cut at an entry if the text would have more
-    characters than the limit.
+    The link is Markdown; it and the section may be empty. The notes are cut before an entry, with a remark, if the
+    page would have more characters than the limit.
     """
     notes = _LOOKS_LIKE_MARKER.sub("&lt;!--", notes).strip()
     after = "".join(f"\n\n{part}" for part in (link, section) if part) + "\n"
@@ -112,7 +113,10 @@ def format_new_page(tag: str, notes: str, link: str, section: str, *, limit: int
 
 
 def _cut_at_entry(text: str, limit: int) -> str:
-    """Return the beginning of a text within a limit of characters, up to an entry or a heading outside of code."""
+    """Return the first entries of a text, or headings with text, that together have at most `limit` characters.
+
+    Lines in code are no entries. If there is no entry to cut at, the text is cut at the limit.
+    """
     end, size, fence = 0, 0, ""
     for line in text.split("\n"):
         if size > limit:
@@ -147,7 +151,7 @@ def join_paragraph_lines(text: str) -> str:
 
 
 def format_commit_notes(commits: Iterable[tuple[str, str]]) -> str:
-    """Return a Markdown list of commits, given by subject and ID, without markup and mentions of users."""
+    """Return a Markdown list of commits, given by subject and full ID; subjects mention no user."""
     return "\n".join(f"- {escape_markup(subject)} ({commit[:10]})" for subject, commit in commits)
 
 
@@ -158,7 +162,7 @@ def escape_markup(text: str) -> str:
 
 
 def join_package_notes(notes: Mapping[str, str]) -> str:
-    """Return the notes of packages as one text, below the names of the packages if the notes differ."""
+    """Return the notes, given by package, as one text; if they differ, below headings with names of packages."""
     packages: dict[str, list[str]] = {}
     for package, text in notes.items():
         packages.setdefault(text, []).append(package)
@@ -171,14 +175,14 @@ def join_package_notes(notes: Mapping[str, str]) -> str:
 
 
 def format_checksums(hashes: Mapping[str, str]) -> str:
-    """Return the hashes of files in the form that `sha256sum --check` reads."""
+    """Return the SHA-256 hashes, given by file name, in the form that `sha256sum --check` reads."""
     return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
 
 
 def previous_tag(tags: Mapping[str, Version], version: Version) -> str | None:
-    """Return the tag of the release before a version, among the tags of its package with their versions, or None.
+    """Return the tag of the last release before a version, or None; `tags` has all tags of the package.
 
-    That before a final release is a final one, so that its notes have the changes of all prereleases.
+    For a final version it is the tag of a final release, so that the notes have the changes of all prereleases.
     """
     earlier = (
         (tagged, tag)

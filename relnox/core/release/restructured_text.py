@@ -52,7 +52,7 @@ _MARKS |= {nodes.superscript: ("<sup>", "</sup>"), nodes.subscript: ("<sub>", "<
 def to_markdown(text: str, file: str = "") -> str:
     """Return reStructuredText as Markdown; `file` is the whole file, for the targets of links in the text.
 
-    Roles and directives that docutils does not know are registered with it.
+    This registers all roles and directives in it that docutils does not know with docutils.
     """
     definitions = "\n".join(match for match in _DEFINITION.findall(file) if match not in text)
     source = f"{text}\n\n{definitions}\n"
@@ -81,7 +81,7 @@ def _shown_text_of_role(text: str) -> str:
 class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no types
     """A directive that docutils does not know: it is replaced by its content.
 
-    A line before that has the version of `versionadded` and the like.
+    For `versionadded` and the like, a line such as `Added in 1.2` comes first.
     """
 
     has_content = True
@@ -106,7 +106,7 @@ class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no t
 
 
 def _format_children(node: Any, level: int) -> Iterator[str]:
-    """Yield the blocks of Markdown for the children of a node; headings in it are of that level."""
+    """Yield the blocks of Markdown for the children of a node; the highest headings in it have this level."""
     return _format_nodes(node.children, level)
 
 
@@ -116,7 +116,7 @@ def _format_nodes(children: list[Any], level: int) -> Iterator[str]:
 
 
 def _format_node(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch for each kind
-    """Yield the blocks of Markdown for a node."""
+    """Yield the blocks of Markdown for a node, none if it is not shown; see `_format_children` for the level."""
     if isinstance(node, _DROPPED):
         return
     if isinstance(node, nodes.section):
@@ -204,9 +204,9 @@ def _format_inline_node(node: Any) -> str:
     if isinstance(node, nodes.Text):
         return _escape(node.astext())
     if isinstance(node, nodes.title_reference):  # of the default role, which means code where Sphinx is used
-        return _format_code(_shown_text_of_role(node.astext()))
+        return _format_inline_code(_shown_text_of_role(node.astext()))
     if isinstance(node, (nodes.literal, nodes.math)):
-        return _format_code(node.astext())
+        return _format_inline_code(node.astext())
     if isinstance(node, nodes.reference):
         return _format_link(node)
     if isinstance(node, (nodes.footnote_reference, nodes.citation_reference)):
@@ -220,11 +220,13 @@ def _format_inline_node(node: Any) -> str:
 
 
 def _escape(text: str) -> str:
+    """Return plain text as Markdown on one line."""
     text = _MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(text.split("\n")))
     return _WORD_UNDERSCORE.sub("_", text)
 
 
 def _format_link(node: Any) -> str:
+    """Return a link in Markdown, or only its text if it is not to a web page or an email address."""
     content, url = _format_inline(node), str(node.get("refuri", ""))
     if not re.match(r"https?://|mailto:", url):
         return content
@@ -233,7 +235,7 @@ def _format_link(node: Any) -> str:
     return f"[{content}]({re.sub(r'[()<> ]', lambda match: f'%{ord(match[0]):02X}', url)})"
 
 
-def _format_code(text: str) -> str:
+def _format_inline_code(text: str) -> str:
     text = " ".join(text.split())
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)

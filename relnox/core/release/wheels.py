@@ -56,6 +56,8 @@ class FileComparison(Record, kw_only=True):
 def platform_wheel_identifiers(package: str, settings: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Return the build identifiers of a package's platform wheels; empty if it has none.
 
+    `settings` is the table `[tool.relnox.wheels]`, which maps packages to identifiers with braces.
+
     Raises:
         Blocked: A build identifier in the settings is not valid.
     """
@@ -77,9 +79,9 @@ def has_no_wheels(package: str, settings: Mapping[str, tuple[str, ...]]) -> bool
 
 
 def compare_files(package: str, files: Collection[str], settings: Mapping[str, tuple[str, ...]]) -> FileComparison:
-    """Compare the names of a package's files with those that a release must have.
+    """Compare the names of all files of a package with what a release must have.
 
-    These are an sdist and, for each expected build identifier, a wheel that this Python can install; one wheel can
+    That is an sdist and, for each expected build identifier, a wheel that its Python can install; one wheel can
     serve several Pythons (`abi3`). Packages that are not in the settings have one wheel, `py3-none-any`.
 
     Raises:
@@ -117,7 +119,7 @@ def is_installable_on(wheel: str, python: str) -> bool:
 def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Return the CI jobs that build the platform wheels of packages, as the matrix of a GitHub workflow.
 
-    The list `include` has one for each package and platform, with the values for cibuildwheel's `--platform`,
+    The list `include` has a job for each package and platform, with the values for cibuildwheel's `--platform`,
     `--archs` and `CIBW_BUILD`.
 
     Raises:
@@ -162,7 +164,7 @@ def _tags_in_filename(wheel: str) -> frozenset[Tag]:
 
 
 def _is_wheel_for_identifier(tags: frozenset[Tag], identifier: str) -> bool:
-    """Return whether a wheel with these tags is the one that a build identifier such as `cp312-win32` asks for."""
+    """Return whether a wheel with these tags fits a build identifier such as `cp312-win32`, or `py3-none-any`."""
     if identifier == _PURE:
         return any(str(tag) == _PURE for tag in tags)
     python, _, platform = identifier.partition("-")

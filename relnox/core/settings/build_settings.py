@@ -12,9 +12,8 @@ class Constraints(Record, kw_only=True):
         requirements: Constraints in the syntax of requirement files; they do not cause anything to be installed.
         files: The absolute paths or URLs of constraint files.
         require_hashes: Whether everything that is installed must be pinned with a hash in the constraints.
-        exclude_newer: The time after which releases are ignored, in uv's syntax, or an empty string.
-        exclude_newer_package: The same time for single packages, as pairs of package and time; `false` as the time
-            allows all releases of the package.
+        exclude_newer: The time after which releases are ignored, in uv's syntax; empty for no limit.
+        exclude_newer_package: Pairs of a package and its own time instead; `false` allows all its releases.
     """
 
     requirements: tuple[str, ...] = ()
@@ -33,8 +32,7 @@ class BuildSettings(Record, kw_only=True):
     Attributes:
         constraints: Limits on the releases that may be installed into the build environment.
         extra_requires: Additional build requirements besides those of `[build-system]`.
-        config_settings: The `config_settings` that the hooks of the build backend receive (PEP 517), as pairs of
-            name and value.
+        config_settings: Pairs of name and value, which the hooks of the build backend receive (PEP 517).
     """
 
     constraints: Constraints = UNCONSTRAINED

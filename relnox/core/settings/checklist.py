@@ -29,10 +29,10 @@ class ChecklistItem(Record):
         name: Its name on the command line and in the settings.
         title: What must be so.
         why: Why it matters, in one sentence.
-        severity: What a problem of it is, unless the settings say otherwise.
+        severity: How a problem of it counts, unless the settings say otherwise.
         profiles: The profiles that it is part of.
         fix: What `--fix` does, or empty if it does nothing.
-        topic: The name of the module that decides it.
+        topic: The name of the module in `relnox.commands.check` that decides it.
     """
 
     name: str
@@ -246,7 +246,7 @@ class ManualItem(Settings):
 
 
 def task_list(items: Sequence[ManualItem], when: Literal["before", "after"] | None = None) -> str:
-    """Return manual items as a Markdown task list, all or those for one time; empty if there are none.
+    """Return manual items as a Markdown task list, only those for `when` if given; empty if there are none.
 
     Titles are text: they contain no markup, mention no person and refer to no issue.
     """

@@ -132,7 +132,7 @@ class TestConfig(Settings):
 
 
 def _by_package_setting(help: str, kind: SettingKind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
-    """Declare a setting that is a table with a value of this kind for each package; see `Field` for the rest."""
+    """Declare a setting that is a table of values of this kind by package; see `Field` for the other arguments."""
     return setting(EMPTY, help, TableOf(kind, keys=PACKAGE_NAME), otherwise=otherwise)
 
 
@@ -160,7 +160,7 @@ class InstallChecks(Record, kw_only=True):
     """The checks that are made after a package is installed.
 
     Attributes:
-        modules: The modules to import, or None for those that the wheel contains.
+        modules: The modules to import (none if empty), or None for those that the wheel contains.
         extras: The extras to install with the package.
         smoke: Expressions to evaluate, each in a process of its own.
         metadata_only: Whether the package contains no modules to import.
@@ -511,7 +511,7 @@ class Config(Settings):
 
     @classmethod
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:
-        """Validate and convert the content of `[tool.relnox]`; `options` has those that tables, by name, may set.
+        """Validate and convert the content of `[tool.relnox]`; see `config_table` for `options`.
 
         Raises:
             Blocked: A key is unknown, or a value is invalid.
@@ -521,7 +521,7 @@ class Config(Settings):
 
     @property
     def follows_public_rules(self) -> bool:
-        """Whether every index that a release may go to has the rules of the public index."""
+        """Whether every index that a release may go to has the rules of the public index, as PyPI does."""
         names = set(self.targets.values()) or {name for name, own in self.indexes.items() if own.production}
         return all(name not in self.indexes or self.indexes[name].public_rules for name in names)
 
@@ -531,7 +531,10 @@ class Config(Settings):
 
 
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
-    """Return the kind that validates `[tool.relnox]`; `options` has the options that tables, by name, may set."""
+    """Return the kind that validates `[tool.relnox]`.
+
+    `options` maps keys of tables in it, such as `build`, to the options of tasks that they may set.
+    """
     fields = (
         field.accepting_options(options[field.key]) if field.key in options else field
         for field in fields_of(Config)
@@ -540,7 +543,7 @@ def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
 
 
 def check_package_names(config: Config, packages: Sequence[Package]) -> None:
-    """Raise `Blocked` if a package name, a pattern or an extra in the settings does not exist in the workspace."""
+    """Raise `Blocked` if a package name or pattern in the settings matches none, or if an extra does not exist."""
     for kind, text, where in _texts_in_setting(Table(Config), config, "tool.relnox"):
         if kind is PACKAGE_NAME or kind is PACKAGE_GLOB:
             matches = any(fnmatchcase(package.name, text) for package in packages)
@@ -570,7 +573,10 @@ def check_package_names(config: Config, packages: Sequence[Package]) -> None:
 def _texts_in_setting(
     kind: SettingKind, value: Any, table: str, key: str = ""
 ) -> Iterator[tuple[SettingKind, str, str]]:
-    """Yield the kind, the text and the place (`[tool.relnox.build] commands`) of each string in a setting."""
+    """Yield the kind, the text and the place (`[tool.relnox.build] commands`) of each string in a setting.
+
+    The setting is `key` of the table with the dotted name `table`, or that table itself if `key` is empty.
+    """
     match kind:
         case Text():
             yield kind, value, f"[{table}] {key}"

@@ -52,8 +52,9 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
 ) -> Any:
     """Declare an option; if `kind` is None, it follows from the default and the choices. See `Field` for the rest.
 
-    An option is set on the command line only, since it chooses a target, consents to something or is for one run.
-    With `in_environment`, a variable can set it as well; with `anywhere` or `setting`, pyproject.toml too.
+    By default, only the command line can set it, for an option that chooses a target, consents to something or is
+    for one run. With `in_environment`, a variable can set it as well; with `anywhere` or `setting`, a variable and
+    pyproject.toml.
     """
     sources: tuple[Source, ...] = ("command line",)
     if anywhere or setting:
@@ -68,9 +69,9 @@ class CommonOptions(Settings):
     """Options of every task; the `Options` of each task add more.
 
     Attributes:
-        positional: The names of the options that an argument without a flag can set: the first one that lists the
-            argument as a choice, or else the one without choices. At most one of these options may be set.
-        remote_tags: When the tags of the remote count besides those of this clone; `if-none`: if it has none.
+        positional: The names of the options that an argument without a flag can set: it sets the first one that
+            has it as a choice, else the one without choices. At most one of these options may be set.
+        remote_tags: When tags of the remote count besides those of the clone; `if-none`: if the clone has none.
     """
 
     positional: ClassVar[tuple[str, ...]] = ()

@@ -35,10 +35,10 @@ def normalize_path(pattern: str) -> str:
 
 
 def select_packages(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
-    """Return the packages that a list of patterns selects; the last pattern that matches a package decides.
+    """Return the packages that patterns select, in the order of `packages`.
 
-    A pattern with `!` excludes the packages that it matches. If the first pattern has a `!`, all other packages
-    are selected by default.
+    A package is selected if the last pattern that matches it has no `!`. If no pattern matches it, it is selected
+    only if the first pattern has a `!`.
     """
     starts_with_all = bool(patterns) and patterns[0].startswith("!")
     packages_in_order = []
@@ -53,7 +53,7 @@ def select_packages(patterns: Sequence[str], packages: Iterable[Package]) -> tup
 
 
 def matches_any_glob(package: str, globs: Iterable[str]) -> bool:
-    """Return whether a package matches one of the given names or globs; all names must be normalized."""
+    """Return whether a normalized name matches one of the globs, in which names are normalized as well."""
     return any(fnmatchcase(package, glob) for glob in globs)
 
 
@@ -64,7 +64,7 @@ def matches_package(pattern: str, package: Package) -> bool:
 
 
 def _file_pattern_problem(text: str) -> Blocked | None:
-    """Return the problem with a pattern for files, or None if it is valid."""
+    """Return the problem with a single pattern for files, or None if it is valid."""
     why = None
     if {"..", "."} & {*text.removeprefix("!").split("/")}:
         why = "no part of a path may be '.' or '..': paths are relative to the root"
@@ -83,7 +83,7 @@ PATH_PATTERN = Text(rule=_file_pattern_problem)
 
 @lru_cache(maxsize=1024)
 def parse_file_patterns(patterns: tuple[str, ...]) -> PathSpec[GitIgnoreSpecPattern]:
-    """Parse patterns for files.
+    """Return an object that matches paths with patterns for files; it is cached.
 
     Raises:
         ValueError: A pattern is invalid.
@@ -92,5 +92,8 @@ def parse_file_patterns(patterns: tuple[str, ...]) -> PathSpec[GitIgnoreSpecPatt
 
 
 def is_file_included(patterns: Iterable[str], file: str) -> bool | None:
-    """Return whether the last pattern that matches a file includes it (not `!`); None if no pattern matches."""
+    """Return whether the last pattern that matches a file includes it (has no `!`); None if no pattern matches.
+
+    `file` is relative to the root.
+    """
     return parse_file_patterns(tuple(patterns)).check_file(file).include

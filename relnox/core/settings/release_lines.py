@@ -66,7 +66,7 @@ class ReleaseLineSetting(SettingKind):
                 raise self.wrong_type_error(value, key)
 
     def json_schema(self) -> dict[str, Any]:
-        """Return the JSON schema of the three shapes."""
+        """Return the JSON schema of the three forms."""
         return {"anyOf": [kind.json_schema() for kind in (self.name, self.names, self.bounds)]}
 
 
@@ -76,7 +76,7 @@ def has_release_lines(lines: Sequence[ReleaseLine]) -> bool:
 
 
 def release_lines_of_branch(branch: str, lines: Iterable[ReleaseLine]) -> tuple[ReleaseLine, ...]:
-    """Return the release line of a branch, with the name of the branch itself; empty if it allows no releases.
+    """Return a line with this branch as its name and the bounds of the line that matches it; empty if none does.
 
     A line with the exact name takes precedence over globs.
 

@@ -30,11 +30,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _invalid_value(why: str, fix: str) -> Blocked:
+    """Return the error for an invalid value, without the name of the setting, which `check_text` adds."""
     return Blocked("value-invalid", why, fix)
 
 
 def _rule(is_valid: Callable[[str], object], why: str, fix: str) -> Rule:
-    """Return a rule that accepts a string if `is_valid` returns something true, else with this problem and fix."""
+    """Return a rule that gives this reason and fix for a string if `is_valid` returns something false for it."""
     return lambda text: None if is_valid(text) else _invalid_value(why, fix)
 
 
@@ -134,7 +135,7 @@ def index_name_problem(text: str) -> Blocked | None:
 
 
 def passed_variable_problem(text: str) -> Blocked | None:
-    """Return the problem with the name of a variable to pass to programs (no upload credential), or None."""
+    """Return the problem with a variable that programs shall get, which is no upload credential, or None."""
     if variable_name_problem(text) is not None:
         return _invalid_value("it is not a valid variable name", 'for example: pass-env = ["NAME"]')
     if is_upload_credential_name(text) or is_upload_setting_name(text):

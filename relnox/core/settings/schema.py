@@ -62,7 +62,11 @@ class SettingKind(Record, ABC):
         """
 
     def parse(self, text: str, where: str) -> Any:
-        """Validate and convert a string from the flag or environment variable `where`; see `check`."""
+        """Validate and convert a string; `where`, for messages, is the flag or environment variable that has it.
+
+        Raises:
+            Blocked: The value is invalid.
+        """
         return self.check(text, where)
 
     @abstractmethod
@@ -70,7 +74,7 @@ class SettingKind(Record, ABC):
         """Return the JSON schema (draft 7); rules for strings are not part of it."""
 
     def wrong_type_error(self, value: Any, key: str) -> Blocked:
-        """Return the error for a value of the wrong type of a setting, flag or variable (`key`)."""
+        """Return the error for a value of the wrong type; `key` is the setting, flag or variable that has it."""
         message = f"{key} = {_format_value(value)} is not {self.expected}"
         return Blocked("value-invalid", message, f"set {key} to {self.expected}")
 
@@ -123,7 +127,7 @@ class Text(SettingKind):
 
     Attributes:
         choices: The valid strings; empty if any string is valid.
-        rule: Checks the string; see `rules`.
+        rule: Returns the problem with a string, or None if it is valid; see `rules`.
         convert: Converts a valid string to the value of the setting.
     """
 
@@ -139,7 +143,7 @@ class Text(SettingKind):
         return self.check_text(value, f"{key} = {_format_value(value)}")
 
     def check_text(self, text: str, what: str) -> str:
-        """Validate and convert a string; messages call it `what`."""
+        """Validate and convert a string; `what` names it in messages. Raise `Blocked` if it is invalid."""
         if "\0" in text:
             message = f"{what} is not valid: it contains a NUL character"
             raise Blocked("value-invalid", message, "remove the NUL character")
@@ -155,7 +159,7 @@ class Text(SettingKind):
 
 
 class PathText(Text):
-    """A path: on the command line it is relative to the working directory, otherwise to the project's root."""
+    """A path, as text: on the command line relative to the working directory, otherwise to the project's root."""
 
 
 class ListOf(SettingKind):
@@ -164,7 +168,7 @@ class ListOf(SettingKind):
     Attributes:
         first: An additional rule for the first value, which must be a string.
         may_be_empty: Whether the list may have no values.
-        contains: What one of the strings must contain, or empty.
+        contains: What at least one of the strings must contain; empty for no such requirement.
     """
 
     item: SettingKind
@@ -224,8 +228,8 @@ class Table(SettingKind):
 
     Attributes:
         settings: The class.
-        fields: The allowed keys, if they are not just the fields of the class. The values of other fields become
-            the attribute `options` of the instance.
+        fields: The allowed keys; empty for those of the class. Values of fields that the class does not have
+            become the attribute `options` of the instance, by field name.
     """
 
     expected = "a table"
@@ -236,7 +240,7 @@ class Table(SettingKind):
 
     @property
     def keys(self) -> dict[str, Field]:
-        """Maps each key to its field."""
+        """Maps each allowed key to its field."""
         return {field.key: field for field in self.fields or fields_of(self.settings)}
 
     def check(self, value: Any, key: str) -> Any:
@@ -295,9 +299,9 @@ class Field(Record):
         otherwise: What applies if the value is not set, for the reference documentation; or empty.
         metavar: The placeholder for the value in help texts; if empty, the name.
         short: The short flag, such as `-n`, or an empty string.
-        setting: The setting of another task that sets this option as well, such as `build.output`, unless the key
-            in the task's own table does; or empty.
-        name: The name of the attribute.
+        setting: The setting of another task, such as `build.output`, that sets this option if the task's own table
+            does not; or empty.
+        name: The name of the attribute, which Python sets.
     """
 
     default: Any
@@ -374,12 +378,12 @@ class Field(Record):
         return f"RELNOX_{name.upper()}"
 
     def parse(self, text: str) -> Any:
-        """Validate and convert a value from the command line (for a list, an item); raise `Blocked` if invalid."""
+        """Validate and convert a value of the flag (for a list, one item); raise `Blocked` if it is invalid."""
         kind = self.kind.item if isinstance(self.kind, ListOf) else self.kind
         return kind.parse(text, self.flag)
 
     def accepting_options(self, options: Sequence[Field]) -> Field:
-        """Return a copy of this field, a table, that accepts these options of tasks as keys, too."""
+        """Return a copy of this field, whose value is a table, that accepts the keys of these options as well."""
         settings = type(self.default)
         return replace(self, kind=Table(settings, (*fields_of(settings), *options)))
 
@@ -391,9 +395,9 @@ class Field(Record):
 
 
 def kind_of_default(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> SettingKind:
-    """Return the kind of a field with this default; None stands for a string without a default.
+    """Return the kind of a field with this default; None and strings stand for a string.
 
-    The choices and the rule are those of the string, or of each item of a list.
+    The choices and the rule are those of the string, or of each item of a list; other kinds ignore them.
     """
     if isinstance(default, Settings):
         return Table(type(default))
@@ -448,5 +452,5 @@ class Settings(Record, kw_only=True):
 
 
 def fields_of(settings: type[Settings]) -> tuple[Field, ...]:
-    """Return the declared settings or options of a class, followed by those of its base classes."""
+    """Return the fields that a class declares, in that order, followed by those of its base classes."""
     return tuple(value for kind in settings.__mro__ for value in vars(kind).values() if isinstance(value, Field))
