@@ -122,7 +122,10 @@ def plan_to_finish_release(
 
 
 def _has_other_versions(checkout: Project, bumps: Sequence[VersionBump]) -> bool:
-    """Return whether the checkout has other versions of packages than HEAD, as after a bump without a commit."""
+    """Return whether the checkout has other versions of packages than HEAD, which `bumps` are of.
+
+    This is so after a bump without a commit.
+    """
     here = {package.name: package.version for package in checkout.workspace.packages}
     return any(here.get(bump.package.name) != bump.package.version for bump in bumps)
 
@@ -192,7 +195,7 @@ def _release_tags(project: Project, git: Git, where: str = "--merged=HEAD") -> l
 
 
 def _find_releases(options: Options, project: Project) -> Iterator[ReleasedCommit]:
-    """Yield the releases at HEAD and below it, down to the first commit that does something else.
+    """Yield the releases at HEAD and below it, newest first, down to the first commit that does something else.
 
     With `--push`, unpushed releases further below follow. A release without a commit of its own is known by its
     tags. Of a package, only the last release counts.
@@ -237,7 +240,7 @@ def _is_release_requested(
 ) -> bool:
     """Return whether the options ask for a release, by its packages and versions.
 
-    They do not if files have other versions by now.
+    They do not if files have other versions by now, and not those of a development version that follows it.
     """
     packages = project.version_literals.workspace.by_name
     if not release.is_followed and any(
@@ -263,7 +266,7 @@ def _is_release_requested(
 
 
 def _is_next_phase(release: ReleasedCommit, bump: Bump, package: Package, project: Project) -> bool:
-    """Return whether the version of a release results from `--part phase`; True without a version before it."""
+    """Return whether the version of a release results from `--part phase`; True if the one before is unknown."""
     (git, _, _), version = project.require_commit(), release.versions[package.name]
     if package.source.is_in_file:
         before = project.once(version_at_commit, f"{release.commit}^", package, git)
@@ -366,7 +369,7 @@ def _find_release_commits(project: Project, git: Git) -> tuple[str, ...]:
 
 
 def _no_release_error(git: Git, project: Project) -> Blocked:
-    """Return the error for a HEAD that is no release commit, with the git command that undoes what there is."""
+    """Return the error for a HEAD that is no release commit; its fix undoes uncommitted edits or tags, if any."""
     remote, head = project.config.remote, (project.commit or "")[:10]
     message = f"--undo has no bump to undo: HEAD ({head}) is not a release commit"
     fix = "to revert a release in a new commit: git revert COMMIT"
