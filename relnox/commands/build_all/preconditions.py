@@ -69,7 +69,7 @@ class OutputDirectory:
         return name in listed_names or (is_archive and normalize_name(project) in self._project.workspace.by_name)
 
     def clean_problems(self) -> Iterator[Problem]:
-        """Yield a problem if `--clean` would remove files outside of the checkout without a manifest of them."""
+        """Yield a problem if `--clean` would remove files outside of the checkout, and no manifest is there."""
         top = self._project.once(top_directory, self._project.git) or self._project.root
         output = self._project.once(Path.resolve, self._directory)
         is_outside = not output.is_relative_to(self._project.once(Path.resolve, top))
@@ -82,7 +82,7 @@ class OutputDirectory:
             )
 
     def foreign_file_notes(self, directory: str) -> Iterator[str]:
-        """Yield a note on files that are no archives of this project, and stay; it calls the place `directory`."""
+        """Yield a note on files that are no archives of this project and are left; `directory` is for its text."""
         foreign = [name for name in self._names if name not in self.removable_files and not name.startswith(".")]
         if foreign:
             yield f"left out: {directory} has files that are not archives of this project: {', '.join(foreign)}"
@@ -139,7 +139,7 @@ def submodule_problems_and_notes(
 def uncommitted_version_file_problems(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> Iterator[Problem]:
-    """Yield a problem if a pyproject.toml or a version file differs from `commit`; None is the working tree."""
+    """Yield a problem if a pyproject.toml or a version file differs from `commit`; none if that is None."""
     if commit is None or project.git is None or project.state is None:
         return
     object_ids = project.once(project.git.object_ids, commit, tuple(package.pyproject for package in packages))
@@ -213,7 +213,7 @@ def read_build_settings(
 
 
 def _constraints_with_addresses(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
-    """Yield `requirements`, and lines of constraint `files`, that have URLs or options instead of versions."""
+    """Yield `requirements`, and lines of constraint `files`, with URLs or options that lead uv to other places."""
     lines = [*requirements]
     for file in files:
         if "://" in file:

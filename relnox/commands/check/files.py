@@ -42,7 +42,7 @@ class TrackedSecret(NamedTuple):
 
 
 def check_secrets(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for each tracked file with a secret; with `--fix`, untrack those that are one by name."""
+    """Yield a problem for each tracked file with a secret; with `--fix`, untrack those named like secrets."""
     project, _ = context.project, context.git
     tracked_secrets = project.once(
         _find_tracked_secrets, project.root, tuple(project.tracked_file_states), project.config.fake_secrets
