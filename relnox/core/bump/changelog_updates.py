@@ -24,7 +24,7 @@ from relnox.errors import Blocked
 def find_changelogs(
     workspace: Workspace, candidates: Mapping[str, Sequence[str]], contents: Mapping[str, bytes], config: Config
 ) -> dict[str, str]:
-    """Map the name of each package that has a changelog to the path of that file.
+    """Map the name of each package that has a changelog to the path of that file; paths are relative to the root.
 
     It is in the directory of the package, or in the root if all packages that are published share one version.
     `candidates` maps directories to the paths of files that may be changelogs, the most usual first; `contents`
@@ -47,7 +47,7 @@ def choose_changelog(
 ) -> str | None:
     """Return the path of a directory's changelog: the candidate with unreleased changes, else the first, or None.
 
-    Only candidates in `contents` exist.
+    Only candidates that are in `contents` exist; the others are ignored.
     """
     paths = [path for path in candidates.get(directory, ()) if path in contents]
     return next(
@@ -57,7 +57,7 @@ def choose_changelog(
 
 
 def _packages_of_common_changelog(workspace: Workspace, config: Config) -> frozenset[str]:
-    """Return the names of the packages that share a changelog in the root; empty if they may differ in version."""
+    """Return the names of the packages to list in a changelog in the root; empty if their versions may differ."""
     groups = find_version_groups(workspace, config)
     if len(groups) > 1:  # private packages are not released
         groups = tuple(group for group in groups if not all(package.is_private for package in group.packages))
@@ -76,10 +76,10 @@ def updated_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
     config: Config,
     today: date,
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield the path and the new content of each changelog that has unreleased changes.
+    """Yield the path and the new content of each changelog that has unreleased changes; none for prereleases.
 
-    `changelogs` has the path of each package's changelog, `tags` the tag of its release and that of the previous
-    one, or None for no link to it; `today` is in UTC.
+    `changelogs` has the path of each package's changelog. `tags` has, by package, the tags of the new and of the
+    previous release, each None for no link to it. `today` is in UTC.
 
     Raises:
         Blocked: A changelog already has the version, or has several headings for unreleased changes.
@@ -113,8 +113,9 @@ def unchanged_changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a releas
 ) -> Iterator[str]:
     """Yield notes on changelogs that a release does not change, with the reasons.
 
-    `changelogs` has the path of each package's changelog, `candidates` the paths of files that may be changelogs,
-    by directory, `contents` the content of those that exist, and `changed` the files that the release changes.
+    `changelogs` has the path of each package's changelog. `candidates` has, by directory, the paths of files that
+    may be changelogs, and `contents` the content of those that exist. `changed` are all files that the release
+    changes.
     """
     bumps_to_list = [bump for bump in bumps if belongs_in_changelogs(bump)]
     versions = {changelogs.get(bump.package.name): bump.after for bump in bumps_to_list}
@@ -155,10 +156,10 @@ def remaining_change_file_notes(
     change_files: Iterable[tuple[str, str, str, Sequence[str]]],
     removed: Collection[str],
 ) -> Iterator[str]:
-    """Yield a note for each directory with change files, as scriv has them, that a final release does not remove.
+    """Yield a note for each directory with change files, such as those of scriv, that a final release leaves.
 
     `change_files` are tuples of a directory, the tool, the command to run (it may contain `{version}`), and the
-    files; `removed` are the files that the release removes.
+    paths of the files. `removed` are the files that the release removes.
     """
     version = next((str(bump.after) for bump in bumps if belongs_in_changelogs(bump)), None)
     for directory, tool, command, files in change_files if version is not None else ():
@@ -171,7 +172,7 @@ def remaining_change_file_notes(
 
 
 def belongs_in_changelogs(bump: VersionBump) -> bool:
-    """Return whether changelogs get a section for the new version; those of prereleases do not."""
+    """Return whether changelogs get a section for the new version, as they do unless it is a prerelease."""
     return not bump.after.is_prerelease
 
 
@@ -190,10 +191,9 @@ def _bumps_by_changelog(
 
 
 def _has_unreleased_heading(content: bytes, bump: VersionBump) -> bool:
-    """Return whether the content of a changelog has a heading for unreleased changes.
+    """Return whether a changelog has a heading `Unreleased`, or one such as `1.2.0 (unreleased)` for this bump.
 
-    A heading with a version, such as `1.2.0 (unreleased)`, counts if that is the new version, or the final one of
-    the current development version.
+    The version there must be the new one, or the final one of the development version that the bump finishes.
     """
     versions = {bump.after}
     if bump.before is not None and bump.before.is_devrelease and not bump.after.is_prerelease:
@@ -207,7 +207,7 @@ def _has_any_unreleased_heading(content: bytes) -> bool:
 
 
 def _has_unreleased_entries(content: bytes) -> bool:
-    """Return whether the content of a changelog has text below its one heading for unreleased changes."""
+    """Return whether a changelog has text below its heading for unreleased changes; False for several headings."""
     try:
         return not changelog.is_unreleased_section_empty(_decode_changelog(content))
     except Blocked:

@@ -35,7 +35,7 @@ def edits_between(
 ) -> Iterator[Edit]:
     """Yield an edit for each file whose content in `after` differs, sorted by path; other files stay.
 
-    In `after`, None removes a file; `links` are the symbolic links, whose content is their target.
+    In `after`, None removes a file. `links` are the files that are symbolic links; their content is the target.
     """
     for file in sorted(after):
         if after[file] != before.get(file):
@@ -49,7 +49,7 @@ def edit_contents(
     contents: Mapping[str, bytes],
     config: Config,
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield each file that a bump edits with its new content; only versions and requirements change in it.
+    """Yield the path and the new content of each file that a bump edits: only versions and requirements change.
 
     Lock files are yielded even if nothing changes. `contents` has the current content of all `editable_files`.
 
@@ -81,7 +81,7 @@ def edit_contents(
 def _replacements_by_file(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> tuple[dict[str, StringChanges], dict[str, list[tuple[VersionSource, str]]]]:
-    """Return the strings to replace in TOML, and the other version locations with their new text, both by file."""
+    """Return, both by file, the strings to replace in TOML, and other version locations with their new text."""
     strings: dict[str, StringChanges] = {}
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:
@@ -105,7 +105,7 @@ def workspace_after_release(
 ) -> Workspace:
     """Return the workspace with the versions and requirements that its packages have in the release commit.
 
-    Versions that come from tags stay.
+    Versions that build backends read from tags stay.
     """
     after = {bump.package.name: bump.after for bump in bumps}
     packages = []

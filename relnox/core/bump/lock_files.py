@@ -43,7 +43,7 @@ def update_lock_file(
     workspace: Workspace,
     format_at: Callable[[Version, VersionSource], str],
 ) -> str:
-    """Return the text of a lock file with the new versions of packages and crates, and the new requirements.
+    """Return the text of a lock file of uv, Cargo or npm with the new versions and requirements of packages.
 
     `file` is its path relative to the root; `format_at` formats a version for a location.
 
@@ -62,7 +62,7 @@ def update_lock_file(
 def _update_uv_lock(file: str, text: str, resolved: ResolvedBumps, workspace: Workspace) -> str:
     """Return the text of the uv.lock `file` with the new versions of packages and of their requirements.
 
-    Entries whose source is not the directory of a package stay.
+    Entries of packages that come from elsewhere than the workspace stay.
     """
     from_index = packages_locked_from_index(file, text, resolved.updates, workspace)
     changes = {
@@ -101,9 +101,12 @@ def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
 def packages_locked_from_index(
     file: str, text: str, updates: DependencyUpdates, workspace: Workspace
 ) -> list[str]:
-    """Return those of `updates` that a uv.lock takes from an index, which cannot have their new versions yet.
+    """Return the required packages in `updates` that a uv.lock takes from an index, sorted by name.
 
-    The result is empty for other lock files. Raise ValueError if the text is not TOML.
+    It cannot have their new versions yet. The result is empty for other lock files.
+
+    Raises:
+        ValueError: The text is not TOML.
     """
     if posixpath.basename(file) != "uv.lock":
         return []
@@ -115,7 +118,7 @@ def packages_locked_from_index(
 def _specifier_changes(
     file: str, text: str, updates: DependencyUpdates, workspace: Workspace
 ) -> Iterator[tuple[KeyPath, str, str, str]]:
-    """Yield the version specifiers to change in a uv.lock: path, required package, old and new text."""
+    """Yield the version specifiers to change in a uv.lock: path of keys, required package, old and new text."""
     if not updates:
         return
     document = documents.parse_toml(text)
@@ -137,21 +140,21 @@ def _specifier_changes(
 
 
 def _source_directory(entry: Mapping[str, Any], file: str) -> str | None:
-    """Return the directory that an entry of uv.lock is built from, relative to the root, or None."""
+    """Return the directory, relative to the root, that an entry of the uv.lock `file` is built from, or None."""
     source = table_at(entry, "source")
     paths = (source.get(key) for key in ("editable", "virtual", "directory"))
     return next((_resolve_path(file, path) for path in paths if isinstance(path, str)), None)
 
 
 def _resolve_path(file: str, path: str) -> str:
-    """Return a path relative to the root, given one that is relative to the directory of `file`."""
+    """Return a path relative to the root, for `path` relative to the directory of `file`."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
 
 
 def _changed_specifiers(needs: Iterable[tuple[Dependency, str]]) -> Iterator[tuple[tuple[str, SpecifierSet], str]]:
-    """Yield the package and the old specifier of each requirement in `needs`, with the new one as uv writes it.
+    """Yield pairs for each PEP 508 requirement: its package and old specifier, and the new one as uv writes it.
 
-    `needs` has requirements with their new texts; those that are not in the syntax of PEP 508 are left out.
+    `needs` has requirements with their new texts.
     """
     for dependency, new_text in needs:
         if dependency.syntax == "pep508":  # the one that uv reads

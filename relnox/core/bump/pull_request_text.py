@@ -32,8 +32,8 @@ class PullRequestPackage(Record, kw_only=True):
         tag: The tag of the new version.
         changes: The text about the new version in the package's changelog; empty if there is none.
         private: Whether the package is not published.
-        last_release: The last release, with which this commit was compared, such as `1.2.0 on pypi`; or empty.
-        differences: Pairs of what changes in its archives, and how.
+        last_release: The release whose archives were compared, such as `1.2.0 on pypi`; empty if none was.
+        differences: Pairs of what differs in the archives, and how, such as `license` and `MIT → none`.
     """
 
     name: str
@@ -56,7 +56,7 @@ def format_pull_request_title(message: str) -> str:
 def format_pull_request_body(
     packages: Sequence[PullRequestPackage], branch: str, limit: int = MAX_BODY_SIZE, *, tasks: str = ""
 ) -> str:
-    """Return the body of the pull request; if it exceeds the limit in bytes, the rest is left out, with a note.
+    """Return the body of the pull request; if it exceeds `limit` bytes, the rest is left out, with a remark.
 
     `branch` is the one to merge into; `tasks` is the Markdown list of what a person has to do, or empty.
     """

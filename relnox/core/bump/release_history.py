@@ -33,7 +33,10 @@ _LAST_PARAGRAPH_OF_TRAILERS = re.compile(r"\n\n(?:[A-Za-z0-9-]+: .*\n)*[A-Za-z0-
 
 
 def add_trailers(message: str, key: str, bumps: Iterable[VersionBump]) -> str:
-    """Return a message with a trailer `KEY: PACKAGE VERSION` for each bump, below the trailers that it has."""
+    """Return a message with a trailer `KEY: PACKAGE VERSION` for each bump, below the trailers that it has.
+
+    `key` is `RELEASE` or `DEVELOPMENT`.
+    """
     message = message.rstrip()
     separator = "\n" if _LAST_PARAGRAPH_OF_TRAILERS.search(message) else "\n\n"
     return message + separator + "\n".join(f"{key}: {bump.package.name} {bump.after}" for bump in bumps)
@@ -69,7 +72,6 @@ class Commit(NamedTuple):
 
     Attributes:
         id: The full commit ID.
-        message: The full commit message.
         files: The files it changed, relative to the root.
         renamed_directories: The package directories it renamed, as pairs of the old and the new path.
     """
@@ -116,10 +118,10 @@ def current_versions(packages: Iterable[Package], history: Mapping[str, ReleaseH
 
 
 class TagCoverage(NamedTuple):
-    """Which commits are in the histories of tagged commits.
+    """Which commits are in the histories of tagged commits; the history of a commit includes itself.
 
     Attributes:
-        masks: For each commit, bit N is set if it is in the history of tagged commit N.
+        masks: By commit ID, bits: bit N is set if the commit is in the history of the tagged commit number N.
         newest_common: The newest commits in all of these histories; empty if no commit is tagged.
     """
 
@@ -156,9 +158,9 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
 ) -> dict[str, ReleaseHistory]:
     """Return the release history of each package, by its name.
 
-    `last_tags` has the last tag of each package that has one, with its version; `tags` maps tags to their commits.
-    `masks` are those of `TagCoverage` for the commits in the order of `last_tags`. `commits` are those that at
-    least one of these tags does not contain, newest first. `path_patterns` has the file patterns of packages.
+    `last_tags` has the last tag of each package that has one, with its version; `tags` maps tags to commits.
+    `masks` are those of `TagCoverage` for these commits in the order of `last_tags`. `commits` are, newest first,
+    all that at least one of these tags does not contain. `path_patterns` has the file patterns of packages.
     """
     numbers = {
         commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
@@ -183,9 +185,10 @@ def commits_with_changed_packages(
     commits: Iterable[Commit],
     path_patterns: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[Commit, set[str]]]:
-    """Yield each commit, newest first as given, with the names of the packages that it changes, which may be none.
+    """Yield each commit with the names of the packages that it changes, which may be none.
 
-    Lock files do not count. The file patterns of a package add files of other directories, or exclude its own.
+    `commits` must be newest first. Changes of lock files do not count. `path_patterns` has file patterns that add
+    files of other directories to a package, or exclude some of its own.
     """
     owners = {package.directory: package.name for package in packages}
     cache: dict[str, str | None] = {}
@@ -209,10 +212,9 @@ def commits_with_changed_packages(
 def path_patterns_by_package(
     paths: Mapping[str, Sequence[str]], packages: Sequence[Package]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the file patterns of each package that has any, from the setting `paths`.
+    """Return the file patterns of each package that has any; `paths` is the setting of that name.
 
-    If several keys of the setting match a package, the patterns of names come last and so override those of globs.
-
+    If several of its keys match a package, the patterns of names come last and so override those of globs.
     """
     path_patterns: dict[str, tuple[str, ...]] = {}
     for key in sorted(paths, key=lambda key: not set("*?[") & set(key)):
@@ -222,7 +224,7 @@ def path_patterns_by_package(
 
 
 def omit_development_commits(history: ReleaseHistory) -> ReleaseHistory:
-    """Return a release history without the commits that start a development version after a release."""
+    """Return a release history without the commits that start the next development version."""
     commits = (commit for commit in history.commits if not read_trailers(commit.message, DEVELOPMENT))
     return history._replace(commits=tuple(commits))
 
@@ -250,9 +252,9 @@ def level_of_commit(message: str, config: CommitsConfig) -> Level | None:
 
 
 def unconventional_commits(histories: Iterable[ReleaseHistory]) -> tuple[Commit, ...]:
-    """Return the commits that ask for no release because their messages are no Conventional Commits, each once.
+    """Return the commits whose messages are no Conventional Commits, so that they ask for no release, each once.
 
-    Histories without a tag are left out.
+    Release commits do not count, nor do histories without a tag.
     """
     commits = {commit.id: commit for history in histories if history.tag for commit in history.commits}
     return tuple(
@@ -270,10 +272,10 @@ def auto_bump_requests(
     phase: Phase | None = None,
     selected_names: Collection[str] = (),
 ) -> dict[str, BumpRequest]:
-    """Return the bump that `--part auto` requests for each package with something to release.
+    """Return the bump that `--part auto` requests for each package with something to release, by name.
 
-    With `phase`, the new versions are prereleases of that phase. Private packages and those without a version that
-    can be bumped are left out. If other packages have tags, one without tags is released only if it is in
+    With `phase`, the new versions are prereleases of that phase. Private packages are left out, and those without
+    a version that can be bumped. A package without tags is released if no other has tags either, or if it is in
     `selected_names`, those on the command line.
 
     Raises:
@@ -300,7 +302,8 @@ def _request_for_manual_version(
 ) -> BumpRequest | None:
     """Return the request to release a version that was set by hand since the last release, or None if none was.
 
-    `is_new` is whether a package without tags is released for the first time.
+    `phase` is that of the requested prerelease, or None. `is_new` is whether a package without tags is released
+    for the first time; if not, there is no request for such a package.
 
     Raises:
         Blocked: A prerelease of this phase would be lower than that version.
@@ -332,19 +335,19 @@ def _request_for_manual_version(
 def bump_requests_from_own_changes(
     workspace: Workspace, history: Mapping[str, ReleaseHistory], config: Config
 ) -> dict[str, BumpRequest]:
-    """Return the bump that each package's own commits ask for, for when it is bumped because of another package.
+    """Return, by package, the bump that its own commits ask for, to be used if another package makes it be bumped.
 
-    There is none for a package whose version was raised by hand since its last release.
+    Packages whose version was raised by hand since their last release are left out.
     """
     requests = auto_bump_requests(workspace, history, config)
     return {name: one for name, one in requests.items() if one.bump is not None and one.bump.part in LEVELS}
 
 
 def _without_reverted_commits(commits: Sequence[Commit]) -> list[Commit]:
-    """Return commits without those that a later one of them reverts, and without these reverts.
+    """Return commits, newest first, without those that a later one reverts, and without these reverts.
 
-    The reverted commit is the one with the id in the message or, since GitHub writes none, the last one with that
-    subject.
+    The reverted commit is the one with the ID in the message or, since GitHub writes none, the newest one before
+    the revert that has the subject in it.
     """
     canceled: set[str] = set()
     for position, commit in enumerate(commits):  # the newest first, since a revert may be reverted as well
@@ -367,7 +370,8 @@ def _request_from_changes(
 ) -> BumpRequest | None:
     """Return the request for the highest level among the commits since the last release.
 
-    Return None if they ask for no release, or if the package has no tag or no version yet.
+    With `phase`, it is for a prerelease of that phase. Return None if the commits ask for no release, or if the
+    package has no tag or no version yet.
     """
     commits = _without_reverted_commits(history.commits)
     levels = [level_of_commit(commit.message, config.commits) for commit in commits]

@@ -43,7 +43,6 @@ class VersionBump(Record):
     """The bump of one package.
 
     Attributes:
-        package: The package.
         before: The current version, or None if the package has none yet.
         after: The new version; equal to `before` if the current version is released unchanged.
         reason: Why it is bumped, in a few words.
@@ -86,10 +85,9 @@ def resolve_bumps(  # noqa: PLR0913 - what versions follow from
 ) -> ResolvedBumps:
     """Resolve bump requests into the bumps of packages and the updates of requirements.
 
-    The mappings are by package name. `current_versions` lacks the packages without a version; `today` is the date
-    in UTC, for calendar versions. If `dev_number` is not None, dependents get development versions with that
-    number. `own_changes` has the requests that the changes of each package make, in case it is bumped because of
-    others.
+    The mappings are by package name; `current_versions` has no packages without a version. `today` is in UTC, for
+    calendar versions. `dev_number` is the number of the development versions that dependents get, or None for
+    other versions. `own_changes` has what the changes of each package ask for, in case others make it be bumped.
 
     Raises:
         Blocked: A version or requirement cannot be changed, the versions of a group differ, or the setting
@@ -183,10 +181,10 @@ def _bump_group(
 def _base_version_of_group(
     group: VersionGroup, bumped_packages: Sequence[Package], versions: Mapping[str, Version], explicit: Bump | None
 ) -> Version | None:
-    """Return the version that a group is bumped from, its highest one.
+    """Return the version that a group is bumped from: the highest one in `versions`.
 
-    It is None if no package has a version, which is allowed if `explicit`, a bump with `--to`, gives the first
-    one.
+    `explicit` is a bump with `--to`, if there is one. With it, packages need no version, and the result is None if
+    no package has one.
 
     Raises:
         Blocked: A package has no version that can be bumped, or the versions of a fixed group differ.
@@ -213,7 +211,9 @@ def _base_version_of_group(
 
 
 def _next_version(base: Version | None, bump: Bump | None, config: Config, today: date) -> Version:
-    """Return the version after `base`, or the one in `bump.to` if `base` is None; return `base` if `bump` is None.
+    """Return the version after `base`, or `base` itself if `bump` is None.
+
+    If `base` is None, `bump.to` must be set and is returned.
 
     Raises:
         Blocked: The version cannot be bumped in this way.
@@ -240,7 +240,7 @@ def _causes_by_dependent(
     current_versions: Mapping[str, Version],
     config: Config,
 ) -> dict[str, list[VersionBump]]:
-    """Map each dependent whose published requirements change to the bumps that cause this.
+    """Map the name of each dependent whose published requirements change to the bumps of what it requires.
 
     Private packages and packages without a version are left out, and all packages if `dependents = "none"`.
     """
@@ -266,7 +266,10 @@ def _raised_requests_of_group_members(
     bump_requests: Mapping[str, BumpRequest],
     own_changes: Mapping[str, BumpRequest],
 ) -> Iterator[tuple[str, BumpRequest]]:
-    """Yield the name and a request for each package of a bumped group whose own changes ask for a higher level."""
+    """Yield name and request for each package that its group bumps, and whose own changes ask for a higher level.
+
+    Packages with a request are left out.
+    """
     by_name = {bump.package.name: bump for bump in bumps}
     for group in groups:
         requests = [bump_requests[package.name] for package in group.packages if package.name in bump_requests]
@@ -284,11 +287,11 @@ def _raised_requests_of_group_members(
 
 
 def _bump_of_dependent(current: Version, causes: Sequence[VersionBump], config: Config) -> Bump:
-    """Return the bump of a dependent, given the bumps that change its requirements (`causes`).
+    """Return the bump of a dependent at version `current`; `causes` are the bumps that change its requirements.
 
-    A dependent at a prerelease gets the next one. Otherwise, it is bumped by the level in the settings, which
-    finishes a development version; if a cause starts a prerelease or a development version, so does the
-    dependent. A dependent at a development version gets the next one if a cause is not final.
+    A dependent at a prerelease gets the next one. One at a development version gets the next one if a cause is not
+    final. If a cause goes from a final version to a prerelease or a development version, the dependent gets one as
+    well. Otherwise it is bumped by the level in the settings, which finishes a development version.
     """
     if current.pre is not None:
         return Bump(part="pre")
@@ -305,10 +308,10 @@ def _bump_of_dependent(current: Version, causes: Sequence[VersionBump], config: 
 
 
 def _raise_level_of_request(request: BumpRequest, other: BumpRequest | None, current: Version) -> BumpRequest:
-    """Return `request` with the level of `other`, if that is higher; a phase such as beta stays.
+    """Return `request` with the level of `other`, if that is higher, else `request` itself; its phase stays.
 
-    Requests for a development version or for the current version have no level and stay as they are. A request for
-    the next prerelease has the phase of the `current` version.
+    Requests for a development version or for the current version have no level and stay as they are. In a request
+    for the next prerelease, the phase is that of the `current` version.
     """
     level = _requested_level(request)
     other_level = _requested_level(other) if other is not None else None
@@ -381,12 +384,11 @@ def _requirements_to_rewrite(
 
 
 def _new_requirement_text(dependency: Dependency, bump: VersionBump, config: Config) -> str | None:
-    """Return the text of a requirement after the package it names is bumped, or None if it is unchanged.
+    """Return the text of a requirement after the package it names is bumped, or None if it stays.
 
     `update-requirements = "never"` counts as `out-of-range`: then a text means that the requirement excludes the
     new version. In a table of another tool, a requirement that does not allow the current version stays. One in
-    Cargo.toml on the current version always becomes one on the new version.
-
+    Cargo.toml on exactly the current version always gets the new one.
     """
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
     if dependency.syntax == "cargo":
