@@ -35,12 +35,15 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def reserve_standard_output(*paths: Any) -> AbstractContextManager[None]:
-    """Return a context; if a path is standard output, only documents go there, all else to standard error."""
+    """Return a context in which only documents go to standard output, and all else goes to standard error.
+
+    If none of the paths is `-`, the context changes nothing; paths may be None.
+    """
     return STDOUT.redirect_to(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
 
 
 def document_paths(options: CommonOptions) -> tuple[str, ...]:
-    """Return the paths of the plan, report, expected plan and outputs in the options, except standard output."""
+    """Return the paths of plan, report, expected plan and outputs in the options, except `-` (standard output)."""
     files = (options.plan, options.report, options.expect_plan, getattr(options, "outputs", None))
     return tuple(path for path in files if path is not None and path != STANDARD_OUTPUT)
 
@@ -48,7 +51,7 @@ def document_paths(options: CommonOptions) -> tuple[str, ...]:
 def check_output_paths(options: CommonOptions) -> None:
     """Raise `Blocked` if two of plan, report and JSON output have one path, or if the report cannot be written.
 
-    The file of the report is created for this if it does not exist.
+    To check the latter, the file of the report is opened, and so created if it does not exist.
     """
     json_path = STANDARD_OUTPUT if getattr(options, "json", False) else None
     flags: dict[str, str] = {}
@@ -67,9 +70,10 @@ def check_output_paths(options: CommonOptions) -> None:
 
 
 def write_document(path: str, text: str, what: str) -> None:
-    """Write text with secrets masked to a file or to standard output (`-`).
+    """Write text to a file or to standard output (`-`); the secrets of this run in it are masked.
 
-    If that fails, raise `Blocked` with `what`, the name of the option that has the path.
+    Raises:
+        Blocked: The file cannot be written; `what` is the name of the option that has its path.
     """
     if path == STANDARD_OUTPUT:
         with STDOUT.redirect_to(None):
@@ -92,9 +96,10 @@ def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
 
 
 def write_ci_outputs(outcome: Outcome, options: CommonOptions, project: Project) -> tuple[str, ...]:
-    """Write what a run released to the file of `GITHUB_OUTPUT` and the dotenv file of the option `--outputs`.
+    """Write what a run released to the file in `GITHUB_OUTPUT`, and to the dotenv file of the option `--outputs`.
 
-    Return the names of the variables that the dotenv file cannot have. Tasks without that option write nothing.
+    Tasks without that option write nothing. Return the names of the variables whose values cannot be in the dotenv
+    file, and are left out there.
 
     Raises:
         Blocked: A file cannot be written.
@@ -128,7 +133,10 @@ def _read_manifest(file: Path) -> tuple[Manifest | None, str | None]:
 
 
 def check_expected_plan(expected: str, plan: Plan) -> None:
-    """Raise `Blocked` if a plan is not the expected one, given as a file or digest, or if the file is invalid."""
+    """Raise `Blocked` if a plan is not the expected one, or if the file of that is invalid.
+
+    `expected` is the path of a plan file, or the digest of a plan (64 hexadecimal digits).
+    """
     approved = {} if _DIGEST.fullmatch(expected) else _read_plan(expected)
     digest = approved.get("digest", expected)
     if digest == plan.digest:
@@ -149,7 +157,7 @@ def check_expected_plan(expected: str, plan: Plan) -> None:
 
 
 def _read_plan(file: str) -> dict[str, Any]:
-    """Return the JSON of a plan file; raise `Blocked` if this version of relnox did not write it."""
+    """Return the JSON of a plan file; raise `Blocked` if it is no plan, of another schema, or was edited."""
     try:
         document = json.loads(Path(file).read_bytes())
     except OSError as error:
@@ -172,13 +180,13 @@ def _plan_file_error(file: str, why: str) -> Blocked:
 
 
 def _comparable_parts(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of a plan that are compared with the expected one: task, commit, and steps by title."""
+    """Return the parts of a plan's JSON to compare with the expected one: task, commit, and steps by title."""
     steps = {f"step {step['title']}": step for step in document["steps"]}
     return {"task": document.get("task"), "commit": document.get("commit"), **steps}
 
 
 def _difference_lines(expected: Any, current: Any, where: str = "") -> Iterator[str]:
-    """Yield a line for each value that differs between two plans; `where` is its place, empty at the top."""
+    """Yield a line for each value that differs between plans; `where` is its place, empty for the whole plan."""
     if isinstance(expected, list) and isinstance(current, list) and len(expected) == len(current):
         expected, current = dict(enumerate(expected)), dict(enumerate(current))
     if isinstance(expected, dict) and isinstance(current, dict):
@@ -199,7 +207,7 @@ def _difference_lines(expected: Any, current: Any, where: str = "") -> Iterator[
 
 
 def _excerpt(text: str, start: int) -> str:
-    """Return the part of a text from a position that messages show, with an ellipsis at each cut."""
+    """Return at most `_MAX_SHOWN` characters of a text from a position, with an ellipsis at each cut."""
     end = start + _MAX_SHOWN
     return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
 
@@ -208,8 +216,8 @@ def _excerpt(text: str, start: int) -> str:
 def lock_checkout(directory: Path) -> Iterator[None]:
     """Hold the lock of a checkout, so that only one run at a time changes it; raise `Blocked` if another has it.
 
-    `directory`, which is created if it does not exist, contains the lock file with the id of this process.
-    Temporary files that a killed run left there are deleted.
+    The lock file is in `directory`, which is created if needed, and contains the id of this process. Temporary
+    files that a killed run left in the directory are deleted.
     """
     make_private_directory(directory)
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -54,9 +54,10 @@ def run_task(
 ) -> Outcome:
     """Run a task for a front end, report its progress, and return its outcome.
 
-    An error before the first step is the problem of the outcome's plan; a bug is raised. The report and the
-    outputs for CI are written as well. Options (`command_line`) and `defaults`, which a noxfile or a tasks file
-    sets, are by field name. `front_end` has the commands for fixes.
+    This also writes the report and the outputs for CI. Options on the `command_line`, and `defaults` that a
+    noxfile or a tasks file sets, are by field name. `front_end` has the form of commands in fixes. An error before
+    the first step is the only problem of the outcome's plan. A bug is raised; but if something may be public, the
+    outcome has its traceback.
     """
     directory = command_line.get("project")
     front_end = replace(front_end, options=("--project", str(directory)) if directory else ())
@@ -121,7 +122,10 @@ def _open_project(command_line: Mapping[str, Value]) -> Project:
 def _options_from_command_line(
     task: str, command_line: Mapping[str, Value], project: Project, defaults: Mapping[str, Value]
 ) -> CommonOptions:
-    """Return the options of a task; paths on the command line are relative to the working directory."""
+    """Return the options of a task; paths on the command line are relative to the working directory.
+
+    With `--manifest`, `dist` is the directory of that file. `defaults` are those of a noxfile or tasks file.
+    """
     values = {
         name: _relative_to_root(value, project.root) if name in _path_options(task) else value
         for name, value in command_line.items()
@@ -140,7 +144,7 @@ def _write_report(path: Value, outcome: Outcome, convert: Callable[[str], str]) 
 def _write_outputs_for_ci(
     outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.PlainReporter
 ) -> None:
-    """Write what a run released to files for the next CI jobs; show what is left out, and errors."""
+    """Write what a run released to files for the next CI jobs; show the names of values left out, and errors."""
     try:
         refused = run_files.write_ci_outputs(outcome, options, project)
     except Blocked as error:
@@ -160,8 +164,10 @@ def resolve_options(
 ) -> CommonOptions:
     """Return the options of a task from all their sources; values are by field name.
 
+    Paths are relative to the root. `defaults` are those of a noxfile or tasks file.
+
     Raises:
-        Blocked: A value is invalid, or a path that the checkout sets leads out of it.
+        Blocked: A value is invalid, or a relative path in the settings leads out of the checkout.
     """
     declaration, table = COMMANDS[task].options, COMMANDS[task].table
     settings = dict(getattr(project.config, table.replace("-", "_")).options) if table else {}
@@ -186,7 +192,7 @@ def resolve_options(
 
 
 def _environment_for_options(declaration: type[CommonOptions]) -> Mapping[str, str]:
-    """Return the environment without variables for other tasks, whose options this task has by flag only."""
+    """Return the environment without variables that other tasks read, for options that this one has by flag only."""
     fields = [field for task in COMMANDS.values() for field in fields_of(task.options)]
     settable = {field.environment_variable for field in fields if "environment" in field.sources}
     others = {field.environment_variable for field in fields_of(declaration) if "environment" not in field.sources}
@@ -199,7 +205,10 @@ def _path_options(task: str) -> dict[str, Field]:
 
 
 def _relative_to_root(value: Any, root: Path) -> Any:
-    """Return a path (or each of a tuple) relative to the root, or absolute if it is outside the root."""
+    """Return a path on the command line as one relative to the root, or absolute if it is outside the root.
+
+    A tuple of paths gives a tuple; absolute paths stay.
+    """
     if isinstance(value, tuple):
         return tuple(_relative_to_root(item, root) for item in value)
     if Path(value).is_absolute() or os.path.samefile(root, os.curdir):  # noqa: PTH121 - as below
@@ -212,7 +221,6 @@ class PlannedTask:
     """A task that is planned on creation, and can be run once, in a `with` block that closes what it opened.
 
     Args:
-        task: The name of the task.
         project: The project; closed with the planned task.
         nested: Whether the task is a stage of another one.
         interactive: Whether to ask for confirmation and to handle signals; False in the Python API.
@@ -265,17 +273,20 @@ class PlannedTask:
             self.closing.close()
 
     def _on_wait(self, waiting: Waiting) -> None:
+        """Show a wait, such as before a retry, and record it for the outcome."""
         self._waits.append(waiting)
         self._reporter.show_event(waiting, nested=self._nested)
 
     def _on_output(self, step: Step, line: str) -> None:
+        """Show a line of the output of a program that a step runs."""
         self._reporter.show_event(OutputLine(step, line), nested=self._nested)
 
     def run(self) -> Outcome:
         """Check the plan, ask for confirmation, execute the steps, show the tables, and return the outcome.
 
-        `--plan` is written first. With `--dry-run`, only show the plan. With `--json`, print the task's document.
-        A signal ends the run while steps are executed, and does not change the exit code after the last one.
+        The file of `--plan` is written first. With `--dry-run`, the plan is only shown. With `--json`, the JSON
+        document of the task is printed. A signal ends the run while steps are executed; after the last one, it
+        does not change the exit code.
 
         Raises:
             Blocked: The plan has problems, except those of a checklist, or is not the expected one; the user
@@ -307,7 +318,7 @@ class PlannedTask:
         return self.outcome
 
     def _execute_or_show(self) -> tuple[Table, ...]:
-        """Execute the steps, if there are any; show the tables, and return those of the results."""
+        """Execute the steps and return the tables of their results; without steps, show those of the plan."""
         plan, reporter = self.plan, self._reporter
         for problem in problems_of_checklist(plan.items):
             reporter.show_event(problem, nested=self._nested)
@@ -321,7 +332,7 @@ class PlannedTask:
         return ()
 
     def _outcome_without_steps(self) -> Outcome:
-        """Return the outcome of a plan that is not executed: its problems decide the exit code."""
+        """Return the outcome of a plan that is not executed: `DONE`, or the exit code of its problems."""
         plan = self.plan
         exit_code = ExitCode.DONE
         if plan.problems:
@@ -329,14 +340,17 @@ class PlannedTask:
         return Outcome(plan=plan, results=(), exit_code=exit_code, seconds=0.0, tables=plan.tables)
 
     def _add_public_files(self, error: Blocked) -> Blocked:
-        """Return an error that blocks a plan, with the files added that an earlier run published."""
+        """Add the files that an earlier run published to an error that blocks the plan, and return that error."""
         if uploads := [step.upload for step in self.plan.steps if step.upload is not None]:
             names = [file.filename for _, file in uploads]
             publication.add_public_files_to_error(error, uploads[0][0], names, self.plan.public)
         return error
 
     def _execute(self) -> tuple[Table, ...]:
-        """Execute the steps with the checkout locked, show the tables of their results, and return these."""
+        """Execute the steps, set `outcome`, show the tables of the plan and of the results, and return the latter.
+
+        The checkout is locked if a step changes it.
+        """
         plan, project, reporter = self.plan, self._project, self._reporter
         signals = self._handlers.enter_context(executor.signals.handle_signals(enabled=self._interactive))
         runs_project_code = any(step.runs_project_code for step in plan.steps)
@@ -370,6 +384,7 @@ class PlannedTask:
         return tables
 
     def _run_stage(self, stack: ExitStack, step: Stage, root: Path) -> Outcome:
+        """Plan and run the task of a stage in `root`; see `_open_planned_task`."""
         return self._open_planned_task(stack, step, root).run()
 
     def _plan_stage(self, stack: ExitStack, step: Stage, root: Path) -> Plan:
@@ -391,7 +406,10 @@ class PlannedTask:
 
 
 def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
-    """Ask on the terminal; raise `Blocked` if the user declines, without a terminal, or if not `interactive`."""
+    """Ask on the terminal; raise `Blocked` unless the answer is yes, or if there is no terminal.
+
+    It is also raised if not `interactive`.
+    """
     if not (interactive and STDIN.isatty() and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {question}"
         raise Blocked("confirmation-needed", message, "pass --yes")
@@ -405,6 +423,7 @@ def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
 
 
 def _read_installer_settings(project: Project) -> InstallerSettings:
+    """Return the settings for installers in build environments, from those of the project and of uv."""
     from relnox.indexes import targets  # with requests, which is slow to import
 
     return InstallerSettings(
@@ -414,7 +433,7 @@ def _read_installer_settings(project: Project) -> InstallerSettings:
 
 
 def _report_visible_credentials(project: Project, reporter: reporters.PlainReporter) -> None:
-    """Show a warning if the environment of a task that runs project code has upload credentials.
+    """Show a warning if the environment of this task, which runs project code, has upload credentials.
 
     Raises:
         Blocked: It has, and `on-visible-credentials` is `refuse`.
@@ -443,7 +462,7 @@ def _report_late_error(error: BaseException, reporter: reporters.PlainReporter) 
 
 
 def _report_bug(outcome: Outcome, reporter: reporters.PlainReporter) -> None:
-    """Report the bug that ended a run, if any, with its traceback in verbose mode."""
+    """Report the bug in relnox that ended a run, if any, with its traceback in verbose mode."""
     if outcome.traceback is None:
         return
     last = outcome.traceback.strip().splitlines()[-1]
