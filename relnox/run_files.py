@@ -51,7 +51,7 @@ def document_paths(options: CommonOptions) -> tuple[str, ...]:
 def check_output_paths(options: CommonOptions) -> None:
     """Raise `Blocked` if two of plan, report and JSON output have one path, or if the report cannot be written.
 
-    To check the latter, the file of the report is opened, and so created if it does not exist.
+    The file of the report is created for this if it does not exist.
     """
     json_path = STANDARD_OUTPUT if getattr(options, "json", False) else None
     flags: dict[str, str] = {}
@@ -216,8 +216,8 @@ def _excerpt(text: str, start: int) -> str:
 def lock_checkout(directory: Path) -> Iterator[None]:
     """Hold the lock of a checkout, so that only one run at a time changes it; raise `Blocked` if another has it.
 
-    The lock file is in `directory`, which is created if needed, and contains the id of this process. Temporary
-    files that a killed run left in the directory are deleted.
+    The lock file in `directory`, which is created if needed, has the id of this process. Temporary files that a
+    killed run left there are deleted.
     """
     make_private_directory(directory)
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)

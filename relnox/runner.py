@@ -124,7 +124,7 @@ def _options_from_command_line(
 ) -> CommonOptions:
     """Return the options of a task; paths on the command line are relative to the working directory.
 
-    With `--manifest`, `dist` is the directory of that file. `defaults` are those of a noxfile or tasks file.
+    With `--manifest`, `dist` is the directory of that file.
     """
     values = {
         name: _relative_to_root(value, project.root) if name in _path_options(task) else value
@@ -192,7 +192,7 @@ def resolve_options(
 
 
 def _environment_for_options(declaration: type[CommonOptions]) -> Mapping[str, str]:
-    """Return the environment without variables that other tasks read, for options that this one has by flag only."""
+    """Return the environment without variables of other tasks for options that this one has by flag only."""
     fields = [field for task in COMMANDS.values() for field in fields_of(task.options)]
     settable = {field.environment_variable for field in fields if "environment" in field.sources}
     others = {field.environment_variable for field in fields_of(declaration) if "environment" not in field.sources}
@@ -205,10 +205,7 @@ def _path_options(task: str) -> dict[str, Field]:
 
 
 def _relative_to_root(value: Any, root: Path) -> Any:
-    """Return a path on the command line as one relative to the root, or absolute if it is outside the root.
-
-    A tuple of paths gives a tuple; absolute paths stay.
-    """
+    """Return a path on the command line, or each of a tuple, relative to the root; absolute if it is outside."""
     if isinstance(value, tuple):
         return tuple(_relative_to_root(item, root) for item in value)
     if Path(value).is_absolute() or os.path.samefile(root, os.curdir):  # noqa: PTH121 - as below
@@ -278,7 +275,6 @@ class PlannedTask:
         self._reporter.show_event(waiting, nested=self._nested)
 
     def _on_output(self, step: Step, line: str) -> None:
-        """Show a line of the output of a program that a step runs."""
         self._reporter.show_event(OutputLine(step, line), nested=self._nested)
 
     def run(self) -> Outcome:
@@ -384,7 +380,6 @@ class PlannedTask:
         return tables
 
     def _run_stage(self, stack: ExitStack, step: Stage, root: Path) -> Outcome:
-        """Plan and run the task of a stage in `root`; see `_open_planned_task`."""
         return self._open_planned_task(stack, step, root).run()
 
     def _plan_stage(self, stack: ExitStack, step: Stage, root: Path) -> Plan:
@@ -406,10 +401,7 @@ class PlannedTask:
 
 
 def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
-    """Ask on the terminal; raise `Blocked` unless the answer is yes, or if there is no terminal.
-
-    It is also raised if not `interactive`.
-    """
+    """Ask on the terminal; raise `Blocked` if the user declines, without a terminal, or if not `interactive`."""
     if not (interactive and STDIN.isatty() and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {question}"
         raise Blocked("confirmation-needed", message, "pass --yes")

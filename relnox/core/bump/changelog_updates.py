@@ -47,7 +47,7 @@ def choose_changelog(
 ) -> str | None:
     """Return the path of a directory's changelog: the candidate with unreleased changes, else the first, or None.
 
-    Only candidates that are in `contents` exist; the others are ignored.
+    Candidates that are not in `contents` do not exist.
     """
     paths = [path for path in candidates.get(directory, ()) if path in contents]
     return next(
@@ -114,8 +114,7 @@ def unchanged_changelog_notes(  # noqa: PLR0913, PLR0917 - the parts of a releas
     """Yield notes on changelogs that a release does not change, with the reasons.
 
     `changelogs` has the path of each package's changelog. `candidates` has, by directory, the paths of files that
-    may be changelogs, and `contents` the content of those that exist. `changed` are all files that the release
-    changes.
+    may be changelogs, `contents` the content of those that exist, `changed` the files that the release changes.
     """
     bumps_to_list = [bump for bump in bumps if belongs_in_changelogs(bump)]
     versions = {changelogs.get(bump.package.name): bump.after for bump in bumps_to_list}

@@ -27,9 +27,6 @@ class PullRequestPackage(Record, kw_only=True):
 
     Attributes:
         before: The current version, or `-` if there is none.
-        after: The new version.
-        reason: Why the package is bumped.
-        tag: The tag of the new version.
         changes: The text about the new version in the package's changelog; empty if there is none.
         private: Whether the package is not published.
         last_release: The release whose archives were compared, such as `1.2.0 on pypi`; empty if none was.

@@ -33,10 +33,7 @@ _LAST_PARAGRAPH_OF_TRAILERS = re.compile(r"\n\n(?:[A-Za-z0-9-]+: .*\n)*[A-Za-z0-
 
 
 def add_trailers(message: str, key: str, bumps: Iterable[VersionBump]) -> str:
-    """Return a message with a trailer `KEY: PACKAGE VERSION` for each bump, below the trailers that it has.
-
-    `key` is `RELEASE` or `DEVELOPMENT`.
-    """
+    """Return a message with a trailer `KEY: PACKAGE VERSION` for each bump, below the trailers that it has."""
     message = message.rstrip()
     separator = "\n" if _LAST_PARAGRAPH_OF_TRAILERS.search(message) else "\n\n"
     return message + separator + "\n".join(f"{key}: {bump.package.name} {bump.after}" for bump in bumps)

@@ -45,7 +45,6 @@ class VersionBump(Record):
     Attributes:
         before: The current version, or None if the package has none yet.
         after: The new version; equal to `before` if the current version is released unchanged.
-        reason: Why it is bumped, in a few words.
     """
 
     package: Package
@@ -59,7 +58,6 @@ class BumpRequest(Record):
 
     Attributes:
         bump: The bump, or None to release the current version unchanged.
-        reason: Why it is requested, in a few words.
     """
 
     bump: Bump | None
@@ -266,10 +264,7 @@ def _raised_requests_of_group_members(
     bump_requests: Mapping[str, BumpRequest],
     own_changes: Mapping[str, BumpRequest],
 ) -> Iterator[tuple[str, BumpRequest]]:
-    """Yield name and request for each package that its group bumps, and whose own changes ask for a higher level.
-
-    Packages with a request are left out.
-    """
+    """Yield name and request for each package that its group bumps, if its own changes ask for a higher level."""
     by_name = {bump.package.name: bump for bump in bumps}
     for group in groups:
         requests = [bump_requests[package.name] for package in group.packages if package.name in bump_requests]

@@ -70,7 +70,7 @@ class Distribution(Record, kw_only=True):
 class PackageFacts(Record, kw_only=True):
     """What publishing needs to know of a package: its tags consist of the prefix, the version and the suffix.
 
-    The directory is relative to the root. The version is None if it is in no file, such as if it comes from tags.
+    The directory is relative to the root. The version is None if no file has it, but tags do.
     """
 
     name: str
@@ -123,7 +123,7 @@ class Manifest(Record, kw_only=True):
         return tuple(dict.fromkeys(file.package for file in self.distributions))
 
     def files_of(self, package: str) -> tuple[Distribution, ...]:
-        """Return the files of one package; empty if the manifest has none."""
+        """Return the files of one package, which may be none."""
         return tuple(file for file in self.distributions if file.package == package)
 
     def version_of(self, package: str) -> Version:

@@ -91,7 +91,7 @@ def _section_markers(tag: str) -> tuple[str, str]:
 
 
 def _normalize_line_ends(text: str) -> str:
-    r"""Return the text with `\n` as line end, and without white space before it."""
+    """Return the text with LF line ends, without white space before them."""
     return "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
 
 

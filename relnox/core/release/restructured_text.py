@@ -116,7 +116,7 @@ def _format_nodes(children: list[Any], level: int) -> Iterator[str]:
 
 
 def _format_node(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch for each kind
-    """Yield the blocks of Markdown for a node, none if it is not shown; see `_format_children` for the level."""
+    """Yield the blocks of Markdown for a node; see `_format_children` for the level."""
     if isinstance(node, _DROPPED):
         return
     if isinstance(node, nodes.section):

@@ -30,7 +30,6 @@ class BuildSettings(Record, kw_only=True):
     """Settings for the build of one package, from the project and the environment.
 
     Attributes:
-        constraints: Limits on the releases that may be installed into the build environment.
         extra_requires: Additional build requirements besides those of `[build-system]`.
         config_settings: Pairs of name and value, which the hooks of the build backend receive (PEP 517).
     """

@@ -30,7 +30,6 @@ class ChecklistItem(Record):
         title: What must be so.
         why: Why it matters, in one sentence.
         severity: How a problem of it counts, unless the settings say otherwise.
-        profiles: The profiles that it is part of.
         fix: What `--fix` does, or empty if it does nothing.
         topic: The name of the module in `relnox.commands.check` that decides it.
     """

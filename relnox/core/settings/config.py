@@ -161,7 +161,6 @@ class InstallChecks(Record, kw_only=True):
 
     Attributes:
         modules: The modules to import (none if empty), or None for those that the wheel contains.
-        extras: The extras to install with the package.
         smoke: Expressions to evaluate, each in a process of its own.
         metadata_only: Whether the package contains no modules to import.
     """
@@ -521,7 +520,7 @@ class Config(Settings):
 
     @property
     def follows_public_rules(self) -> bool:
-        """Whether every index that a release may go to has the rules of the public index, as PyPI does."""
+        """Whether every index that a release may go to has the rules of the public index."""
         names = set(self.targets.values()) or {name for name, own in self.indexes.items() if own.production}
         return all(name not in self.indexes or self.indexes[name].public_rules for name in names)
 

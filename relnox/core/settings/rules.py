@@ -30,7 +30,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _invalid_value(why: str, fix: str) -> Blocked:
-    """Return the error for an invalid value, without the name of the setting, which `check_text` adds."""
+    """Return the error for a value, to which `check_text` adds the name of the setting."""
     return Blocked("value-invalid", why, fix)
 
 

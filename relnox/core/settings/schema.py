@@ -62,11 +62,7 @@ class SettingKind(Record, ABC):
         """
 
     def parse(self, text: str, where: str) -> Any:
-        """Validate and convert a string; `where`, for messages, is the flag or environment variable that has it.
-
-        Raises:
-            Blocked: The value is invalid.
-        """
+        """Validate and convert a string; `where`, for messages, is the flag or environment variable with it."""
         return self.check(text, where)
 
     @abstractmethod
@@ -143,7 +139,7 @@ class Text(SettingKind):
         return self.check_text(value, f"{key} = {_format_value(value)}")
 
     def check_text(self, text: str, what: str) -> str:
-        """Validate and convert a string; `what` names it in messages. Raise `Blocked` if it is invalid."""
+        """Validate and convert a string; `what` names it in messages."""
         if "\0" in text:
             message = f"{what} is not valid: it contains a NUL character"
             raise Blocked("value-invalid", message, "remove the NUL character")
@@ -295,13 +291,12 @@ class Field(Record):
     Attributes:
         default: The value if it is set nowhere.
         help: One sentence for help texts.
-        sources: Where the value may be set.
         otherwise: What applies if the value is not set, for the reference documentation; or empty.
         metavar: The placeholder for the value in help texts; if empty, the name.
         short: The short flag, such as `-n`, or an empty string.
         setting: The setting of another task, such as `build.output`, that sets this option if the task's own table
             does not; or empty.
-        name: The name of the attribute, which Python sets.
+        name: The name of the attribute.
     """
 
     default: Any
