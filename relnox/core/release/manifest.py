@@ -70,7 +70,7 @@ class Distribution(Record, kw_only=True):
 class PackageFacts(Record, kw_only=True):
     """What publishing needs to know of a package: its tags consist of the prefix, the version and the suffix.
 
-    The directory is relative to the root. The version is None if no file has it, but tags do.
+    The directory is relative to the root. The version is None if no file has it.
     """
 
     name: str

@@ -151,7 +151,7 @@ def join_paragraph_lines(text: str) -> str:
 
 
 def format_commit_notes(commits: Iterable[tuple[str, str]]) -> str:
-    """Return a Markdown list of commits, given by subject and full ID; subjects mention no user."""
+    """Return a Markdown list of commits, given by subject and full ID, without markup and mentions."""
     return "\n".join(f"- {escape_markup(subject)} ({commit[:10]})" for subject, commit in commits)
 
 
