@@ -141,13 +141,17 @@ def _endless(exchange: Exchange) -> None:
     exchange.close()
 
 
+TRICKLE = 20.0
+"""Seconds that bytes trickle: more than relnox waits here, but not for ever: no timeout of a socket ends it."""
+
+
 def trickles(start: bytes, piece: bytes, *, size: int = 1) -> Act:
     """Send a head at once, and then a few bytes at a time without an end."""
 
     def act(exchange: Exchange) -> None:
         take_upload(exchange, stored=False)
         exchange.send(start)
-        until = time.monotonic() + FOREVER
+        until = time.monotonic() + TRICKLE
         while time.monotonic() < until:
             exchange.trickle(piece, size=size)
 
