@@ -119,12 +119,16 @@ def test_pauses_end_with_the_run_and_those_of_another_run_go_on() -> None:
 def test_more_calls_than_threads_end_with_the_time_limit_and_with_a_signal(
     seconds: float | None, error: type[BaseException]
 ) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     main = threading.main_thread().ident or 0
     interruption = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
     if seconds is None:
         interruption.start()
-    with pytest.raises(error):
-        run_scope.call_concurrently(
-            lambda number: Deadline().wait(600, f"pause {number}"), range(20), threads=4, seconds=seconds
-        )
+    try:
+        with pytest.raises(error):
+            run_scope.call_concurrently(
+                lambda number: Deadline().wait(600, f"pause {number}"), range(20), threads=4, seconds=seconds
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("call")]
