@@ -205,7 +205,10 @@ def _path_options(task: str) -> dict[str, Field]:
 
 
 def _relative_to_root(value: Any, root: Path) -> Any:
-    """Return a path on the command line, or each of a tuple, relative to the root; absolute if it is outside."""
+    """Return a path of the command line, or a tuple of them, relative to the root; absolute if it is outside.
+
+    A path that is absolute stays as it is.
+    """
     if isinstance(value, tuple):
         return tuple(_relative_to_root(item, root) for item in value)
     if Path(value).is_absolute() or os.path.samefile(root, os.curdir):  # noqa: PTH121 - as below

@@ -259,17 +259,20 @@ def _input_reference(value: model.Input) -> str:
 
 
 def _output_reference(output: model.Output) -> str:
+    """Return the expression for an output of a job that this job needs."""
     return f"needs.{output.job}.outputs.{output.name}"
 
 
 def _flow_list(texts: Iterable[str]) -> str:
-    """Return a YAML list of quoted texts on one line."""
+    """Return a YAML sequence on one line (`["a", "b"]`); all texts are quoted."""
     return f"[{', '.join(map(json.dumps, texts))}]"
 
 
 def _flow_mapping(values: Mapping[str, object]) -> str:
+    """Return a YAML mapping on one line (`{ a: b }`); values are quoted where necessary."""
     return f"{{ {', '.join(f'{key}: {_yaml_scalar(value)}' for key, value in values.items())} }}"
 
 
 def _yaml_scalar(value: object) -> str:
+    """Return a value in YAML; a text is quoted unless it consists of letters, digits and `_ . / -`."""
     return value if isinstance(value, str) and re.fullmatch(r"[\w./-]+", value) else json.dumps(value)

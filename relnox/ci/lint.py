@@ -85,6 +85,7 @@ def release_problems(workflows: Sequence[Workflow]) -> Iterator[Problem]:
 
 
 def _find_uploads(job: Job) -> Iterator[_Upload]:
+    """Yield the steps and commands of a job that upload to an index."""
     for step in job.steps:
         if step.action == _UPLOAD_ACTION:
             yield _Upload(step.line, job, step, "")
@@ -96,6 +97,7 @@ def _find_uploads(job: Job) -> Iterator[_Upload]:
 
 
 def _only_prints(command: str) -> bool:
+    """Return whether a shell command is a single `echo` or `printf`."""
     return command.startswith(("echo ", "printf ")) and not re.search(r"[;&|]\s*\w", command)
 
 
@@ -297,11 +299,13 @@ def _default_token_problems(workflow: Workflow, workflows: Sequence[Workflow]) -
 
 
 def _is_started_by_tag(workflow: Workflow) -> bool:
+    """Return whether a pushed tag starts the workflow."""
     push = workflow.triggers.get("push")
     return isinstance(push, Table) and "tags" in push
 
 
 def _uses_custom_token(step: Step) -> bool:
+    """Return whether a step has a token other than the default one of its job, as an input or variable."""
     env = step.table.get("env")
     values = [step.input("token"), step.input("github-token")]
     values += [str(value) for name, value in env.items() if "TOKEN" in name] if isinstance(env, Table) else []

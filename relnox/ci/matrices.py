@@ -68,6 +68,7 @@ def _package_row(packages: Sequence[str]) -> dict[str, str]:
 
 
 def _job_name(packages: Sequence[str]) -> str:
+    """Return the name of the matrix job of some packages, such as `core-and-3-more`."""
     return packages[0] if len(packages) == 1 else f"{packages[0]}-and-{len(packages) - 1}-more"
 
 

@@ -85,13 +85,19 @@ class GeneratedFile(Record, kw_only=True):
 
 
 def output_digest(output: str) -> str:
-    """Return a hash of an output (16 hex digits), without commits of actions and white space at line ends."""
+    """Return a hash of a generated CI file (16 hex digits).
+
+    White space at line ends and the commits of actions do not count, since a newer commit is no edit of the file.
+    """
     lines = (line.rstrip() for line in _PIN.sub(r"\g<uses>", output).split("\n"))
     return sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def add_stamp(output: str, version: str, body: str | None = None) -> str:
-    """Return `body` (None: the output) after a first line that has the hash of the output."""
+    """Return the text to write: a first line with the hash of an output of `relnox ci`, then `body`.
+
+    The body is the output with the edits in the present file; None for the output itself.
+    """
     digest = output_digest(output)
     line = f'# Written by relnox {version}, sha256:{digest}; "relnox ci" updates it and keeps your edits\n'
     return line + (output if body is None else body)

@@ -80,10 +80,12 @@ def parse_mapping(content: bytes, name: str) -> Table:
 
 
 def _invalid_file_error(name: str, line: int, message: str) -> Blocked:
+    """Return the error for a line (from 1) of a workflow file that is invalid."""
     return Blocked("project-file-invalid", message, fix=f"correct line {line} of {name}", file=f"{name}:{line}")
 
 
 def _empty_table(line: int) -> Table:
+    """Return a table without keys that is at a line (from 1) of its file."""
     table = Table()
     table.line, table.lines = line, {}
     return table
@@ -183,9 +185,10 @@ class Job(Record):
 
     @property
     def permissions(self) -> Mapping[str, str] | None:
-        """The permissions of its token, by default those of the workflow; None if the repository decides.
+        """The permissions of its token, by name; None if the workflow file sets none: the repository decides.
 
-        The text `write-all` becomes those that a release needs, and `read-all` none.
+        Without its own, a job has those of the workflow. The text `write-all` becomes those that a release needs,
+        and `read-all` none at all.
         """
         own = self.table.get("permissions", self.workflow.table.get("permissions"))
         if isinstance(own, Text):

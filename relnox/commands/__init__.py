@@ -34,7 +34,13 @@ class TaskModule(Protocol):
     """
 
     def plan(self, options: CommonOptions, project: Project) -> Plan:
-        """Return what the task would do with its own options, without doing any of it."""
+        """Return what the task would do, without doing any of it; `options` has the class of the task's options.
+
+        What prevents the task is in the problems of the plan.
+
+        Raises:
+            Problem: The project, git or an index cannot be read.
+        """
 
 
 SYNONYMS = {"build": "build-all", "verify": "verify-install"}

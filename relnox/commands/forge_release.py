@@ -79,8 +79,8 @@ def plan(options: Options, project: Project) -> Plan:
         new.problems.append(
             Blocked(
                 "release-not-tagged",
-                f"the build of {join_names(f'{name} {manifest.version_of(name)}' for name in untagged_names)} is "
-                f"of {f'commit {commit[:10]}' if commit else 'no commit'}, which has no tag of that version",
+                f"{join_names(f'{name} {manifest.version_of(name)}' for name in untagged_names)}: "
+                + (f"the built commit {commit[:10]} has no such tag" if commit else "not built from a commit"),
                 fixes.task_command("auto-tag"),
             )
         )

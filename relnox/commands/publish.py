@@ -391,8 +391,8 @@ def _unavailable_sibling_problems(
 def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Version]:
     """Return the versions of a workspace package that the index lists and that are not yanked.
 
-    For a test index, those on the trusted index count as well. For a production index, the trusted one is not
-    asked: there, a project of the name may belong to another owner.
+    For a test index, those on the trusted index, from which requirements are installed, count as well. For a
+    production index they do not: there, a project of the name may belong to another owner.
     """
     listings = [index.cached_listing(name)]
     if not index.production:

@@ -183,6 +183,7 @@ def _push_stage(chain: ReleaseChain) -> Stage:
 
 
 def _option_pairs(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Return options of a task in the form of `Stage.options`."""
     return tuple(options.items())
 
 

@@ -82,7 +82,11 @@ def _publication_state(run: Run) -> PublicationState | None:
 
 
 def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: signals.SignalState) -> None:
-    """Execute all steps of a plan, concurrently where possible, or mark them as skipped if the plan is."""
+    """Execute all steps of a plan, concurrently where possible, and record their results in `progress`.
+
+    After a failure or a signal, the steps that must not start any more are recorded as aborted. If the plan is
+    skipped, so are all its steps.
+    """
     for step in plan.steps if plan.skipped is not None else ():
         progress.emit_start(step)
         progress.record_result(StepFinished(step, Status.SKIPPED, plan.skipped or "", 0.0))

@@ -241,6 +241,7 @@ def _parse_release(document: Any) -> ReleasePage:
 
 
 def _parse_check_runs(document: Any) -> list[CheckRun]:
+    """Return the check runs in an answer of GitHub's API."""
     return [
         CheckRun(
             name=str(run["name"]),
@@ -256,6 +257,7 @@ def _parse_check_runs(document: Any) -> list[CheckRun]:
 
 
 def _parse_statuses(document: Any) -> list[CheckRun]:
+    """Return the commit statuses in an answer of GitHub's API as check runs."""
     return [
         CheckRun(
             name=str(status["context"]),
@@ -267,6 +269,7 @@ def _parse_statuses(document: Any) -> list[CheckRun]:
 
 
 def _parse_environments(document: Any) -> dict[str, Environment]:
+    """Return the environments in an answer of GitHub's API, by name."""
     environments = {}
     for environment in document["environments"]:
         rules = [rule for rule in environment.get("protection_rules", ()) if rule["type"] == "required_reviewers"]

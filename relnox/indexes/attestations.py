@@ -65,7 +65,7 @@ def sign_files(
         raise Failed(
             "identity-missing",
             f"the identity token of this job cannot be used for signing: {mask_to_one_line(str(error))}",
-            fix="check the clock of this machine (date -u), then rerun the command",
+            fix="rerun the command (a token expires after minutes); if it fails again, check the clock: date -u",
         ) from error
     except Exception as error:  # sigstore raises private classes, and those of requests and pydantic
         response = _response_of_error(error)

@@ -223,7 +223,7 @@ def form_fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str
         raise Failed(
             "metadata-invalid",
             f"{path.name} has metadata that indexes do not accept: {error}",
-            fix=f"fix the metadata, then rebuild: {fixes.task_command('build-all')}",
+            fix=f"correct [project] or the backend's settings, then rebuild: {fixes.task_command('build-all')}",
         ) from error
     return [*_metadata_fields(metadata), (":action", "file_upload"), ("protocol_version", "1")]
 

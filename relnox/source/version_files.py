@@ -102,9 +102,10 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
 
 
 def _add_version_files(package: Package, sources: Sequence[VersionSource], excluded_files: set[str]) -> Package:
-    """Return a package with declared locations of its version, and without detected ones in `excluded_files`.
+    """Return a package with its version's locations: the declared `sources`, and those detected before.
 
-    If only the backend knows the version so far, it is read at the first declared location.
+    Detected ones in `excluded_files` are left out. If only the backend knows the version so far, it is read at the
+    first of the `sources`.
     """
     if package.source.kind == "dynamic" and sources:
         return _take_version_from(package, sources)
@@ -272,7 +273,10 @@ def _find_default_location(package: Package, document: Mapping[str, Any]) -> _Ba
 
 
 def _module_files(module: str, document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the paths, relative to the package, that a module may have by common layouts and for setuptools."""
+    """Yield the files in which a module may be, whether they exist or not, as paths relative to the package.
+
+    They follow from common layouts and from the settings of setuptools in `document`, the pyproject.toml.
+    """
     setuptools = table_at(document, "tool", "setuptools")
     by_package = {name: str(directory) for name, directory in table_at(setuptools, "package-dir").items()}
     package, *submodules = module.split(".")

@@ -35,6 +35,7 @@ class Commit(Step):
 
     @property
     def key(self) -> str:
+        """The name of the step in the plan, by which later steps need it."""
         return "commit-development" if self.is_development else "commit"
 
     @property

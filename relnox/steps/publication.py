@@ -285,7 +285,7 @@ class AwaitIndex(Step, key="await {self.package}"):
             pause = min(pause * 2, _MAX_POLL_INTERVAL)
 
     def verify(self, run: Run, result: None) -> str:
-        """Count the files, and name those that installers ignore because they are yanked."""
+        """Return how many files the index has, which of them are yanked, and the status of the project."""
         del result
         listing = run.indexes[self.index].cached_listing(self.package)
         verbs = "listed and served" if self.download else "listed"

@@ -58,7 +58,11 @@ class CreateTemporaryClone(
         return TemporaryClone(directory=directory)
 
     def verify(self, run: Run, result: TemporaryClone) -> str:
-        """Raise `Failed` if `output` is a link in the commit, so that archives would be written elsewhere."""
+        """Return at which commit the clone is.
+
+        Raises:
+            Failed: The archive directory is a link in the commit, so that archives would be written elsewhere.
+        """
         del run
         if (result.directory / self.output).is_symlink():
             raise Failed(

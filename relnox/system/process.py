@@ -148,7 +148,7 @@ def run(  # noqa: PLR0913 - the options of a process
         raise Failed(
             "program-failed",
             f"{words[0]} timed out after {timeout:g} s",
-            fix=f"reproduce it: {shlex.join(words)}",
+            fix=f"find out why it takes so long: {shlex.join(words)}",
         )
     return CompletedProgram(words, child.returncode, output.getvalue())
 

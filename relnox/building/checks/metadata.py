@@ -299,6 +299,7 @@ def differing_requirements(
 
 
 def _parse_valid_requirements(texts: Iterable[str]) -> list[Requirement]:
+    """Return the requirements (PEP 508) in texts, without those that are invalid."""
     requirements = []
     for text in texts:
         with contextlib.suppress(InvalidRequirement):
@@ -307,6 +308,8 @@ def _parse_valid_requirements(texts: Iterable[str]) -> list[Requirement]:
 
 
 def _are_equal(one: Requirement, other: Requirement, with_markers: bool) -> bool:  # noqa: FBT001
+    """Return whether two requirements mean the same, in any spelling; markers count only if `with_markers`."""
+
     def parts(requirement: Requirement) -> object:
         # Backends write the parts of a marker in another order, and older Pythons' versions in full.
         marker = str(requirement.marker or "").replace("python_full_version", "python_version").split(" and ")
@@ -319,6 +322,7 @@ def _are_equal(one: Requirement, other: Requirement, with_markers: bool) -> bool
 
 
 def _accept_same_versions(one: SpecifierSet, other: SpecifierSet) -> bool:
+    """Return whether two specifiers accept the same versions; those with `===` must be equal."""
     if one == other or any(specifier.operator == "===" for specifier in (*one, *other)):
         return one == other
     return one.is_subset(other) and other.is_subset(one)

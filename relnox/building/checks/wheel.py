@@ -173,6 +173,7 @@ def _has_script_or_native_file(archive: Archive) -> bool:
 
 
 def _missing_extensions_fix(package: str) -> str:
+    """Return the fix for a wheel that lacks the extension modules of a package."""
     command = fixes.task_command("build-all", "--verbose")
     return (
         f"find out why the build does not compile them: {command}; if they are optional, set "
@@ -269,6 +270,7 @@ def _entry_point_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def _read_dist_info_file(archive: Archive, file: str) -> str | None:
+    """Return the text of a file in the `.dist-info` directory of a wheel, or None if it is missing."""
     name = find_dist_info_file(archive, file)
     return None if name is None else read_file(archive, name).decode("utf-8", "replace")
 

@@ -69,7 +69,7 @@ def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | 
     new = PlanBuilder("bump")
     if problems and (len(problems) == 1 or checkout is not project):
         raise problems[0]
-    if problems := problems or list(releases.release_elsewhere_problems(options, project, bumps)):
+    if problems := problems or list(releases.release_on_remote_problems(options, project, bumps)):
         new.problems += problems
         return new.build()
     new.notes += project.workspace.warnings
@@ -151,6 +151,7 @@ def _next_command(
 
 
 def _table_of_bumps(title: str, bumps: Sequence[VersionBump]) -> Table:
+    """Return a table with one row for each bump; a version that is unknown is shown as `-`."""
     rows = tuple(
         (bump.package.name, str(bump.before) if bump.before is not None else "-", str(bump.after), bump.reason)
         for bump in bumps

@@ -141,13 +141,13 @@ def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
         yield behind.but(fix=fix)
 
 
-def release_elsewhere_problems(
+def release_on_remote_problems(
     options: Options, project: Project, bumps: Sequence[VersionBump]
 ) -> Iterator[Problem]:
-    """Yield a problem if the remote has this release, made from HEAD, since the next build would be of HEAD.
+    """Yield a problem if the remote has the tags that this run would create, at a commit whose parent is HEAD.
 
-    This is so in a job that is run again, on the commit that its first run began with. Tags that only this clone
-    has do not count: their commit may be dropped. The remote's commit is fetched.
+    A job that is run again, on the commit that its first run released, would build HEAD next, not the release.
+    Tags that only this clone has do not count: their commit may be dropped. The remote's commit is fetched.
     """
     if not options.tag or options.again:
         return
@@ -227,7 +227,7 @@ def _find_releases(options: Options, project: Project) -> Iterator[ReleasedCommi
 
 
 def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Version]:
-    """Return the versions that those of the tags at a commit release, by package: the highest one of each."""
+    """Return the highest version of each package that a tag at a commit releases, according to its message."""
     versions: dict[str, Version] = {}
     for tag in tags:
         for name, version in release_history.read_trailers(tag.message).items() if tag.commit == commit else ():

@@ -202,8 +202,9 @@ def check_siblings_bounded(context: CheckContext) -> Iterator[Finding]:
     ):
         yield Blocked(
             "requirement-unbounded",
-            f"requirements on packages of this repository have no version: {', '.join(unbounded_requirements)}",
-            "add a version to each, such as >=1.2",
+            f"requirements that any old release of a package of this repository satisfies: "
+            f"{', '.join(unbounded_requirements)}",
+            "add a version to each in its pyproject.toml, such as >=1.2",
         )
 
 

@@ -280,6 +280,7 @@ def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
 
 
 def _matching_branches(branches: Iterable[str], globs: Iterable[str]) -> list[str]:
+    """Return the branches that match one of the globs."""
     return [name for name in branches if any(fnmatchcase(name, glob) for glob in globs)]
 
 

@@ -270,7 +270,7 @@ def read_manifest_of_packages(root: Path, directory: str, names: Iterable[str]) 
         if not file.has_valid_name:
             raise Blocked(
                 "manifest-invalid",
-                f"{where} lists {file.filename} as a file of {file.package} {file.version} (its name differs)",
+                f"{where} lists {file.filename} for {file.package} {file.version}, which its name contradicts",
                 fix=_REBUILD,
             )
         if file.version != manifest.version_of(file.package):

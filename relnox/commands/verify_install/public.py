@@ -102,8 +102,8 @@ def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str,
         if not is_valid_name(name):
             raise Blocked(
                 "value-invalid",
-                f"--package {word} is not a valid name of a package",
-                "pass --package NAME==VERSION",
+                f"--package {word}: package names have only letters, digits and . _ - between them",
+                "pass a name, with or without a version: --package NAME==VERSION",
             )
         try:
             exact = Version(version) if separator else None

@@ -109,7 +109,11 @@ class PlanBuilder:
         return steps
 
     def add_problems(self, problems: Iterable[Problem], options: object) -> None:
-        """Add problems; one that `options` allow becomes a note, and the fix of others names the option to set."""
+        """Add problems, unless an option allows them.
+
+        A problem that can be allowed names the option in `allow`. If `options` set it, the problem becomes a note;
+        otherwise its fix names the option too.
+        """
         for problem in problems:
             flag = f"--{problem.allow.replace('_', '-')}"
             if not problem.allow:

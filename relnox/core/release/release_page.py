@@ -99,10 +99,10 @@ def _normalize_line_ends(text: str) -> str:
 
 
 def format_new_page(tag: str, notes: str, link: str, section: str, *, limit: int) -> str:
-    """Return the text of a new release page: marker, notes in Markdown, a link to all changes, and the section.
+    """Return the text of a new release page: a marker, the notes, a link to all changes, and a section.
 
-    The link is Markdown; it and the section may be empty. The notes are cut before an entry, with a remark, if the
-    page would have more characters than the limit.
+    The marker is a comment by which relnox recognizes its own page. All are in Markdown; link and section may be
+    empty. The notes are cut before an entry, with a remark, if the page would have more characters than the limit.
     """
     notes = _LOOKS_LIKE_MARKER.sub("&lt;!--", notes).strip()
     after = "".join(f"\n\n{part}" for part in (link, section) if part) + "\n"

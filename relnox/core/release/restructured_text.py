@@ -111,6 +111,7 @@ def _format_children(node: Any, level: int) -> Iterator[str]:
 
 
 def _format_nodes(children: list[Any], level: int) -> Iterator[str]:
+    """Yield the blocks of Markdown for nodes of docutils; their highest headings have this level (1 for `#`)."""
     for child in children:
         yield from filter(None, _format_node(child, level))
 
@@ -189,6 +190,7 @@ def _format_code_block(node: Any) -> str:
 
 
 def _prefix_lines(text: str, prefix: str) -> str:
+    """Return a text with a prefix before each line, and without white space at line ends."""
     return "\n".join(f"{prefix}{line}".rstrip() for line in text.split("\n"))
 
 
@@ -201,6 +203,7 @@ def _format_inline(node: Any) -> str:
 
 
 def _format_inline_node(node: Any) -> str:
+    """Return the Markdown for a node in a line of text; empty for a comment and the like."""
     if isinstance(node, nodes.Text):
         return _escape(node.astext())
     if isinstance(node, nodes.title_reference):  # of the default role, which means code where Sphinx is used
@@ -236,6 +239,7 @@ def _format_link(node: Any) -> str:
 
 
 def _format_inline_code(text: str) -> str:
+    """Return a text as code in Markdown, on one line."""
     text = " ".join(text.split())
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)

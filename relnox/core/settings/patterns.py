@@ -35,10 +35,10 @@ def normalize_path(pattern: str) -> str:
 
 
 def select_packages(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
-    """Return the packages that patterns select, in the order of `packages`.
+    """Return the packages that patterns select, in the order of `packages`; none without patterns.
 
-    A package is selected if the last pattern that matches it has no `!`. If no pattern matches it, it is selected
-    only if the first pattern has a `!`.
+    A pattern is the name or directory of a package, or a glob of either; `!` before it excludes. The last one that
+    matches a package decides. If none matches it, it is selected only if the first pattern has a `!`.
     """
     starts_with_all = bool(patterns) and patterns[0].startswith("!")
     packages_in_order = []

@@ -71,6 +71,7 @@ def tag_format_problem(text: str) -> Blocked | None:
 
 
 def _has_single_brace(text: str) -> bool:
+    """Return whether a tag format has a brace that belongs to no field."""
     return not {"{", "}"}.isdisjoint(TAG_FIELDS.sub("", text))
 
 

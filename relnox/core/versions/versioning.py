@@ -92,7 +92,7 @@ def check_bump(bump: Bump) -> None:
     elif bump.pre is not None and bump.part not in (None, "pre", *LEVELS):
         raise Blocked(
             "options-conflict",
-            f"--part {bump.part} and --pre {bump.pre} contradict each other",
+            f"--pre {bump.pre} cannot be combined with --part {bump.part} (only with a level, such as minor)",
             fix=f"remove --pre; or write {ANY_LEVEL}",
         )
     elif bump.always_increment and bump.part not in ("post", *LEVELS):

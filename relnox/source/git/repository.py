@@ -220,9 +220,9 @@ class Git:
         return tuple(sorted(self.read_entries("ls-files", "--recurse-submodules")))
 
     def index_states(self) -> dict[str, str]:
-        """Map each tracked file of the whole checkout, relative to the root, to its letter in `git ls-files -v`.
+        """Map each tracked file of the checkout, relative to its root, to its letter in `git ls-files -v`.
 
-        `S` and `s` stand for skip-worktree; lowercase letters stand for assume-unchanged.
+        The letter says how git treats it: `S` and `s` for skip-worktree, lowercase ones for assume-unchanged.
         """
         return {entry[2:]: entry[0] for entry in self.read_entries("ls-files", "-v", "--", ":/")}
 
