@@ -79,9 +79,12 @@ def _read_distribution(info: Path) -> InstalledDistribution:
 
 
 def _read_text(path: Path) -> str:
-    """Return the text of a file, or an empty string if it is missing."""
+    """Return the text of a file, or an empty string if it is missing.
+
+    Bytes that are not UTF-8, as in the metadata of some old packages, are kept like those in file names (PEP 383).
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
         return ""
 

@@ -112,6 +112,16 @@ def test_a_release_is_verified_before_anything_is_published(
     assert {path.split("/")[2] for path in trusted.asked if path.startswith("/simple/")} == {"third"}
 
 
+def test_a_dependency_may_have_metadata_that_is_not_utf_8(
+    root: Path, verify: Verify, trusted: PackageIndex
+) -> None:
+    metadata = "Metadata-Version: 2.1\nName: third\nVersion: 1.0\nAuthor: André\n\n".encode("latin-1")
+    trusted.add(made_wheel(root.parent, "third", {"third.py": "", "third-1.0.dist-info/METADATA": metadata}))
+    demo = wheel(root, files={"demo.py": "import third\n"}, requires=["third>=1"])
+    project_of(root, demo, settings=f'trusted-index = "{trusted.simple_url}"\n')
+    assert table(verify()) == {"demo": ["1.0", "works"]}
+
+
 def test_the_modules_of_a_wheel_are_found(root: Path, verify: Verify) -> None:
     suffix = "cpython-311-x86_64-linux-gnu.so" if os.name != "nt" else "pyd"
     project_of(
