@@ -103,7 +103,7 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
     def reason_to_skip(self, run: Run) -> str | None:
         """Return a reason if the comment at the top of the file names these requirements, else None."""
         path = run.root / self.file
-        is_written = path.is_file() and path.read_text(encoding="utf-8").startswith(self._header_comment)
+        is_written = path.is_file() and path.read_text("utf-8", "replace").startswith(self._header_comment)
         return "it is locked already; to lock it again, delete the file" if is_written else None
 
     def verify(self, run: Run, result: None) -> str:
