@@ -232,7 +232,8 @@ class ForgeServer:
         self.may_write = True
         self.checks: dict[str, str] = {}
         """The conclusion of each check run, or the status of each pipeline, by name; empty for a running one."""
-        self.prevents_self_review = False
+        self.prevents_self_review: bool | None = False
+        """None if the forge does not say it."""
         self.environments: dict[str, tuple[int, bool]] = {}
         """How many reviewers an environment has, and whether they may not approve their own runs."""
         self._over = threading.Event()
@@ -725,7 +726,10 @@ class GitLabServer(ForgeServer):
         match request.method, parts:
             case "GET", []:
                 access = {"access_level": 40 if self.may_write else 20} if self.states_role else None
-                may_review = {"allow_pipeline_trigger_approve_deployment": not self.prevents_self_review}
+                prevented = self.prevents_self_review
+                may_review = (
+                    {} if prevented is None else {"allow_pipeline_trigger_approve_deployment": not prevented}
+                )
                 permissions = {"project_access": access, "group_access": None}
                 return Reply(200, {"permissions": permissions, **may_review})
             case "GET", ["packages"]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from relnox.core.planning.step import Edit
 from relnox.core.records import replace
 from relnox.core.text import join_names
-from relnox.errors import Conflict, Failed
+from relnox.errors import Conflict, Failed, Problem
 from relnox.system import files
 
 
@@ -104,7 +104,7 @@ def restore_files(root: Path, edits: Iterable[Edit], staging: Path | None = None
         try:
             if not _is_edit_applied(root, reverse := replace(edit, before=edit.after, after=edit.before)):
                 _write_edit(root, reverse, staging)
-        except (Conflict, OSError):
+        except (Problem, OSError):
             left.append(edit.file)
     return left
 

@@ -19,6 +19,7 @@ from running import run, run_process
 
 from relnox.commands import COMMANDS
 from relnox.commands.init import NOXFILE, TASKS_FILE
+from relnox.core.release.manifest import Manifest
 
 if TYPE_CHECKING:
     from running import RunResult
@@ -208,6 +209,12 @@ def test_clean_removes_no_archives_of_a_directory_outside_the_checkout(project: 
     assert "[output-outside-checkout]" in done.out
     assert done.code == 1
     relnox(project, "build-all", "--output", "../out", "--clean", code=1)
+    assert (other / "demo-0.9.tar.gz").read_text() == "x"
+
+    # A manifest there does not make those files removable that it does not list.
+    manifest = Manifest(distributions=(), commit=None, dirty=False, time="2026-01-01T00:00:00+00:00", needs=())
+    (other / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    assert "[output-outside-checkout]" in relnox(project, "build-all", "--output", "../out", "--clean", code=1).err
     assert (other / "demo-0.9.tar.gz").read_text() == "x"
 
 

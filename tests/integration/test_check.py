@@ -107,6 +107,19 @@ def test_the_forge_is_asked(  # noqa: PLR0917 - a table
         assert "is not accepted" in refused.items["ci-green"]["detail"]
 
 
+def test_an_unclear_environment_hides_no_problem_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = '[tool.relnox.check]\nenvironments = ["one", "two"]\n'
+    root = committed(healthy(tmp_path / "project", settings=named))
+    forge = GitLabServer(remote_of(root))
+    forge.environments, forge.prevents_self_review = {"one": (1, False), "two": (0, False)}, None
+    with remote_on_forge(forge, root, monkeypatch.setenv):
+        checked = check(root, "--only", "environments")
+    (problem,) = checked.items["environments"]["problems"]
+    assert "environment two of" in problem["message"]
+
+
 def test_the_run_that_checks_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = committed(healthy(tmp_path / "project"))
     forge = GitHubServer(remote_of(root))

@@ -146,8 +146,18 @@ OLD, NEW = bytes(range(256)) * 8, b"new" * 700
 def test_files_that_something_else_wrote_since_are_not_restored(tmp_path: Path) -> None:
     put(tmp_path, {"a": b"saved", "b": b"2", "new": b"saved", "made": b"2"})
     edits = [edit("a", b"1", b"2"), edit("b", b"1", b"2"), edit("new", None, b"2"), edit("made", None, b"2")]
-    assert file_edits.restore_files(tmp_path, [*edits, edit("gone", b"1", b"2")]) == ["a", "new", "gone"]
+    (tmp_path / "directory").mkdir()
+    edits = [edit("directory", b"1", b"2"), *edits, edit("gone", b"1", b"2")]
+    assert file_edits.restore_files(tmp_path, edits) == ["directory", "a", "new", "gone"]
     assert contents(tmp_path) == {"a": b"saved", "b": b"1", "new": b"saved"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no named pipes")
+def test_a_file_that_is_a_pipe_by_now_does_not_keep_the_others_from_being_restored(tmp_path: Path) -> None:
+    put(tmp_path, {"b": b"2"})
+    os.mkfifo(tmp_path / "a")
+    assert file_edits.restore_files(tmp_path, [edit("a", b"1", b"2"), edit("b", b"1", b"2")]) == ["a"]
+    assert (tmp_path / "b").read_bytes() == b"1"
 
 
 def test_a_killed_edit_leaves_nothing_beside_the_file(tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ class OutputDirectory:
         self._names = project.once(_list_directory, directory)
         self._manifest = project.once(read_manifest_if_valid, directory)
         self.manifest_files = tuple(name for name in _MANIFEST_FILES if name in self._names)
+        self._listed_names: set[str] = set()
+        if self._manifest is not None:
+            self._listed_names = {*self.manifest_files, *(file.filename for file in self._manifest.distributions)}
         self.removable_files = (*self.manifest_files, *filter(self._is_removable, self._names))
 
     def _is_removable(self, name: str) -> bool:
@@ -63,22 +66,21 @@ class OutputDirectory:
         # The version follows the last dash in the name of an sdist, and the first one in the name of a wheel.
         project = name.partition("-")[0] if name.endswith(".whl") else name.rpartition("-")[0]
         is_archive = name.endswith((".whl", ".tar.gz"))
-        listed_names = (
-            {file.filename for file in self._manifest.distributions} if self._manifest is not None else set()
-        )
-        return name in listed_names or (is_archive and normalize_name(project) in self._project.workspace.by_name)
+        is_own = is_archive and normalize_name(project) in self._project.workspace.by_name
+        return is_own or name in self._listed_names
 
     def clean_problems(self) -> Iterator[Problem]:
-        """Yield a problem if `--clean` would remove files outside of the checkout, and no manifest is there."""
+        """Yield a problem if `--clean` would remove files outside of the checkout that no manifest there lists."""
         top = self._project.once(top_directory, self._project.git) or self._project.root
         output = self._project.once(Path.resolve, self._directory)
         is_outside = not output.is_relative_to(self._project.once(Path.resolve, top))
-        if is_outside and self.removable_files and self._manifest is None:
+        unlisted_files = [name for name in self.removable_files if name not in self._listed_names]
+        if is_outside and unlisted_files:
             yield Blocked(
                 "output-outside-checkout",
-                f"--clean would remove {join_names(self.removable_files)} from {output} (outside the checkout it "
+                f"--clean would remove {join_names(unlisted_files)} from {output} (outside the checkout it "
                 f"removes only what the {_MANIFEST_FILES[0]} there lists)",
-                fix=f"build into dist: {fixes.task_command('build-all')}",
+                fix=f"remove them by hand; or build into dist: {fixes.task_command('build-all')}",
             )
 
     def foreign_file_notes(self, directory: str) -> Iterator[str]:

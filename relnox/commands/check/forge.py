@@ -46,15 +46,16 @@ def check_ci_green(context: CheckContext) -> Iterator[Finding]:
 def check_environments(context: CheckContext) -> Iterator[Finding]:
     """Yield a problem for each environment that publishes without a review; raise `NotCheckable` if unknown."""
     forge, names = _require_forge(context), context.project.config.check.environments
+    unclear_names = []
     for name in names or (_DEFAULT_ENVIRONMENT,):
         environment = _call_forge(context, forge.environment, name)
-        is_unclear = environment is not None and environment.prevents_self_review is None
         if environment is None and not names:
             raise NotCheckable(
                 f"there is no environment {name}; name those that publish: [tool.relnox.check] environments"
             )
         reason = "it does not exist, and a job that names it gets one without rules"
         if environment is not None:
+            unclear_names += [name] if environment.prevents_self_review is None else []
             rules = {
                 "it has no required reviewers": environment.has_reviewers,
                 "reviewers may approve their own runs": environment.prevents_self_review is not False,
@@ -66,9 +67,11 @@ def check_environments(context: CheckContext) -> Iterator[Finding]:
                 f"environment {name} of {forge.location.path} is not protected ({reason})",
                 forge.environment_fix.format(name=name),
             )
-
-        if is_unclear:
-            raise NotCheckable(f"{forge.name} does not say whether reviewers of {name} may approve their own runs")
+    if unclear_names:
+        names_in_text = join_names(unclear_names)
+        raise NotCheckable(
+            f"{forge.name} does not say whether reviewers may approve their own runs: {names_in_text}"
+        )
 
 
 def _require_forge(context: CheckContext) -> Forge:

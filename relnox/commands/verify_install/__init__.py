@@ -24,7 +24,6 @@ from relnox.core import fixes, graph
 from relnox.core.planning.events import Outcome, Status, StepFinished
 from relnox.core.planning.plan import Plan, PlanBuilder, Table
 from relnox.core.planning.step import keys_of
-from relnox.core.records import replace as replace
 from relnox.core.release.manifest import Distribution, Manifest
 from relnox.errors import Blocked, Problem
 from relnox.indexes.index import Index
@@ -227,7 +226,7 @@ def _copy_steps_for_find_links(
         path = root / directory
         fix = f"build the wheels in the other repository: {fixes.task_command('build-all')}"
         if not path.is_dir():
-            raise Blocked("file-not-writable", f"--find-links {directory} is not a directory", fix=fix)
+            raise Blocked("wheels-missing", f"--find-links {directory} is not a directory", fix=fix)
         names = sorted(file.name for file in path.glob("*.whl") if is_file_inside(path, file))
         if not names:
             raise Blocked("wheels-missing", f"--find-links {directory} has no wheels", fix=fix)
