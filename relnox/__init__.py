@@ -18,6 +18,7 @@ __all__ = ["TaskPlan", "Workspace", "run"]
 
 
 def __getattr__(name: str) -> Any:
+    """Import a name of `__all__` on its first use; raise `AttributeError` for any other name."""
     if name in __all__:
         from relnox import api
 

@@ -18,7 +18,7 @@ _NO_MEMORY = (
 
 
 class _StartupSignalHandler:
-    """A signal handler that ends the process, because there is nothing to clean up before a run begins.
+    """A signal handler that ends the process with status 128 + signal: before a run, there is nothing to clean up.
 
     It raises no exception, because Python drops exceptions that are raised in some places of an import.
     """
@@ -31,7 +31,10 @@ class _StartupSignalHandler:
 
 
 def main() -> int:
-    """Run a task and return its exit code."""
+    """Run `relnox` with the arguments of the process, and return its exit code.
+
+    After that, SIGINT and SIGTERM are ignored, since the exit code is final.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _StartupSignalHandler())
     try:

@@ -46,7 +46,10 @@ _COMMAND_LINE_ONLY = {
 
 
 class Workspace:
-    """The packages of a project, and the tasks that release them."""
+    """The packages of a project, and the tasks that release them; `Workspace.open` returns one.
+
+    Properties are read on first use and cached; each plan reads the project again.
+    """
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -54,6 +57,9 @@ class Workspace:
     @classmethod
     def open(cls, directory: str | PathLike[str] = ".") -> Workspace:
         """Open the project that a directory is in.
+
+        Its root is the nearest directory, from there upwards, whose pyproject.toml has `[tool.relnox]` or defines
+        a uv workspace, else the nearest one with a pyproject.toml, else the top of the git checkout.
 
         Raises:
             Blocked: The directory is not in a project, or the settings of the project are invalid.
@@ -85,16 +91,22 @@ class Workspace:
 
     @property
     def history(self) -> Mapping[str, ReleaseHistory]:
-        """The last tag of each package and the commits since, by name; empty outside git and without commits."""
+        """The last tag of each package and the commits since then, by package name; empty outside git.
+
+        It is also empty if the repository has no commits. Commits that only start a development version are left
+        out.
+        """
         return self._project.history
 
     def plan(self, task: str, /, **options: Value) -> TaskPlan:
         """Plan a task, such as `build-all`, without changing anything.
 
-        Its options have the names of the command line: `part="minor"`, `dry_run=True`.
+        Its options have the names of the command line: `part="minor"`, `dry_run=True`. What blocks the task raises
+        nothing here: it is in `TaskPlan.problems`.
 
         Raises:
-            Problem: The task or an option is unknown, or the project, git or an index cannot be read.
+            Problem: The task or an option is unknown, a value is invalid, or the project, git or an index cannot
+                be read.
         """
         from relnox import arguments, runner
         from relnox.commands import find_task, options_by_table
@@ -120,7 +132,8 @@ class Workspace:
         happens, from one thread at a time.
 
         Raises:
-            Problem: The task or an option is unknown, the plan has problems, or it needs `yes=True`.
+            Problem: The task or an option is unknown, a value is invalid, the plan has problems, or it needs
+                confirmation (`yes=True`).
         """
         with self.plan(task, **options) as plan:
             return plan.run(on_event)
@@ -129,11 +142,12 @@ class Workspace:
 class TaskPlan:
     """Everything that a task will do; nothing has been changed yet.
 
-    It can be run once, which closes what it keeps open, such as the embedded index; so do `close` and the end of a
-    `with` block.
+    It can be run once. Planning may start the embedded index, a package index on this machine; `run`, `close` and
+    the end of a `with` block stop it.
 
     Attributes:
         value: The plan itself: immutable, comparable, and equal for equal inputs.
+        task: The name of the task, such as `build-all`.
         steps: What will be done, in this order.
         problems: What blocks the plan: a plan with problems can be read but not run.
         notes: What the user should know before it runs.
@@ -154,14 +168,17 @@ class TaskPlan:
         self._is_over = False
 
     def to_json(self) -> str:
-        """Serialize the plan: the document that `--plan FILE` writes."""
+        """Return the plan as JSON text, as the option `--plan FILE` of the command line writes it."""
         return self.value.to_json()
 
     def run(self, on_event: Callable[[Event], None] | None = None) -> Outcome:
-        """Run the plan, calling `on_event` with events; with `dry_run=True`, nothing runs, and it has no results.
+        """Run the plan and return its outcome; steps that fail are part of it, and raise nothing.
+
+        `on_event` is called with each event as it happens. If the task was planned with `dry_run=True`, nothing
+        runs, and the outcome has no results.
 
         Raises:
-            Blocked: The plan has problems, needs `yes=True`, or was run or closed before.
+            Blocked: The plan has problems, needs confirmation (`yes=True`), or was run or closed before.
         """
         from relnox.system import run_scope
 
@@ -177,7 +194,7 @@ class TaskPlan:
             return self._planned.run()
 
     def close(self) -> None:
-        """Close what the plan keeps open; a closed plan cannot be run."""
+        """Stop the index on this machine that planning may have started; a closed plan cannot be run."""
         self._is_over = True
         self._planned.closing.close()
 
@@ -196,10 +213,13 @@ def run(
     on_event: Callable[[Event], None] | None = None,
     **options: Value,
 ) -> Outcome:
-    """Plan and run a task of the project that a directory is in, with its options; `on_event` gets each event.
+    """Plan and run a task of the project that `directory` is in, and return the outcome, also if steps failed.
 
-    Raise `Problem` if there is no project, if an option is invalid, or if the plan has problems or needs
-    `yes=True`.
+    `options` have the names of the command line, such as `dry_run=True`; `on_event` is called with each event.
+
+    Raises:
+        Problem: There is no project, the task or an option is invalid, the plan has problems, or it needs
+            confirmation (`yes=True`).
     """
     return Workspace.open(directory).run(task, on_event=on_event, **options)
 

@@ -25,7 +25,7 @@ _NO_DEFAULTS = ("yes", "project")
 def parse_options(
     task: str, words: Sequence[str], program: str, other_tasks: Iterable[str] = ()
 ) -> dict[str, Value]:
-    """Parse the words after a task, and return the values of the options given, by field name.
+    """Parse the words after a task, and return the values of the options given, by field name (`dry_run`).
 
     Args:
         task: The name of the task.
@@ -62,9 +62,10 @@ def parse_options(
 
 
 def _positional_option(task: str, word: str) -> Field:
-    """Return the option that a word without a flag sets: the one with this choice, or else the first one.
+    """Return the option of a task that a word without a flag sets: the one that has the word among its choices.
 
-    For a word with digits, it is the first one without choices.
+    If none has it, a word with digits, such as a version, sets the first option without choices; any other word
+    sets the first option.
     """
     options = positional_options(COMMANDS[task].options)
     without_choices = [option for option in options if not option.choices]
@@ -74,7 +75,7 @@ def _positional_option(task: str, word: str) -> Field:
 
 
 class _RaisingParser(argparse.ArgumentParser):
-    """An argument parser that raises `Blocked` instead of exiting."""
+    """An argument parser that raises `Blocked` for invalid arguments instead of exiting."""
 
     def _print_message(self, message: str, file: object = None) -> None:  # argparse's own fails for some encodings
         del file
@@ -84,6 +85,7 @@ class _RaisingParser(argparse.ArgumentParser):
         STDOUT.flush()
 
     def error(self, message: str) -> NoReturn:
+        """Raise `Blocked` for an error in the arguments that argparse found, with a fix for it."""
         if not message.startswith("unrecognized arguments: "):
             raise Blocked("option-invalid", f"{self.prog}: {message}", f"to see the options: {self.prog} --help")
         word = message.removeprefix("unrecognized arguments: ").split()[0]
@@ -124,9 +126,10 @@ def _add_option(parser: argparse.ArgumentParser, option: Field) -> None:
 
 
 def completion_parser(line: str) -> argparse.ArgumentParser:
-    """Return a parser of the whole command line for shell completion; `line` was typed so far.
+    """Return a parser of the whole command line for shell completion; `line` is what was typed so far.
 
-    Of the synonyms of tasks, it only has those in `line`, so that no others are proposed.
+    It has the names of all tasks, but only those synonyms that are in `line`, so that completion proposes no
+    others.
     """
     parser = argparse.ArgumentParser("relnox", allow_abbrev=False)
     tasks = parser.add_subparsers()
@@ -140,7 +143,11 @@ def completion_parser(line: str) -> argparse.ArgumentParser:
 
 
 def check_values(task: str, options: Mapping[str, Value]) -> dict[str, Value]:
-    """Check options that Python code sets, and return their values by field name; raise `Blocked` if invalid."""
+    """Check options that Python code sets, and return their values by field name.
+
+    `options` has values of Python types by the names of the options of `task`. Raise `Blocked` if one is unknown
+    or its value is invalid.
+    """
     options_by_name = {option.name: option for option in fields_of(COMMANDS[task].options)}
     values: dict[str, Value] = {}
     for name, value in options.items():
@@ -161,8 +168,12 @@ def settings_by_task(
 ) -> dict[Task, dict[str, Any]]:
     """Check the arguments of `sessions.add` or `tasks.collection`; return those for each task, by argument name.
 
-    `tasks` are names, none for all tasks; `settings` are the other arguments, mappings from task names to values.
-    Raise `Blocked` if one is invalid.
+    `tasks` has names of tasks, none for all tasks. `settings` maps each keyword argument, such as `defaults`, to
+    its values by name of task.
+
+    Raises:
+        Blocked: A task or option is unknown, a default is invalid, or a value is for a task that is not in
+            `tasks`.
     """
     by_task: dict[Task, dict[str, Any]] = {
         task: {} for task in ([find_task(name, TASKS) for name in tasks] or TASKS.values())
@@ -179,7 +190,10 @@ def settings_by_task(
 
 
 def _check_defaults(task: str, options: Mapping[str, Any]) -> dict[str, Value]:
-    """Check the defaults of a task's options, and return them by field name; raise `Blocked` if invalid."""
+    """Check the defaults that a noxfile or tasks file sets for a task's options, and return them by field name.
+
+    Raise `Blocked` if an option is unknown, its value is invalid, or only the command line may set it.
+    """
     for name in _NO_DEFAULTS:
         if name in options:
             message = f"defaults set {name} for {task}, but it can only be set on the command line"

@@ -30,12 +30,14 @@ RECORD_FILES = ("RECORD", "RECORD.jws", "RECORD.p7s")
 def importable_modules(
     archive: Archive, site_packages: Path | None = None, installed_files: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Return the full names of importable modules, sorted: those in metadata (PEP 794), else the top-level ones.
+    """Return the full names of the modules that users can import from an archive, sorted.
 
-    Modules declared private are left out, as are top-level tests, examples and the like if there are others. A
-    directory without `__init__` is a namespace package, and so is one whose `__init__` calls pkgutil or
-    pkg_resources (known if it is installed): then the topmost modules inside are returned. With `site_packages`,
-    the archive is installed there with `installed_files` (paths as in RECORD).
+    They are those that its metadata declares (PEP 794), without private ones; else the top-level ones, without
+    tests, examples and the like if there are others.
+
+    A namespace package is replaced by the topmost modules in it. It has no `__init__`, or one that calls pkgutil
+    or pkg_resources; such a call is only found with `site_packages`, the directory where the archive is installed,
+    with the files `installed_files` (paths as in RECORD). Without `site_packages`, `archive` must be a wheel.
     """
     if (declared := archive.declared_import_names) is not None:
         public = (name.partition(";") for name in declared)
@@ -47,7 +49,7 @@ def importable_modules(
 
 
 def are_only_test_modules(names: Iterable[str]) -> bool:
-    """Return whether all of these modules are tests, documentation or examples; False if there are none."""
+    """Return whether all modules are, by name, tests, documentation or examples; False if there are none."""
     tops = {name.partition(".")[0] for name in names}
     return bool(tops) and tops <= _TEST_AND_DOC_NAMES
 
@@ -97,9 +99,10 @@ def supported_pythons(archive: Archive) -> SpecifierSet:
 def find_applicable_requirements(
     archive: Archive, python: str, extras: Iterable[str] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the normalized name and the extras of each valid requirement that applies on this machine.
+    """Yield the normalized name and the requested extras of each requirement whose marker holds on this machine.
 
-    `python` is a full version such as `3.12.1`; `extras` are the extras of the archive that are installed.
+    `python` is a full version such as `3.12.1`; `extras` are the extras of the archive that are installed. Invalid
+    requirements are skipped.
     """
     short = ".".join(python.split(".")[:2])
     for text in archive.requires:
@@ -125,10 +128,10 @@ def _path_in_site_packages(member: str) -> PurePosixPath | None:
 def _modules_in_directory(
     files: Iterable[PurePosixPath], location: Path | None, prefix: str = ""
 ) -> Iterator[str]:
-    """Yield the full names of the modules and packages in a directory, and of those inside namespace packages.
+    """Yield the full names of the modules and packages in a directory; for a namespace package, those inside it.
 
-    `files` are relative to the directory, which is installed at `location` (None: nowhere); `prefix` is the name
-    of its package and a dot, or empty.
+    `files` are relative to the directory; `location` is where it is installed, or None if it is not. `prefix` is
+    the full name of the directory's own package and a dot; empty at the top.
     """
     inner: dict[str, list[PurePosixPath]] = {}
     for path in files:
@@ -164,6 +167,7 @@ def _module_name(filename: str) -> str | None:
 
 
 def _is_identifier(name: str) -> bool:
+    """Return whether a name can be that of a module in an import: an identifier, and not a keyword."""
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
@@ -184,12 +188,16 @@ def read_contents(archive: Archive) -> ArchiveContents:
 
 
 def _path_without_version(member: str, *, is_wheel: bool) -> str:
-    """Return the path of a member without the version, or, in an sdist, without its first directory."""
+    """Return the path of a member in a form that is equal in all versions.
+
+    In a wheel, the `.dist-info` or `.data` directory loses the version; in an sdist, the first directory is
+    removed.
+    """
     return _VERSIONED.sub(r"\1.\2/", member, count=1) if is_wheel else member.partition("/")[2]
 
 
 def _normalize_requirement(requirement: str) -> str:
-    """Return a requirement with its name normalized and in the spelling of packaging; an invalid one unchanged."""
+    """Return a requirement as `packaging` writes it, with its name normalized; an invalid one unchanged."""
     try:
         parsed = Requirement(requirement)
     except InvalidRequirement:
@@ -219,7 +227,10 @@ def _short_license(archive: Archive) -> str:
 
 
 def _top_level_names(archive: Archive) -> Iterator[str]:
-    """Yield for each file the top-level module or package that a wheel installs, or `data/NAME` for data."""
+    """Yield, for each file of a wheel, the top-level module or package that it belongs to; for data, `data/NAME`.
+
+    Names repeat. Metadata, scripts and headers are left out.
+    """
     for entry in archive.entries:
         first, *rest = entry.name.split("/")
         if entry.kind == "directory" or first.endswith(".dist-info"):

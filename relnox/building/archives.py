@@ -63,6 +63,7 @@ class ArchiveEntry(NamedTuple):
 
     Attributes:
         name: The path in the archive; for directories of zip files, it ends in a slash.
+        kind: `file`, `directory`, `symlink`, `hardlink`, or `special`: devices, pipes and sparse files.
         size: The unpacked size in bytes.
         link_target: The target of a link in an sdist; otherwise empty.
         crc32: The checksum of a file in a wheel; 0 in sdists.
@@ -107,7 +108,7 @@ class Archive:
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """The `Requires-Dist` fields of the metadata."""
+        """The `Requires-Dist` values of the metadata, as written there; empty if there are none."""
         return tuple(self.fields.get("requires_dist", ()))
 
     @property
@@ -256,10 +257,10 @@ def unpack_sdist(path: Path, into: Path) -> Path:
 
 
 def limit_sdist_times(path: Path, epoch: int) -> None:
-    """Replace each time in an sdist that is later than `epoch` (Unix time) with it, as SOURCE_DATE_EPOCH requires.
+    """Set each time in an sdist that is later than `epoch` (Unix time) to `epoch`, as SOURCE_DATE_EPOCH requires.
 
-    setuptools and pdm-backend write the time of the build. If there is such a time, the owners of the files (users
-    of this machine) are removed as well; otherwise the sdist is not written.
+    setuptools and pdm-backend write the time of the build. If any time is later, the sdist is rewritten, also
+    without the owners of its files (users of this machine); otherwise it stays unchanged.
     """
     with tarfile.open(path) as archive:
         members = archive.getmembers()
@@ -293,13 +294,17 @@ def member_path(member: str) -> PurePosixPath:
 
 
 def find_dist_info_file(archive: Archive, name: str) -> str | None:
-    """Return the path in a wheel of a file in its `.dist-info` directory, such as `RECORD`; None if missing."""
+    """Return the full path of a file in the `.dist-info` directory of a wheel (`RECORD`); None if missing."""
     matches = (member for member in archive.member_names if member.endswith(f".dist-info/{name}"))
     return next((member for member in matches if member.count("/") == 1), None)
 
 
 def _read_wheel(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
-    """Return the entries of a wheel and the content of METADATA."""
+    """Return the entries of a wheel and the content of METADATA.
+
+    Raise `Failed` if it exceeds a limit, has bytes around the zip archive, or does not have exactly one METADATA
+    file; a damaged one raises one of `READ_ERRORS`.
+    """
     with path.open("rb") as file, zipfile.ZipFile(file) as wheel:
         members = wheel.infolist()
         file.seek(-_ZIP_END_SIZE, io.SEEK_END)
@@ -332,7 +337,11 @@ def _make_wheel_entry(member: zipfile.ZipInfo) -> ArchiveEntry:
 
 
 def _read_sdist(path: Path) -> tuple[tuple[ArchiveEntry, ...], bytes]:
-    """Return the entries of an sdist and the content of PKG-INFO."""
+    """Return the entries of an sdist and the content of PKG-INFO.
+
+    Raise `Failed` for a zip file, or if it exceeds a limit, has data after the tar archive, or does not have
+    exactly one PKG-INFO in its top-level directory; a damaged one raises one of `READ_ERRORS`.
+    """
     if path.name.endswith(".zip"):
         raise _invalid_archive_error(
             "is a zip file instead of a .tar.gz file (PEP 625)",
@@ -379,7 +388,10 @@ class _LimitedGzipFile(gzip.GzipFile):
     """A gzip file that raises `Failed` instead of unpacking more than `MAX_UNPACKED_SIZE` bytes."""
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return the next bytes; raise `ReadError` for a negative size or None, caused by damaged tar headers."""
+        """Return at most the next `size` bytes.
+
+        Raise `ReadError` if `size` is negative or None, which a damaged tar header causes.
+        """
         if size is None or size < 0:
             raise tarfile.ReadError("damaged header")
         data = super().read(max(0, min(size, MAX_UNPACKED_SIZE + 1 - self.tell())))
@@ -399,17 +411,24 @@ def _find_metadata_position(entries: Sequence[ArchiveEntry], pattern: re.Pattern
 
 
 def _invalid_archive_error(message: str, fix: str = REBUILD_FIX, *, file: str = "") -> Failed:
-    """Return an error; without a file name, `message` is a predicate (`has no file`) for one that callers add."""
+    """Return the error for an invalid archive.
+
+    Without `file`, the name of the archive, `message` is only a predicate, such as `has no file`: a caller that
+    knows the name adds it.
+    """
     return Failed("archive-invalid", message, fix, file=file)
 
 
 def _archive_too_large_error(message: str) -> Failed:
+    """Return the error for an archive beyond a limit; `message` is a predicate, to which callers add the name."""
     return Failed("archive-too-large", message, f"exclude large data: {EXCLUDE_SETTINGS}")
 
 
 def _too_many_entries_error() -> Failed:
+    """Return the error for an archive with more than `MAX_ENTRIES` entries."""
     return _archive_too_large_error(f"has more than {MAX_ENTRIES} entries")
 
 
 def _unpacked_size_error() -> Failed:
+    """Return the error for an archive that unpacks to more than `MAX_UNPACKED_SIZE` bytes."""
     return _archive_too_large_error(f"unpacks to more than {MAX_UNPACKED_SIZE >> 20} MiB")

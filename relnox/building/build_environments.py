@@ -120,12 +120,13 @@ class BuildHookContext(Record, kw_only=True):
 
 
 class BuildEnvironmentPool:
-    """The environments of all builds in a run, and processes that have imported their backends.
+    """The virtual environments of all builds in a run with one Python, and processes that have imported backends.
 
     Args:
         python: The interpreter of all environments.
-        create_directory: Creates a directory for a purpose (a word), which exists until the run ends.
-        on_install: Called before the installer contacts an index.
+        create_directory: Creates a temporary directory, with the argument (a word) in its name, and returns its
+            path; the directory exists until the run ends.
+        on_install: Called before each installation of requirements.
     """
 
     def __init__(
@@ -148,9 +149,10 @@ class BuildEnvironmentPool:
     def get_shared_environment(
         self, requirements: Collection[str], siblings: Mapping[str, Path], constraints: Constraints
     ) -> VirtualEnvironment:
-        """Return the environment that calls with equal arguments share; the first creates it, or raises `Failed`.
+        """Return the environment with these requirements, which calls with equal arguments share.
 
-        `siblings` maps names of packages of the project to archives, which are installed in place of releases.
+        The first of them creates it; if that fails, they all raise the same `Failed`. `siblings` maps normalized
+        names of other packages of the project to their new archives, which are installed in place of releases.
         """
         resolved_requirements = tuple(_use_sibling_archives(sorted(requirements), siblings))
 
@@ -162,7 +164,7 @@ class BuildEnvironmentPool:
         return self._environments.get((resolved_requirements, constraints), create)
 
     def create_environment(self) -> VirtualEnvironment:
-        """Create an empty environment that no other build uses."""
+        """Create an empty environment that no other build uses; raise `Failed` if that fails."""
         return self._installer.create_environment(self._create_directory("environment") / "env", self._python)
 
     def install(
@@ -173,7 +175,10 @@ class BuildEnvironmentPool:
         on_line: Callable[[str], None] | None = None,
         constraints: Constraints = UNCONSTRAINED,
     ) -> None:
-        """Install requirements, if any; raise `Failed` with the end of the installer's output."""
+        """Install requirements, if any, into an environment; raise `Failed` with the end of uv's output.
+
+        `on_line` is called with each line of its output; `constraints` limits the releases.
+        """
         if requirements:
             self._on_install()
             completed = self._installer.install(
@@ -189,8 +194,8 @@ class BuildEnvironmentPool:
     ) -> None:
         """Create the shared environment for these requirements, and start its backend's process without waiting.
 
-        `backend` is a key of `SHAREABLE_BACKENDS`, and `variables` the environment of the process; raises `Failed`
-        like `install`.
+        `backend` is a key of `SHAREABLE_BACKENDS`, and `variables` is the complete environment of the process.
+        Raise `Failed` if the requirements cannot be installed. Where forks are not safe, no process is started.
         """
         environment = self.get_shared_environment(requirements, {}, constraints)
         self._get_or_start_server(environment, backend, variables)
@@ -198,7 +203,10 @@ class BuildEnvironmentPool:
     def get_backend_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]
     ) -> ForkServer | None:
-        """Return the process of a backend once it has imported the backend; None if it cannot be forked safely."""
+        """Return the process of a backend once it has imported the backend; None if it cannot be forked safely.
+
+        The first call for an environment starts it, with `variables` as its complete environment variables.
+        """
         server = self._get_or_start_server(environment, backend, variables)
         return server if server is not None and server.is_single_threaded() else None
 
@@ -236,7 +244,10 @@ class _OncePerKeyCache(Generic[K, V]):
         self._lock = threading.Lock()
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        """Return the value of a key, which the first call makes; its exception is raised in all calls."""
+        """Return the value of a key: the first call creates it with `make`, and other calls wait for it.
+
+        An exception of `make` is raised in all calls.
+        """
         with self._lock:
             is_first = key not in self._futures
             future = self._futures.setdefault(key, Future())
@@ -249,10 +260,11 @@ class _OncePerKeyCache(Generic[K, V]):
 
 
 def _use_sibling_archives(requirements: Sequence[str], siblings: Mapping[str, Path]) -> list[str]:
-    """Return requirements; those on other packages of the project (siblings) become URLs of their new archives.
+    """Return requirements in which other packages of the project (siblings) are URLs of their new archives.
 
-    If there are such, all siblings are added, except those whose new version a requirement excludes: that
-    requirement refers to an older release, and is kept.
+    If a requirement accepts the new version of its sibling, all siblings are added (`NAME @ URL#sha256=HASH`) in
+    place of the requirements on them; a requirement with extras is kept as well. A requirement that excludes the
+    new version refers to an older release: it is kept, and that sibling is not added.
     """
     if not siblings:
         return list(requirements)
@@ -296,8 +308,9 @@ class BuildEnvironment:
     ) -> process.CompletedProgram:
         """Run a hook in the environment that `get_environment` returned last; return its result, even if failed.
 
-        `argv` is its interpreter, a script that calls the hook, and the arguments of the script. `extra_variables`
-        are added to those of the context, or replace them. Raises `Failed` if the hook times out.
+        `argv` is its interpreter, a script that calls the hook, and the arguments of the script. `cwd` is its
+        directory (None: the current one). `extra_variables` are added to those of the context, or replace them.
+        Raises `Failed` if the hook times out.
         """
         return process.run(
             argv,
@@ -311,14 +324,20 @@ class BuildEnvironment:
 
 
 class _SharedBuildEnvironment(BuildEnvironment):
-    """An environment that other packages use as well; if possible, hooks run in forks of a backend's process."""
+    """A build environment that other packages with the same requirements use as well.
+
+    Where forks are safe, its hooks run in forks of a process that has imported the backend.
+    """
 
     def __init__(self, pool: BuildEnvironmentPool, backend: str, context: BuildHookContext) -> None:
         super().__init__(pool, context)
         self._backend = backend
 
     def get_environment(self, requirements: Collection[str]) -> VirtualEnvironment:
-        """Return the shared environment with exactly these requirements, for each call maybe another one."""
+        """Return the shared environment that has exactly these requirements; raise `Failed` if creating it fails.
+
+        Calls with different requirements return different environments.
+        """
         context = self.context
         self._environment = self._pool.get_shared_environment(requirements, context.siblings, context.constraints)
         return self._environment
@@ -339,9 +358,10 @@ class _SharedBuildEnvironment(BuildEnvironment):
 def create_build_environment(
     pool: BuildEnvironmentPool, source: Path, context: BuildHookContext, *, shared: bool
 ) -> BuildEnvironment:
-    """Return the environment for builds of a package; with `shared`, a shared one if its backend allows that.
+    """Return the environment for builds of the package in the directory `source`; nothing is installed yet.
 
-    `source` is the directory of the package. Nothing is installed yet.
+    With `shared`, packages with the same backend and requirements share it, if the backend is in
+    `SHAREABLE_BACKENDS`.
     """
     backend = _module_of_build_backend(source)
     if shared and backend is not None and backend in SHAREABLE_BACKENDS:
@@ -350,7 +370,10 @@ def create_build_environment(
 
 
 def _module_of_build_backend(source: Path) -> str | None:
-    """Return the module of a package's build backend, by default setuptools; None if invalid or in its source."""
+    """Return the name of the module of a package's build backend, by default setuptools.
+
+    None if the setting is not a text, or if the package has its own backend (`backend-path`).
+    """
     file = source / "pyproject.toml"
     document = parse_toml(file.read_text(encoding="utf-8")) if file.is_file() else {}
     table = table_at(document, "build-system")

@@ -118,7 +118,8 @@ class Installer(Record):
 
     Attributes:
         env: The complete environment variables of uv, which may configure an index.
-        project_directory: The directory whose settings uv reads, or None for the working directory.
+        project_directory: The directory whose uv settings apply to installations, or None for the working
+            directory.
     """
 
     env: Mapping[str, str]
@@ -146,9 +147,10 @@ class Installer(Record):
     ) -> process.CompletedProgram:
         """Install requirements (PEP 508) or archives (paths); return the result, even if the command failed.
 
-        With `index_url`, nothing is installed from another index, even if an sdist sets one; None: from those
-        configured. If the constraints require hashes, only wheels are installed, since sdists could run code
-        before their hashes are compared; requirements that cannot be resolved then raise `Failed`.
+        With `index_url` (a simple API URL), everything comes from that index, even if an sdist names another one;
+        with None, from the indexes that uv is configured to use. If the constraints require hashes, only wheels
+        are installed, since sdists could run code before their hashes are compared; requirements that cannot be
+        resolved then raise `Failed`. `on_line` is called with each line of output.
         """
         if constraints.require_hashes:
             # In this mode, uv takes pinned requirements only; it finds their hashes in the constraints.
@@ -217,7 +219,10 @@ class Installer(Record):
 
 
 def choose_installer_fix(completed: process.CompletedProgram, default: str) -> str:
-    """Return the fix for an installer whose output is about disk space, hashes or its cache; else `default`."""
+    """Return the fix for a failed installation if its output shows a known cause; else `default`.
+
+    Known causes are a full disk, missing or wrong hashes, and a cache that cannot be written.
+    """
     output = completed.output.lower()
     if "no space left on device" in output:
         return f"free space on the disk of {tempfile.gettempdir()} and of the installer's cache"

@@ -31,13 +31,16 @@ def can_fork_safely() -> bool:
 
 
 class ForkServer:
-    """A process that imports modules and runs `statements` once, and then runs each script in a fork of itself.
+    """A process that imports modules once, and then runs each script in a fork of itself.
 
     The constructor starts it without waiting. Errors of modules and statements are ignored.
 
     Args:
+        python: The interpreter that runs the process.
+        modules: The full names of the modules to import.
         variables: The complete environment of the process.
         directory: Gets a temporary file with the output of each running script.
+        statements: Python code to run once after the imports, such as code that fills caches; may be empty.
     """
 
     def __init__(
@@ -194,6 +197,7 @@ class _OutputFile:
 
 
 def _server_died_error() -> Failed:
+    """Return the error for a fork server that was killed or crashed."""
     return Failed(
         "build-failed",
         "the process that runs the build backend died (killed or crashed)",

@@ -38,7 +38,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(statements: str, *modules: str) -> None:
-    """Import modules and run statements, ignoring errors; serve requests until standard input ends, and exit."""
+    """Import modules and run `statements` (Python code), ignoring errors; then serve requests, and exit.
+
+    Requests are read from standard input until it ends; replies go to standard output.
+    """
     requests, replies = os.dup(0), os.dup(1)
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):  # output of a module during its import must not mix with replies
@@ -67,7 +70,7 @@ def count_threads() -> int:
 
 
 def prctl(option: int, value: int) -> None:
-    """Set an attribute of this process with prctl on Linux; do nothing on other systems."""
+    """Set an attribute of this process (`option`, a `PR_SET_*` number) on Linux; do nothing on other systems."""
     # Some Pythons have no ctypes, and some systems have no prctl.
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
@@ -76,7 +79,10 @@ def prctl(option: int, value: int) -> None:
 
 
 class RequestServer:
-    """The loop that runs each request in a forked child; `requests` and `replies` are file descriptors."""
+    """The loop that runs each request in a forked child.
+
+    `requests` and `replies` are the file descriptors that lines of JSON are read from and written to.
+    """
 
     def __init__(self, requests: int, replies: int) -> None:
         self.requests = requests
@@ -107,7 +113,7 @@ class RequestServer:
                     self.handle_request(line)
 
     def handle_request(self, line: bytes) -> None:
-        """Start a child for a request, or kill the child that the request names."""
+        """Start a child for a request (a line of JSON), or kill the child of the request whose id is its `end`."""
         request = json.loads(line)
         if "end" in request:
             kill_process_groups([pid for pid, number in self.request_ids.items() if number == request["end"]])
@@ -138,6 +144,7 @@ class RequestServer:
                 self.reply({"id": self.request_ids.pop(pid), "status": code})
 
     def reply(self, message: Dict[str, int]) -> None:
+        """Write a message to the client as a line of JSON; do nothing if the client has closed the pipe."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self.replies, json.dumps(message).encode() + b"\n")
 
@@ -151,6 +158,7 @@ def kill_process_groups(pids: Iterable[int]) -> None:
 
 @functools.lru_cache(maxsize=None)
 def compile_script(path: str) -> types.CodeType:
+    """Return the code of a Python script; cached, so that forked children need not compile it again."""
     with open(path, encoding="utf-8") as file:
         return compile(file.read(), path, "exec")
 
@@ -174,7 +182,10 @@ def run_in_child(request: Dict[str, Any]) -> None:
 
 
 def run_script(request: Dict[str, Any]) -> int:
-    """Run a request's script in this process as `python SCRIPT` would, output to its file; return its status."""
+    """Run the script of a request in this process as `python SCRIPT` would, and return its exit status.
+
+    Its output goes to the file that the request names.
+    """
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)
@@ -212,6 +223,7 @@ def run_exit_handlers() -> None:
 
 
 def flush_output() -> None:
+    """Flush standard output and standard error; ignore errors."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # a script may have replaced a stream by any object
             stream.flush()

@@ -23,14 +23,17 @@ SITE_PACKAGES = [path for path in sys.path if path.startswith(sys.prefix) and pa
 
 
 class ResultFile:
-    """The result file, which is opened before any code of the checked packages runs."""
+    """The file that gets the results of the checks; it is opened before any code of the checked packages runs."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._process = os.getpid()
 
     def write_line(self, **line: object) -> None:
-        """Write a line to the result; if an import forked this process, end the fork instead."""
+        """Write the keyword arguments as a line, which is the literal of a dict.
+
+        If an import forked this process, end the fork instead.
+        """
         if os.getpid() != self._process:
             os._exit(0)
         os.write(self._file, (ascii(line) + "\n").encode())
@@ -75,7 +78,10 @@ def main(request_path: str, result_path: str) -> None:
 
 
 def check_import(name: str, result: ResultFile) -> None:
-    """Import a module, and write its version, and a failure if it is loaded from outside the environment."""
+    """Import a module; write its version, and a failure if it is loaded from outside site-packages.
+
+    What the import raises is not caught.
+    """
     module = import_module(name)
     version = getattr(module, "__version__", None)
     result.write_line(imported=name, version=version if isinstance(version, str) else None)
@@ -97,7 +103,10 @@ def check_script(name: str, target: str, result: ResultFile) -> None:
 
 
 def evaluate_expression(expression: str, _: ResultFile) -> None:
-    """Evaluate an expression, importing the modules that it names; `SystemExit(0)` is not an error."""
+    """Evaluate an expression after importing the modules that it names; raise its errors, except `SystemExit(0)`.
+
+    The value does not matter, and nothing is written.
+    """
     import ast
 
     names: dict[str, object] = {}
@@ -112,13 +121,16 @@ def evaluate_expression(expression: str, _: ResultFile) -> None:
 
 
 def dotted_name(node: object) -> str:
-    """Return `a.b.c` for the syntax tree of such an expression, or an empty string for another one."""
+    """Return the dotted name (`a.b.c`) that a node of a syntax tree stands for; empty for any other expression."""
     parent = dotted_name(node.value) if hasattr(node, "attr") and hasattr(node, "value") else ""
     return f"{parent}.{node.attr}" if parent and hasattr(node, "attr") else getattr(node, "id", "")
 
 
 def import_if_module(name: str, names: dict[str, object]) -> None:
-    """Import a module, if it exists, and add its top-level package to `names`; raise if an import in it fails."""
+    """Import a module if there is one with this name, and add its top-level package to `names`, by name.
+
+    Raise an error if an import in it fails.
+    """
     try:
         import_module(name)
     except ModuleNotFoundError as error:
@@ -131,7 +143,7 @@ def import_if_module(name: str, names: dict[str, object]) -> None:
 
 
 def modules_loaded_from(directory: str | None) -> list[tuple[str, str]]:
-    """Return the name and location of each module loaded from a directory, or none if that is None.
+    """Return the name and location of each imported module that is in a directory; empty if `directory` is None.
 
     A Python installation or environment inside the directory does not count.
     """

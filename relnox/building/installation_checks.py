@@ -49,7 +49,10 @@ def read_installed_distributions(environment: VirtualEnvironment) -> dict[str, I
 
 
 def changed_file_messages(distribution: InstalledDistribution) -> Iterator[str]:
-    """Yield a message for each file in RECORD that is missing, or differs from its hash, if it has one."""
+    """Yield a message for each file in RECORD that is missing, or that differs from its hash there, if it has one.
+
+    Bytecode (`.pyc`) may differ.
+    """
     for name, recorded_hash in distribution.record_hashes.items():
         path = distribution.dist_info_directory.parent / name
         try:
@@ -65,7 +68,7 @@ def changed_file_messages(distribution: InstalledDistribution) -> Iterator[str]:
 
 
 def _read_distribution(info: Path) -> InstalledDistribution:
-    """Read a .dist-info directory; values that its missing files would have are empty."""
+    """Read a `.dist-info` directory; what its missing files would contain is empty in the result."""
     head = _read_text(info / "METADATA").partition("\n\n")[0].splitlines()
     fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in head)}
     rows = csv.reader(_read_text(info / "RECORD").splitlines())
@@ -129,9 +132,10 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
 ) -> InstallationCheckResult:
     """Run the checks of a request in an environment, and kill the processes that they leave running.
 
-    `installation_check_script` describes requests. `directory`, which must be empty, gets temporary files. If all
-    checks together exceed the time limit (seconds), that is a failure. `variables` are the complete environment,
-    changed to activate the virtual one.
+    `installation_check_script` describes requests. `directory`, which must be empty, gets temporary files. A check
+    that fails, or a time limit (seconds, for all checks) that is exceeded, is a failure in the result and raises
+    nothing. The checks run with the environment variables `variables`, changed to activate `environment`;
+    `on_line` is called with each line of output.
     """
     script = Path(installation_check_script.__file__)
     request_file, result_file, empty = directory / "request", directory / "result", directory / "empty"
@@ -166,7 +170,10 @@ def run_installation_checks(  # noqa: PLR0913 - what checks need
 def _parse_result(
     lines: Iterable[Mapping[str, Any]], early_end: str | None, output: tuple[str, ...]
 ) -> InstallationCheckResult:
-    """Return the result in the lines of the script; `early_end` says how its process failed, or is None."""
+    """Return the result that the lines of the script's result file describe, and add `output` to it.
+
+    `early_end` is a clause on how its process failed (`ends the interpreter with status 1`), or None.
+    """
     failures: list[InstallationCheckFailure] = []
     versions: dict[str, str | None] = {}
     scripts: list[str] = []

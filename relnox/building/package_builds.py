@@ -46,10 +46,10 @@ def build_archive(  # noqa: PLR0913, PLR0917 - the parameters of a build
 ) -> Path:
     """Build an sdist, or a wheel from an unpacked sdist, of the package in `source`; return its path in `output`.
 
-    `environment` gets the build requirements; messages name the package.
+    `name` is that of the package, for messages. The build requirements are installed into `environment`.
 
     Raises:
-        Failed: The backend failed; the message has the end of its output.
+        Failed: The backend failed, with the end of its output in the message, or requirements cannot be installed.
     """
     import build
 
@@ -115,8 +115,8 @@ def run_build_command(  # noqa: PLR0913 - the parameters of a build
 ) -> list[Path]:
     """Run the project's own build command in the directory `source`; return the sdists in `output`, sorted.
 
-    With `builds_wheels`, wheels are returned too. In the command, `{output}` stands for that directory.
-    `variables` are its complete environment; messages name the package.
+    With `builds_wheels`, wheels are returned too. In the command, `{output}` stands for the path of `output`.
+    `variables` are its complete environment; `name` is that of the package, for messages.
 
     Raises:
         Failed: The command failed, or wrote no archives.
@@ -149,9 +149,9 @@ _warnings_redirection = contextlib.ExitStack()
 
 @contextlib.contextmanager
 def _redirect_warnings(on_line: Callable[[str], None]) -> Iterator[None]:
-    """Pass warnings of `build`, and of hooks, in this thread to `on_line` until the block ends.
+    """Pass Python warnings of this thread, such as those of `build`, to `on_line` until the block ends.
 
-    Both use Python's `warnings` module, which has a single hook for all threads.
+    `warnings` has a single hook for all threads; `_show_warning` finds the callback of each thread.
     """
     thread = threading.get_ident()
     with _warning_listeners_lock:
@@ -177,7 +177,10 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _find_missing_module(error: Exception, output: Sequence[str]) -> tuple[str, str] | None:
-    """Return the module without which a build failed, and ` (FILE, line N)` of its import or ""; else None."""
+    """Return the module that a failed build could not import, and where; None if it failed for another reason.
+
+    The place is ` (FILE, line N)`, or empty if unknown. `output` has the lines of the hook's output.
+    """
     # Set if the backend itself cannot be imported: then no line of the project is the cause.
     unavailable = getattr(getattr(error, "exception", None), "traceback", None)
     lines = [line for line in (unavailable.splitlines() if unavailable else output) if line.strip()]

@@ -19,10 +19,10 @@ _MAX_TEXT = 60
 
 
 class Difference(NamedTuple):
-    """A difference of a workflow file from the expected one.
+    """A difference of a workflow file in the repository (present) from the generated one (expected).
 
     Attributes:
-        line: The line in the present file of what differs, or of what lacks something.
+        line: The line in the present file of what differs, or of the job or table that lacks something.
         message: What differs, and how.
         job: The name of the job; empty if it is no part of a job.
     """
@@ -33,10 +33,10 @@ class Difference(NamedTuple):
 
 
 class CheckRules(NamedTuple):
-    """The functions of a CI provider that compare two files: first the present one, then the expected one.
+    """The functions of a CI provider that compare a file in the repository (first) with the generated one.
 
     Attributes:
-        compare: Returns what the present file lacks or does differently.
+        compare: Returns what the file in the repository lacks or does differently.
         find_dangers: Returns what makes it unsafe.
     """
 
@@ -88,7 +88,10 @@ def _job_differences(present: Job, expected: Job) -> Iterator[Difference]:
 
 
 def _describe_difference(what: str, present: Any, expected: Any) -> str:
-    """Describe how a value, named `what`, differs from the expected one: with both if they are short."""
+    """Describe how a value differs from the expected one (`on is X, not Y`); long values are left out.
+
+    `what` names the value; `present` is None if it is missing.
+    """
     if present is None:
         return f"{what} is missing"
     texts = [
@@ -100,7 +103,10 @@ def _describe_difference(what: str, present: Any, expected: Any) -> str:
 
 
 def _includes(present: Any, expected: Any) -> bool:
-    """Return whether a value has all items or all keys and values of the expected one, or is the same text."""
+    """Return whether a value has all items, or all keys and values, of the expected one, or is the same text.
+
+    Values of mappings are compared in the same way.
+    """
     if isinstance(expected, Table) and expected:
         return isinstance(present, Table) and all(
             _includes(present.get(key), value) for key, value in expected.items()
@@ -125,13 +131,16 @@ def _includes_step(step: Step, expected: Step) -> bool:
 
 
 def _action_without_commit(step: Step) -> str:
-    """Return the action of a step with its version, unless that is a commit; empty if the step uses none."""
+    """Return the action of a step as `ACTION@VERSION`, or as `ACTION` if the version is a commit.
+
+    It is empty for a step that runs a script.
+    """
     action, _, version = str(step.table.get("uses", "")).partition("@")
     return action if not version or _SHA.fullmatch(version) else f"{action}@{version}"
 
 
 def _replaces_step(step: Step, expected: Step) -> bool:
-    """Return whether a step is the expected one, edited: the same action, id or beginning of the script."""
+    """Return whether a step is the expected one, edited: the same action, id or first two words of the script."""
     if step.action or expected.action:
         return step.action == expected.action
     words, expected_words = (str(one.table.get("run", "")).split()[:2] for one in (step, expected))
@@ -145,7 +154,10 @@ def _step_title(step: Step) -> str:
 
 
 def _workflow_danger_problems(present: Workflow, expected: Workflow) -> Iterator[Problem]:
-    """Yield what makes a generated workflow unsafe after edits by people or bots."""
+    """Yield problems for edits that make a generated workflow unsafe: triggers, permissions, leaked secrets.
+
+    Differences in jobs that have credentials or an environment are problems too, and needs of missing jobs.
+    """
     for trigger in ("pull_request_target", "workflow_run"):
         if trigger in present.triggers:
             message = f"it is started by {trigger} (with secrets, for what others wrote)"
@@ -167,7 +179,10 @@ def _workflow_danger_problems(present: Workflow, expected: Workflow) -> Iterator
 
 
 def _missing_job_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
-    """Yield a problem for each need of a job that is not in `jobs`: the forge runs no job of such a file."""
+    """Yield a problem for each job that another job needs, but that `jobs` (by name) lacks.
+
+    The forge runs no job of such a file.
+    """
     for name, job in jobs.items():
         needs = job.get("needs") if isinstance(job, Table) else None
         for needed in needs if isinstance(needs, Items) else [needs]:
@@ -177,7 +192,10 @@ def _missing_job_problems(workflow: Workflow, jobs: Table) -> Iterator[Problem]:
 
 
 def _permission_problems(present: Job, expected: Job) -> Iterator[Problem]:
-    """Yield a problem for each permission of a job that the expected one does not have."""
+    """Yield a problem for each permission of a job that the expected job does not have, or has at a lower level.
+
+    A job without permissions has the default ones of the repository, which is a problem too.
+    """
     allowed = expected.permissions or {}
     permissions = {"all": "default"} if present.permissions is None else present.permissions
     for scope, level in permissions.items():
@@ -189,7 +207,7 @@ def _permission_problems(present: Job, expected: Job) -> Iterator[Problem]:
 
 
 def _leaked_credential_problems(present: Job, expected: Job) -> Iterator[Problem]:
-    """Yield steps that let code of the project read a token or secret which the expected job keeps from it."""
+    """Yield problems for steps that give project code a token or secret that the expected job keeps from it."""
     name, workflow = expected.name, present.workflow
     for step in present.steps:
         if step.action == "actions/checkout" and step.input("persist-credentials") != "false":
@@ -230,7 +248,7 @@ _UNCHECKED_KEYS_OF_PIPELINES = frozenset({"image", "tags", "timeout", "retry"})
 
 
 def _pipeline_differences(present: Workflow, expected: Workflow) -> Iterator[Difference]:
-    """Yield what jobs of a pipeline lack or do differently; additional jobs and keys are no difference."""
+    """Yield what jobs of a GitLab pipeline lack or do differently; additional jobs and keys are no difference."""
     for name, job in expected.table.items():
         table = present.table.get(name)
         if not isinstance(table, Table):
@@ -243,7 +261,10 @@ def _pipeline_differences(present: Workflow, expected: Workflow) -> Iterator[Dif
 
 
 def _pipeline_danger_problems(present: Workflow, expected: Workflow) -> Iterator[Problem]:
-    """Yield needs of missing jobs, additional caches, and what differs in jobs that guard what is published."""
+    """Yield problems for needs of missing jobs, additional caches, and edits of jobs that guard what is published.
+
+    Those are the jobs with identity tokens or an environment.
+    """
     if "include" not in present.table:
         yield from _missing_job_problems(present, present.table)
     guards = {name for name, job in expected.table.items() if {"id_tokens", "environment"} & job.keys()}

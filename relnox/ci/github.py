@@ -64,6 +64,7 @@ def render(workflow: model.Workflow) -> str:
 
 
 def _workflow_lines(workflow: model.Workflow) -> Iterator[str]:
+    """Yield the lines of a workflow's YAML file."""
     yield from (f"# {line}" for line in workflow.about)
     yield f"name: {workflow.name}"
     yield "on:"
@@ -86,6 +87,7 @@ def _workflow_lines(workflow: model.Workflow) -> Iterator[str]:
 
 
 def _trigger_lines(trigger: model.Trigger) -> Iterator[str]:
+    """Yield the lines of a trigger below `on:` in a workflow file."""
     match trigger:
         case model.OnTag(patterns):
             yield f"  push: {{ tags: {_flow_list(patterns)} }}"
@@ -114,6 +116,7 @@ def _input_properties(field: model.InputField) -> str:
 
 
 def _job_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
+    """Yield the lines of a job below `jobs:` in a workflow file."""
     yield f"  {job.key}:" + (f" # {job.about}" if job.about else "")
     yield f"    name: {job.name}" + (f" (${{{{ matrix.{job.matrix.label} }}}})" if job.matrix is not None else "")
     if job.needs:
@@ -139,7 +142,7 @@ def _job_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
 
 
 def _job_condition(job: model.Job) -> str:
-    """Return the condition for running a job; empty if there is none."""
+    """Return the expression for `if:` of a job, in `${{ }}`; empty if the job always runs."""
     tests = []
     if job.unless is not None:
         tests.append(f"!inputs.{job.unless.name}")
@@ -180,7 +183,7 @@ def _step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
 
 
 def _checkout_inputs(job: model.Job, workflow: model.Workflow) -> dict[str, object]:
-    """Return the inputs of `actions/checkout`; a commit that was typed in precedes that of the run."""
+    """Return the inputs of `actions/checkout`; a commit that a person typed in precedes that of the run."""
     is_given = any(field.name == "commit" for field in workflow.inputs)
     return {
         **({"ref": "${{ inputs.commit || github.sha }}"} if is_given else {}),
@@ -190,9 +193,10 @@ def _checkout_inputs(job: model.Job, workflow: model.Workflow) -> dict[str, obje
 
 
 def _install_step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[str]:
-    """Yield steps that install relnox from the locked requirements, downloaded if the job has no checkout.
+    """Yield the lines of the step that installs relnox from the locked requirements.
 
-    With a matrix, they install cibuildwheel instead. If the project is relnox itself, they install it as well.
+    A job without a checkout downloads their file. If the project is relnox itself, that is installed as well: as
+    built, or from the checkout. A job with a matrix installs cibuildwheel instead.
     """
     if job.matrix is not None:
         yield f"- run: python -m pip install --no-deps --require-hashes -r {WHEELS_REQUIREMENTS}"
@@ -211,6 +215,7 @@ def _install_step_lines(job: model.Job, workflow: model.Workflow) -> Iterator[st
 
 
 def _command_step_lines(job: model.Job, command: model.Command) -> Iterator[str]:
+    """Yield the lines of the step that runs a job's command."""
     words = [f'"{word}"' if word.startswith("$") else word for word in command.words]
     if command.tasks == ("cibuildwheel",):
         wheel = f"python -m cibuildwheel {' '.join(words)} --output-dir {_WHEELS}"
@@ -251,7 +256,7 @@ def _expression(value: model.Expression) -> str:
 
 
 def _input_reference(value: model.Input) -> str:
-    """Return an input for an expression in `${{ }}`; with an alternative, in parentheses."""
+    """Return an input as part of an expression: `inputs.NAME`, or `(inputs.NAME || OTHER)` with an alternative."""
     if value.otherwise == "":
         return f"inputs.{value.name}"
     otherwise = f"'{value.otherwise}'" if isinstance(value.otherwise, str) else _output_reference(value.otherwise)
@@ -259,7 +264,7 @@ def _input_reference(value: model.Input) -> str:
 
 
 def _output_reference(output: model.Output) -> str:
-    """Return the expression for an output of a job that this job needs."""
+    """Return an output of a job that this job needs as part of an expression: `needs.JOB.outputs.NAME`."""
     return f"needs.{output.job}.outputs.{output.name}"
 
 

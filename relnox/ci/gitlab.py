@@ -31,17 +31,19 @@ _AUTHORS = {"NAME": "$GITLAB_USER_NAME", "EMAIL": "$GITLAB_USER_EMAIL"}
 
 
 def render(workflows: Sequence[model.Workflow], output_variable: Callable[[str], str]) -> str:
-    """Return the text of the pipeline's file; the workflow of releases must come first.
+    """Return the text of `.gitlab-ci.yml` with the jobs of all workflows; that of releases must come first.
 
-    Jobs of the others are named `KEY:JOB`. `output_variable` returns the variable for an output (`Job.outputs`).
+    Jobs of the others are named `KEY:JOB`, with the key of their workflow. `output_variable` maps the name of a
+    job's output (`Job.outputs`) to the environment variable that passes it to later jobs.
     """
     return "\n".join(_pipeline_lines(workflows, output_variable)) + "\n"
 
 
 def environment_name(value: model.Expression) -> str:
-    """Return the name of a job's environment; empty for none.
+    """Return the name of the environment of a job whose `Job.environment` is `value`; empty for none.
 
-    If a run decides on the index, it is `$INDEX`, or `publish` if that depends on an earlier job.
+    For an input, which a person types in, it is the variable of the input (`$INDEX`), or `publish` if an output of
+    an earlier job is its alternative.
     """
     if isinstance(value, model.Input):
         return "publish" if isinstance(value.otherwise, model.Output) else f"${_input_variable(value.name)}"
@@ -49,6 +51,7 @@ def environment_name(value: model.Expression) -> str:
 
 
 def _pipeline_lines(workflows: Sequence[model.Workflow], output_variable: Callable[[str], str]) -> Iterator[str]:
+    """Yield the lines of the pipeline's file; the arguments are those of `render`."""
     yield from (f"# {line}" for workflow in workflows for line in workflow.about)
     yield "default:"
     python = next(filter(None, (workflow.python for workflow in workflows)), model.PYTHON)
@@ -99,7 +102,7 @@ def _input_properties(field: model.InputField, defaults: dict[str, str]) -> str:
 
 
 def _input_variable(name: str) -> str:
-    """Return the variable for an input, without `$`."""
+    """Return the name of the pipeline variable of an input, without `$`: `DRY_RUN` for `dry-run`."""
     return name.upper().replace("-", "_")
 
 
@@ -108,7 +111,7 @@ class _JobWriter:
 
     Args:
         prefix: What the names of its jobs begin with.
-        output_variable: See `render`.
+        output_variable: Maps the name of a job's output to the environment variable that passes it to later jobs.
         is_selected: Whether runs by hand select the workflow by the variable `PIPELINE`.
     """
 
@@ -274,7 +277,7 @@ def _has_credentials(job: model.Job) -> bool:
 
 
 def _trigger_condition(trigger: model.Trigger) -> str:
-    """Return the condition that is true in the pipelines that a trigger starts."""
+    """Return the condition, for `if` of a GitLab rule, that is true in the pipelines that a trigger starts."""
     match trigger:
         case model.OnTag(patterns):
             return f"$CI_COMMIT_TAG =~ /^({'|'.join(map(_glob_to_regex, patterns))})$/"

@@ -69,7 +69,10 @@ class _Upload(NamedTuple):
 
 
 def release_problems(workflows: Sequence[Workflow]) -> Iterator[Problem]:
-    """Yield what is wrong with releases in a repository's workflows, by file and line; some are only notes."""
+    """Yield problems in how the workflows of a repository make releases, sorted by line in each file.
+
+    Some have the level `note`.
+    """
     for workflow in workflows:
         uploads = [upload for job in workflow.jobs for upload in _find_uploads(job)]
         checks = (
@@ -102,7 +105,7 @@ def _only_prints(command: str) -> bool:
 
 
 def _upload_problems(upload: _Upload) -> Iterator[Problem]:
-    """Yield problems of what one upload sends, what it skips, and how it authenticates."""
+    """Yield problems of an upload that sends a whole directory, skips existing files, or uses a stored secret."""
     job, step, workflow = upload.job, upload.step, upload.job.workflow
     by_manifest = "upload what a manifest lists: relnox publish --manifest dist/manifest.json --yes"
     if _WHOLE_DIRECTORY.search(upload.command):
@@ -155,7 +158,11 @@ def _normalize_directory(path: str) -> str:
 
 
 def _stored_token_of_upload(upload: _Upload) -> tuple[int, str] | None:
-    """Return the line and the name of the secret that an upload to PyPI or TestPyPI uses; None if it uses none."""
+    """Return the line and the name of the stored secret that an upload uses; None if it uses none.
+
+    None is also returned for indexes other than PyPI and TestPyPI, and for poetry, which does not support Trusted
+    Publishing.
+    """
     if upload.command.startswith("poetry"):
         return None  # it knows no Trusted Publishing
     url = upload.step.input("repository-url")
@@ -178,7 +185,10 @@ def _stored_token_of_upload(upload: _Upload) -> tuple[int, str] | None:
 
 
 def _additional_index_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Yield problems of commands and variables that add an index; without uploads, only if it is TestPyPI."""
+    """Yield problems for commands and variables that install from an additional index (`--extra-index-url`).
+
+    In a workflow without uploads, only TestPyPI is a problem.
+    """
     from twine import utils  # slow to import
 
     test_host = str(urlsplit(utils.TEST_REPOSITORY).hostname)  # each name is free for all there
@@ -200,13 +210,13 @@ def _additional_index_problems(workflow: Workflow, uploads: Sequence[_Upload]) -
 
 
 def _variable_tables(job: Job, *steps: Step) -> list[Table]:
-    """Return the environment variables of steps, of their job and of its workflow, as in the file."""
+    """Return the `env` tables of steps, of their job and of its workflow, in this order, if they have any."""
     tables = (*(step.table for step in steps), job.table, job.workflow.table)
     return [env for table in tables if isinstance(env := table.get("env"), Table)]
 
 
 def _called_workflow_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Yield uploads by Trusted Publishing in a workflow that other workflows can call."""
+    """Yield problems for uploads by Trusted Publishing in a workflow that other workflows can call."""
     if "workflow_call" not in workflow.triggers:
         return
     for upload in uploads:
@@ -220,7 +230,7 @@ def _called_workflow_problems(workflow: Workflow, uploads: Sequence[_Upload]) ->
 
 
 def _cancellation_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Yield uploads that a newer run of the workflow cancels."""
+    """Yield problems for uploads that a newer run of the workflow cancels."""
     for upload in uploads:
         for table in (workflow.table.get("concurrency"), upload.job.table.get("concurrency")):
             if not isinstance(table, Table) or "github.run_id" in table.get("group", ""):
@@ -234,7 +244,10 @@ def _cancellation_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> It
 
 
 def _upload_job_problems(workflow: Workflow, uploads: Sequence[_Upload]) -> Iterator[Problem]:
-    """Yield jobs that upload outside of an environment, or run the project's code with credentials for uploads."""
+    """Yield problems for jobs that upload without a GitHub environment, or run project code with credentials.
+
+    Such an environment can require a review. The credentials are those for uploads.
+    """
     uploading = {upload.job.name for upload in uploads}
     for job in workflow.jobs:
         if job.name in uploading and not job.environment:
@@ -266,7 +279,10 @@ def project_code_lines(job: Job) -> Iterator[int]:
 
 
 def _default_token_problems(workflow: Workflow, workflows: Sequence[Workflow]) -> Iterator[Problem]:
-    """Yield steps whose tag or release should start other `workflows`, but is made with the default token."""
+    """Yield problems for steps that make a tag or a release with the default token, which starts no workflow.
+
+    Only steps whose tag or release should start another one of the repository's `workflows` are problems.
+    """
     is_of_tag = _is_started_by_tag(workflow) and not {"workflow_dispatch", "schedule"} & workflow.triggers.keys()
     by_tag = [other.file for other in workflows if _is_started_by_tag(other)]
     by_release = [other.file for other in workflows if "release" in other.triggers]

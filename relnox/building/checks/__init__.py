@@ -18,9 +18,10 @@ from relnox.errors import Failed, Problem
 
 
 def check_archive(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, ...]:
-    """Return the problems of an archive: differences from the plan, violations of format or index rules.
+    """Return the problems of an archive: differences from `expected`, violations of format or index rules.
 
-    They include what check-wheel-contents finds in a wheel, if it is installed.
+    They include what check-wheel-contents finds in a wheel, if it is installed. An error in reading the archive is
+    a problem too.
     """
     problems = _collect_problems(_find_problems(archive, expected), archive, is_private=expected.is_private)
     if archive.kind == "wheel":
@@ -33,8 +34,8 @@ def check_wheels_against_sdist(
 ) -> tuple[Problem, ...]:
     """Return problems for differences between the wheels of a release and its sdist; none without an sdist.
 
-    With `optional_extensions`, or if another wheel of the release has native modules, a wheel may lack those that
-    the sdist declares.
+    `release` has the archives of one package. A wheel without native modules is a problem if the settings in the
+    sdist require them, except with `optional_extensions`, or if another wheel of the release has some.
     """
     sdist = next((archive for archive in release if archive.kind == "sdist"), None)
     wheels = [archive for archive in release if archive.kind == "wheel"]
@@ -50,9 +51,9 @@ def check_wheels_against_sdist(
 
 
 def find_archive_errors(path: Path, expected: ExpectedArchive) -> tuple[Problem, ...]:
-    """Return the errors in an archive that was built elsewhere, or the one that prevents reading it.
+    """Return the errors in an archive that may have been built by another tool or job; warnings are left out.
 
-    Its name and version may differ from `expected`.
+    If it cannot be read, that is the only error. The name and the version of `expected` are ignored.
     """
     try:
         return _find_errors(archives.read_archive(path), expected)
@@ -61,9 +62,10 @@ def find_archive_errors(path: Path, expected: ExpectedArchive) -> tuple[Problem,
 
 
 def find_errors_against_sdist(paths: Iterable[Path], *, optional_extensions: bool) -> tuple[Problem, ...]:
-    """Return the errors in how the wheels of a release differ from its sdist; unreadable archives are skipped.
+    """Return errors for differences between the wheels of a release and its sdist; warnings are left out.
 
-    With `optional_extensions`, wheels may lack native modules.
+    `paths` are the archives of one package; unreadable ones are skipped. With `optional_extensions`, wheels may
+    lack native modules.
     """
     readable = []
     for path in paths:
@@ -74,7 +76,10 @@ def find_errors_against_sdist(paths: Iterable[Path], *, optional_extensions: boo
 
 
 def read_valid_archive(path: Path) -> Archive:
-    """Read an archive that was built elsewhere; raise `Failed` with the errors for which any index rejects it."""
+    """Read an archive that was downloaded or copied; raise `Failed` if it is unreadable or has other errors.
+
+    What only the public index rejects, secrets, an empty wheel and missing native modules are no errors here.
+    """
     allowed = ExpectedArchive(
         name="", is_private=True, may_be_empty=True, extensions_are_optional=True, fake_secrets=("*",)
     )
@@ -86,14 +91,17 @@ def read_valid_archive(path: Path) -> Archive:
 
 
 def _find_errors(archive: Archive, expected: ExpectedArchive) -> tuple[Problem, ...]:
-    """Return the errors in an archive, whose name and version may differ from `expected`."""
+    """Return the errors in an archive, without warnings; the name and the version of `expected` are ignored."""
     expected = replace(expected, name=archive.name, version=archive.version)
     problems = _collect_problems(_find_problems(archive, expected), archive, is_private=expected.is_private)
     return tuple(problem for problem in problems if problem.level == "error")
 
 
 def _find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield all problems but those that check-wheel-contents finds, without file names and final levels."""
+    """Yield the problems of an archive, except those that check-wheel-contents finds.
+
+    They lack the file name, and may have the level `rejected-by-index`; `_collect_problems` sets both.
+    """
     yield from metadata.find_problems(archive, expected)
     yield from files.find_problems(archive, expected)
     if archive.kind == "wheel":
@@ -107,9 +115,9 @@ def _find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Prob
 def _collect_problems(
     problems: Iterable[Problem], archive: Archive, *, is_private: bool = False
 ) -> tuple[Problem, ...]:
-    """Return problems with the file name and final level of each; an error while reading becomes the last one.
+    """Return problems of an archive with its file name added; an error in reading it becomes the last problem.
 
-    What the public index rejects is a warning if `is_private`.
+    What the public index rejects gets the level `warning` if `is_private`, else `error`.
     """
     results = []
     try:
@@ -127,5 +135,8 @@ def _collect_problems(
 
 
 def _read_error_problem(error: Failed, path: Path) -> Problem:
-    """Return an error of reading a file as its problem, whose message does not begin with the file name."""
+    """Return an error of reading a file as a problem of that file.
+
+    Its message does not begin with the file name, which is in `file`.
+    """
     return error.but(message=error.message.removeprefix(f"{path.name} "), file=path.name)

@@ -16,16 +16,17 @@ class ExpectedArchive(Record, kw_only=True):
 
     Attributes:
         name: Normalized name (PEP 503).
-        version: The version, or None if only the backend can compute it.
+        version: The version; None if only the backend can compute it: then any is accepted.
         requires: The `Requires-Dist` values, in any order and spelling, including the markers of extras; None if
-            the backend computes them.
-        tracked_files: The files that git tracks, relative to the package's directory; None outside git.
-        generated_files: Those of the tracked files that hooks generated for this build.
+            the backend computes them: then they are not compared.
+        tracked_files: The files that git tracks, and `generated_files`, relative to the package's directory; None
+            if they are not known, as in builds of a working tree.
+        generated_files: Those of `tracked_files` that hooks generated for this build.
         is_private: Whether the rules of the public index cause warnings only, since it goes to another index.
         may_be_empty: Whether a wheel may install nothing, because the package consists only of requirements.
         extensions_are_optional: Whether a wheel may lack the native modules that the source declares.
         ignored_imports: Pairs of paths in the project: a module, and a module that it imports and git ignores.
-        fake_secrets: Globs for the ends of paths of files, in which secrets are fake.
+        fake_secrets: Globs that match the ends of paths; secrets in such files are fake, and not reported.
     """
 
     name: str
@@ -41,12 +42,12 @@ class ExpectedArchive(Record, kw_only=True):
 
 
 def warning(code: str, message: str, fix: str) -> Problem:
-    """Return a problem that is an error only with `--strict`."""
+    """Return a problem of the level `warning`, which is an error only with `--strict`."""
     return Problem(code, message, fix, level="warning")
 
 
 def index_rejection(code: str, message: str, fix: str) -> Problem:
-    """Return a problem for which the public index rejects an archive: a warning if the package is private."""
+    """Return a problem of the level `rejected-by-index`: an error, or only a warning if the package is private."""
     return Problem(code, message, fix, level="rejected-by-index")
 
 

@@ -132,7 +132,7 @@ def _member_name_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def _link_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield problems for links and special files that an archive of this kind must not have."""
+    """Yield problems for special files and links; links that stay inside an sdist are only warnings."""
     for entry in archive.entries:
         link = f"{entry.name!r} -> {entry.link_target!r}"
         start = posixpath.dirname(entry.name) if entry.kind == "symlink" else ""
@@ -182,7 +182,11 @@ def _layout_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Pr
 
 
 def _tracked_file_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield problems for files of an sdist that git does not track, and for tracked modules that it lacks."""
+    """Yield problems for untracked files in an sdist, and for tracked modules that its packages lack.
+
+    Files that build backends generate, and missing tests, do not count. Nothing is checked if
+    `expected.tracked_files` is None.
+    """
     if expected.tracked_files is None:
         return
     files = _paths_below_top_level(archive)
@@ -217,7 +221,10 @@ def _tracked_file_problems(archive: Archive, expected: ExpectedArchive) -> Itera
 
 
 def is_generated_file(path: str) -> bool:
-    """Return whether build backends generate a file with this path in an archive, or copy it from elsewhere."""
+    """Return whether a file of an archive is by its path one that build backends generate, or copy from elsewhere.
+
+    `path` has no top-level directory of an sdist. Such a file need not be tracked by git.
+    """
     return _GENERATED_FILES.fullmatch(path) is not None
 
 
@@ -231,7 +238,7 @@ def read_pyproject(sdist: Archive) -> Mapping[str, Any]:
 
 
 def _paths_below_top_level(archive: Archive) -> set[str]:
-    """Return the path of each member of an sdist, relative to its top-level directory (itself: empty)."""
+    """Return the paths of all members of an sdist, relative to its top-level directory (which itself is "")."""
     return {"/".join(member_path(member).parts[1:]) for member in archive.member_names}
 
 
@@ -241,7 +248,10 @@ def _parent_directories(paths: Iterable[str]) -> set[str]:
 
 
 def unwanted_content_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield problems for secrets with known file names or formats, pointers of Git LFS, and encrypted code."""
+    """Yield problems for secrets, by file names or known formats, for pointers of Git LFS, and for encrypted code.
+
+    The first MiB of each file is searched. Secrets in files that match `expected.fake_secrets` are left out.
+    """
     tracked_files = expected.tracked_files if archive.kind == "sdist" else None
     for name, content in iter_files(archive, MAX_INSPECTED_BYTES):
         path = member_path(name)
@@ -277,10 +287,11 @@ def is_test_or_documentation(path: PurePosixPath) -> bool:
 def find_secrets(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None = None
 ) -> Iterator[tuple[str, bool]]:
-    """Yield a clause on each secret in a file (`contains a GitLab token (line 3)`), and whether it is certain.
+    """Yield a clause on each secret in a file (`contains a GitLab token (line 3)`), and whether that is certain.
 
-    `path` begins with a top-level directory, as in an sdist, to which `tracked_files` (None: unknown) are
-    relative. A dotenv file is certain if they lack it, or if it sets a password, token or key.
+    `path` begins with a top-level directory, as in an sdist. `tracked_files` has the paths below that directory
+    that git tracks, or is None if they are not known. For a dotenv file, it is certain if git does not track the
+    file, or if the file sets a password, token or key.
     """
     yield from _secrets_by_file_name(path, content, tracked_files)
     yield from ((clause, True) for clause in _secrets_by_content(content))
@@ -289,7 +300,10 @@ def find_secrets(
 def _secrets_by_file_name(
     path: PurePosixPath, content: bytes, tracked_files: frozenset[str] | None
 ) -> Iterator[tuple[str, bool]]:
-    """Yield a clause on the secret that a file of this name usually is, if any, and whether it is certain."""
+    """Yield at most one clause on the secret that a file has according to its name, and whether that is certain.
+
+    The arguments are those of `find_secrets`.
+    """
     kinds = (kind for pattern, kind in _SECRET_FILES.items() if re.fullmatch(pattern, str(path)))
     if content.strip() and (kind := next(kinds, None)) is not None:
         yield f"contains {kind} (according to its name)", True
@@ -302,7 +316,10 @@ def _secrets_by_file_name(
 
 
 def _secrets_by_content(content: bytes) -> Iterator[str]:
-    """Yield a clause on each token or key in a file, with its line."""
+    """Yield a clause on each token or private key in a file, such as `contains a GitLab token (line 3)`.
+
+    Placeholders are left out.
+    """
     for match in _TOKEN.finditer(content):
         start, end = match.span()
         around = content[max(start - 1, 0) : start], content[end : end + 1]

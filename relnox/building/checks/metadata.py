@@ -103,7 +103,7 @@ def _name_and_version_problems(archive: Archive, expected: ExpectedArchive) -> I
 
 
 def _requirement_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield problems for `Requires-Dist` fields that differ from pyproject.toml, or refer to a URL."""
+    """Yield problems for `Requires-Dist` fields that differ from the expected ones, or that refer to a URL."""
     planned = archive.requires if expected.requires is None else expected.requires
     missing, added = differing_requirements(planned, archive.requires, name=archive.name)
     for requirement in missing:
@@ -129,7 +129,7 @@ def _requirement_problems(archive: Archive, expected: ExpectedArchive) -> Iterat
 
 
 def _index_rule_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield problems for metadata and sizes that the public index rejects."""
+    """Yield problems for metadata that the public index rejects, and a warning for a file above its size limit."""
     fields = archive.fields
     accepted = public_index.METADATA_VERSIONS
     if (version := str(fields.get("metadata_version"))) not in accepted:
@@ -168,7 +168,11 @@ def _index_rule_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def _classifier_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield problems for classifiers that the public index rejects, or that keep a package private."""
+    """Yield problems for classifiers that the public index rejects.
+
+    `Private ::` ones are problems only if the package is not private; unknown and deprecated ones are found only
+    if trove-classifiers is installed.
+    """
     classifiers, deprecated = set(), {}
     if trove_classifiers is not None:
         classifiers, deprecated = trove_classifiers.classifiers, trove_classifiers.deprecated_classifiers
@@ -212,7 +216,10 @@ def _license_file_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
-    """Yield problems for reStructuredText that the public index cannot render, or a missing content type."""
+    """Yield a problem if the public index cannot render a readme, and a warning if its content type is None.
+
+    The index takes a readme without a content type for reStructuredText. Only that format is rendered.
+    """
     if content_type is None:
         message = "readme has no content type (the public index takes it for reStructuredText)"
         yield warning("readme-invalid", message, _CONTENT_TYPE_FIX)
@@ -232,7 +239,10 @@ def readme_problems(text: str, content_type: str | None) -> Iterator[Problem]:
 
 
 def _missing_field_problems(archive: Archive) -> Iterator[Problem]:
-    """Yield warnings for recommended fields that the metadata lacks, unless it is malformed or marked private."""
+    """Yield warnings for recommended fields that the metadata lacks.
+
+    There are none if a field is malformed, or if a `Private ::` classifier is set.
+    """
     fields = archive.fields
     classifiers = " ".join(fields.get("classifiers", ()))
     if "Private ::" in classifiers or archive.malformed_fields:
@@ -243,9 +253,10 @@ def _missing_field_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def missing_fields(fields: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the recommended keys of `[project]` that are missing, by the code of the problem; empty if none are.
+    """Return the recommended keys of `[project]` that are missing, by the code of their problem.
 
-    `fields` has values by the names that `packaging.metadata` gives to fields.
+    The codes are `metadata-missing` and, for keys that only the index page shows, `metadata-incomplete`. `fields`
+    has values by the field names of `packaging.metadata`, such as `requires_python`.
     """
     classifiers = " ".join(fields.get("classifiers", ()))
     missing = {
@@ -282,11 +293,12 @@ def invalid_field_problems(archive: Archive) -> Iterator[Problem]:
 def differing_requirements(
     left: Iterable[str], right: Iterable[str], *, name: str, with_markers: bool = False
 ) -> tuple[list[str], list[str]]:
-    """Return the requirements of package `name` that are only in `left`, and those only in `right`, both sorted.
+    """Return the requirements that are only in `left`, and those that are only in `right`, both sorted.
 
-    Two are equal if they accept the same versions. Of markers, which backends rewrite, only extras are compared
-    by default. Invalid requirements are skipped, and those of extras if the package requires an extra of its own,
-    as in `all = ["demo[test]"]`, which some backends replace with the requirements of that extra.
+    Two are equal if they accept the same versions, in any spelling. Of markers, only the extras are compared by
+    default, since backends rewrite the rest. Invalid requirements are skipped. `name` is the normalized name of
+    the package that has them. If it requires an extra of its own, as in `all = ["demo[test]"]`, all requirements
+    of extras are skipped, since some backends replace that one with the requirements of the extra.
     """
     sides = [_parse_valid_requirements(left), _parse_valid_requirements(right)]
     if any(canonicalize_name(requirement.name) == name for side in sides for requirement in side):
@@ -308,7 +320,10 @@ def _parse_valid_requirements(texts: Iterable[str]) -> list[Requirement]:
 
 
 def _are_equal(one: Requirement, other: Requirement, with_markers: bool) -> bool:  # noqa: FBT001
-    """Return whether two requirements mean the same, in any spelling; markers count only if `with_markers`."""
+    """Return whether two requirements mean the same, in any spelling.
+
+    Of their markers, only the extras are compared, unless `with_markers`.
+    """
 
     def parts(requirement: Requirement) -> object:
         # Backends write the parts of a marker in another order, and older Pythons' versions in full.

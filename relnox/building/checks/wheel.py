@@ -102,9 +102,10 @@ def find_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Probl
 
 
 def _missing_import_problems(archive: Archive, expected: ExpectedArchive) -> Iterator[Problem]:
-    """Yield problems for modules that git ignores and a wheel lacks, although a module of the wheel imports them.
+    """Yield problems for modules that a module of the wheel imports, but that git ignores and the wheel lacks.
 
-    The build may generate them. The path in the wheel is the end of that in the project, without its suffix.
+    `expected.ignored_imports` has the pairs of such modules; the build may have generated the imported one. A
+    module is in the wheel if the end of its path in the project, without the suffix, is a path there.
     """
     stems = {name.partition(".")[0] for name in archive.member_names}
 
@@ -132,7 +133,10 @@ def rejected_platform_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def run_check_wheel_contents(archive: Archive) -> Iterator[Problem]:
-    """Yield the failures of check-wheel-contents as warnings; none without it, or for an invalid wheel."""
+    """Yield the failures of check-wheel-contents as warnings; none if it is not installed.
+
+    A wheel that the tool takes for invalid yields none either; a crash of the tool yields a warning.
+    """
     try:
         from check_wheel_contents.checker import WheelChecker
         from check_wheel_contents.contents import WheelContents
@@ -210,7 +214,10 @@ def _dist_info_problems(archive: Archive) -> Iterator[Problem]:
 
 
 def _parse_tags(fields: list[str]) -> frozenset[Tag] | None:
-    """Return the tags in the `Tag` fields of a WHEEL file; None if one is invalid, or stands for too many."""
+    """Return the tags in the `Tag` fields of a WHEEL file; None if a field is invalid.
+
+    One field may stand for several tags (`py2.py3-none-any`); one that stands for too many is invalid.
+    """
     tags: set[Tag] = set()
     for field in fields:
         number = math.prod(part.count(".") + 1 for part in field.split("-"))
@@ -276,7 +283,10 @@ def _read_dist_info_file(archive: Archive, file: str) -> str | None:
 
 
 def _is_useful_when_installed(member: str) -> bool:
-    """Return whether a member of a wheel is useful when installed, such as a module, stub, script or data file."""
+    """Return whether a member of a wheel is useful when installed, such as a module, stub, script or data file.
+
+    Metadata, hidden files, bytecode and top-level project files, such as a readme, are not.
+    """
     if member.endswith("/"):
         return False
     parts = member_path(member).parts
@@ -293,7 +303,11 @@ def _is_useful_when_installed(member: str) -> bool:
 
 
 def sdist_difference_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
-    """Yield problems for differences between a wheel and the sdist that it should have been built from."""
+    """Yield problems for differences between a wheel and the sdist that it should have been built from.
+
+    The name, the version, static metadata, and whether there are modules are compared; for a wheel of any
+    platform, also the contents of `.py` files.
+    """
     if (sdist.name, sdist.version) != (wheel.name, wheel.version):
         yield Problem(
             "archive-content",
@@ -339,7 +353,10 @@ def sdist_difference_problems(wheel: Archive, sdist: Archive) -> Iterator[Proble
 
 
 def _static_metadata_problems(wheel: Archive, sdist: Archive) -> Iterator[Problem]:
-    """Yield problems for fields that installers use, static in the sdist (PEP 643), but different in the wheel."""
+    """Yield problems for metadata of a wheel that installers use, and that must not differ from its sdist.
+
+    A field may differ if the sdist declares it as `Dynamic`, or has metadata older than version 2.2; see PEP 643.
+    """
     try:
         if Version(sdist.fields.get("metadata_version", "")) < _STATIC_FIELDS_SINCE:
             return
@@ -361,7 +378,10 @@ def _static_metadata_problems(wheel: Archive, sdist: Archive) -> Iterator[Proble
 
 
 def _normalize_field(key: str, value: Any) -> object:
-    """Return the value of a metadata field in a form that is equal for values with the same meaning."""
+    """Return the value of a metadata field in a form that is equal for values with the same meaning.
+
+    `key` is the field's name in `packaging.metadata`, such as `provides_extra`.
+    """
     if key == "provides_extra":
         return {canonicalize_name(name) for name in value or ()}
     try:
@@ -378,7 +398,10 @@ def missing_extension_problems(wheel: Archive, sdist: Archive) -> Iterator[Probl
 
 
 def _reason_for_native_modules(pyproject: Mapping[str, Any]) -> str | None:
-    """Return a clause on the setting by which all builds have native modules (`mypyc is enabled`), or None."""
+    """Return a clause on the setting by which all builds have native modules, or None.
+
+    An example is `its build backend is maturin`.
+    """
     tool = table_at(pyproject, "tool")
     for name in ("setuptools", "setuptools-rust"):
         if table_at(tool, name).get("ext-modules"):
