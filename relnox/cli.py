@@ -80,6 +80,7 @@ def _print_unescaped(text: str) -> int:
 
 
 def _usage_text() -> str:
+    """Return the help of `relnox` without a task: the usage, and a list of all tasks."""
     tasks = "\n".join(f"  {name:<14}  {task.summary}" for name, task in COMMANDS.items())
     return f"""usage: relnox TASK [options]
 
@@ -109,9 +110,9 @@ def _completion_script(words: Sequence[str]) -> str:
 
 
 def _print_completions() -> int:
-    """Print the completions of the command line that the shell passes in the environment, and exit.
+    """Print the completions of the command line that the shell passes in the environment, and exit the process.
 
-    Return 1 if no shell waits.
+    If argcomplete does not exit, since no shell waits for completions, return the exit code 1.
     """
     import argcomplete
 

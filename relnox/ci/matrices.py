@@ -32,14 +32,16 @@ def matrix(
     """Return a matrix as GitHub reads it: `{"include": ROWS}`, without rows if there is nothing to do.
 
     Args:
-        kind: Whether jobs build platform wheels, build packages, or install packages on each Python (`verify`).
+        kind: What the jobs do: build platform wheels (`wheels`), build packages (`packages`), or install packages
+            on each Python (`verify`).
         packages: The packages in release order.
-        settings: `[tool.relnox.wheels]`: the wheels of each package.
+        settings: `[tool.relnox.wheels]`, which maps packages to the build identifiers of their platform wheels.
         pythons: The versions of Python for `verify`.
-        limit: The maximum number of jobs, which packages share if necessary.
+        limit: The maximum number of jobs; if packages need more, several share a job.
 
     Raises:
-        Blocked: Packages have so many different wheels that their jobs are more than the limit.
+        Blocked: Packages have so many different wheels that their jobs are more than the limit, or a build
+            identifier is not valid.
     """
     if kind == "wheels":
         return {"include": _wheel_rows(packages, settings, limit)}
@@ -62,13 +64,13 @@ def _split_evenly(items: Sequence[T], limit: int) -> list[Sequence[T]]:
 
 
 def _package_row(packages: Sequence[str]) -> dict[str, str]:
-    """Return the row of a job for packages: `name`, for the job and its artifact, and `packages`, its options."""
+    """Return the matrix row for packages: the `name` of the job, and `packages`, its options (`--package A …`)."""
     options = shlex.join([word for package in packages for word in ("--package", package)])
     return {"name": _job_name(packages), "packages": options}
 
 
 def _job_name(packages: Sequence[str]) -> str:
-    """Return the name of the matrix job of some packages, such as `core-and-3-more`."""
+    """Return the name of the matrix job of packages, by the first one: such as `core` or `core-and-3-more`."""
     return packages[0] if len(packages) == 1 else f"{packages[0]}-and-{len(packages) - 1}-more"
 
 
@@ -77,11 +79,12 @@ def _wheel_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of jobs that build platform wheels, one for each package and platform.
 
-    If these are too many, packages with the same wheels share rows: `package` and `sdist` are then several, with
-    spaces between them.
+    `settings` is `[tool.relnox.wheels]`. If there would be more than `limit` rows, packages with the same wheels
+    share a row, whose `package` and `sdist` then list several, separated by spaces.
 
     Raises:
-        Blocked: They are more than `limit` even so.
+        Blocked: Even with shared rows there are more than `limit`, or a build identifier in `settings` is not
+            valid.
     """
     rows: list[dict[str, Any]] = wheels.github_matrix(packages, settings)["include"]
     if len(rows) <= limit:

@@ -27,7 +27,7 @@ class Output(Record):
 
 
 class Input(Record):
-    """The text that a person typed in for an input when starting the run, or else the value of `otherwise`."""
+    """The text that a person typed in for the input `name` when starting the run; without one, `otherwise`."""
 
     name: str
     otherwise: str | Output = ""
@@ -120,14 +120,14 @@ class Permission(Record):
 
 
 class Command(Record, kw_only=True):
-    """The tasks of relnox that a job runs: as nox sessions, with the project's noxfile, or by `relnox` alone.
-
-    The task `cibuildwheel` is that program.
+    """The tasks that a job runs: as nox sessions of the project, or as `relnox TASK` (`Job.runs_project_code`).
 
     Attributes:
-        tasks: The names of the tasks, such as `build-all`; the first one that fails ends the job.
-        words: The options for all nox sessions, or for the last task of `relnox`. What a person types in is a word
-            such as `$INDEX` with its value in `variables`, so that it cannot become a part of the script.
+        tasks: The names of the tasks, such as `build-all`; the first one that fails ends the job. `cibuildwheel`,
+            always alone, stands for the program of that name.
+        words: The options: for all nox sessions, or for the last `relnox TASK` only. For text that a person types
+            in, the word is a variable such as `$INDEX`, whose value is in `variables`: as a part of the script,
+            the text could be executed.
         variables: The environment variables of the command.
     """
 
@@ -195,9 +195,10 @@ class Job(Record, kw_only=True):
     minutes: int = 30
 
     def shell_line(self, directory: str, words: Sequence[str]) -> str:
-        """Return the shell command of the job, which must have tasks.
+        """Return the shell line that runs the command of the job, which must have one.
 
-        `directory` has the programs; `words` are those of the command, quoted.
+        `directory` contains the programs `nox` and `relnox`; `words` are those of the command, quoted for the
+        shell.
         """
         tasks = self.command.tasks if self.command is not None else ()
         if not self.runs_project_code:
@@ -214,11 +215,13 @@ class Workflow(Record, kw_only=True):
         key: The name of the file, without directory and suffix.
         name: What it does, as shown in lists of workflows.
         about: What starts it and what it does: the lines of a comment.
+        triggers: What starts a run; one of them is enough.
         jobs: The jobs, each after those that it needs.
         queue: The name of a queue: its runs wait for each other, and none is canceled. Empty: runs do not wait,
             but a newer one cancels the older one for the same pull request or branch.
         python: The Python that the jobs run on, such as 3.13; empty for that of the runner.
-        is_relnox: Whether the project is relnox itself, which jobs then install as built, or from the checkout.
+        is_relnox: Whether the project is relnox itself. Jobs then install relnox from its built wheel or from the
+            checkout, not from an index.
     """
 
     key: str
@@ -232,7 +235,7 @@ class Workflow(Record, kw_only=True):
 
     @property
     def inputs(self) -> tuple[InputField, ...]:
-        """The inputs of a run that is started by hand."""
+        """The inputs of a run that is started by hand; empty if no trigger has any."""
         return tuple(field for trigger in self.triggers if isinstance(trigger, ByHand) for field in trigger.inputs)
 
     def job(self, key: str) -> Job:

@@ -35,16 +35,21 @@ def publisher_form_url(
 
 
 def pending_publisher_form_url(simple_url: str) -> str:
-    """Return the URL of the empty form for the publisher of a project that the public index does not have yet."""
+    """Return the URL of the empty form for the publisher of a project that the public index does not have yet.
+
+    `simple_url` is the URL of the simple API of the index.
+    """
     return urljoin(simple_url, "/manage/account/publishing/")
 
 
 def publishing_environments(
     workflows: Iterable[Workflow], indexes: Iterable[str], *, on_gitlab: bool
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the key of each workflow that uses Trusted Publishing, with each index and the environment for it.
+    """Yield a workflow's key, an index and an environment for each publisher to register with an index.
 
-    An environment that depends on the run has the name of the index, or `publish` (`gitlab.environment_name`).
+    These are all pairs of a workflow that uses Trusted Publishing and one of `indexes`. The environment is that of
+    the job that publishes. If each run chooses it, it has the name of the index, except on GitLab, if an earlier
+    job chooses the index: there it is `publish`.
     """
     for workflow in workflows:
         for job in workflow.jobs:

@@ -61,7 +61,7 @@ class ProjectFacts(Record, kw_only=True):
 
     @property
     def index_of_run(self) -> model.Expression:
-        """The index that a run publishes to: the one that was typed in, or that of the release."""
+        """The index that a run publishes to: one typed in by a person, else `index`, else the tag's index."""
         return model.Input("index", self.index or model.Output("build", "index"))
 
     @property
@@ -135,7 +135,9 @@ def _tag_job() -> model.Job:
 def _build_jobs(facts: ProjectFacts) -> list[model.Job]:
     """Return the jobs that build and install all packages: one, or four if there are platform wheels.
 
-    The job `build` keeps all files, and outputs the hash of their manifest.
+    The job `build` keeps all files as the artifact `dist`, and outputs the hash of their manifest. With platform
+    wheels, it collects the files that `plan` (the sdists) and `wheels` built before, and `install` installs them
+    afterwards.
     """
     is_merge = facts.trigger == "merge"
     needs = ("tag",) if is_merge else ()
@@ -228,7 +230,7 @@ def _approval_job(facts: ProjectFacts) -> model.Job:
 
 
 def _publish_job(facts: ProjectFacts) -> model.Job:
-    """Return the job that uploads; it runs code of the project only if the settings say so."""
+    """Return the job that uploads the built files; it runs project code only if `facts.publish_job` is `nox`."""
     is_nox = facts.publish_job == "nox"
     manifest = () if is_nox else ("--manifest", "dist/manifest.json")
     read = model.Permission(
@@ -264,6 +266,7 @@ def _publish_job(facts: ProjectFacts) -> model.Job:
 
 
 def _verify_job(facts: ProjectFacts) -> model.Job:
+    """Return the job that installs the published packages from the index, after the upload."""
     return model.Job(
         key="verify",
         name="Install from the index",
@@ -277,7 +280,10 @@ def _verify_job(facts: ProjectFacts) -> model.Job:
 
 
 def _forge_release_job(facts: ProjectFacts) -> model.Job:
-    """Return the job that publishes the release page, unless another index than the release's was typed in."""
+    """Return the job that publishes the release page on the forge.
+
+    It is skipped if a person typed in another index than `facts.index`.
+    """
     return model.Job(
         key="page",
         name="Publish the release page",
@@ -330,9 +336,9 @@ def _pull_request_checks_workflow(facts: ProjectFacts) -> model.Workflow:
 
 
 def _release_pull_request_workflow(facts: ProjectFacts) -> model.Workflow:
-    """Return the workflow that keeps a pull request with the next versions open.
+    """Return the workflow that, after each merge, opens or updates a pull request with the next versions.
 
-    If merges start releases, it tags merged versions first: the next ones follow from the tags.
+    If merges start releases, it tags merged versions first, since the next versions follow from the tags.
     """
     is_merge = facts.trigger == "merge"
     release = "; merging that releases" if is_merge else ""
@@ -371,7 +377,7 @@ def _release_pull_request_workflow(facts: ProjectFacts) -> model.Workflow:
 
 
 def _verify_public_workflow(facts: ProjectFacts) -> model.Workflow:
-    """Return the workflow that installs what is public, to see when a dependency breaks it."""
+    """Return the workflow that installs the newest public releases weekly, since dependencies may break them."""
     job = model.Job(
         key="verify",
         name="Install what is public",

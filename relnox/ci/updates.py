@@ -36,11 +36,13 @@ _CONFLICT_FIX = (
 
 
 class StampedText(NamedTuple):
-    """The text of a file that relnox generated.
+    """The text of a file that relnox generated, divided into its stamp and the rest.
+
+    The stamp is a comment line with a hash of what relnox wrote, which people may have edited since then.
 
     Attributes:
-        digest: The hash of the output that it was written from.
-        body: Its content without the stamp, with line feeds only.
+        digest: The hash in the stamp: the `output_digest` of what relnox wrote.
+        body: The text without the stamp, with line feeds only.
         newline: Its line end: LF or CRLF.
     """
 
@@ -50,14 +52,15 @@ class StampedText(NamedTuple):
 
 
 class GeneratedFile(Record, kw_only=True):
-    """A file that relnox generates and people may edit.
+    """A CI file that relnox generates and people may edit.
 
     Attributes:
         file: Its path relative to the root of the project.
-        output: What relnox generates today.
+        output: What relnox generates today, without a stamp.
         present: Its content; None if it does not exist.
-        version: The version of relnox.
-        history: Its contents in the history of the branch, the oldest first; empty if `needs_history` is false.
+        version: The version of relnox, for the stamp.
+        history: Its contents in the history of the branch, the oldest first; empty if `needs_history` is false, or
+            outside git.
     """
 
     file: str
@@ -68,12 +71,12 @@ class GeneratedFile(Record, kw_only=True):
 
     @property
     def stamped_text(self) -> StampedText | None:
-        """The present text without its stamp, and what that says; None if it has no stamp, or does not exist."""
+        """The present text, divided by `read_stamp`; None if it has no stamp, or if the file does not exist."""
         return read_stamp(self.present) if self.present is not None else None
 
     @property
     def needs_history(self) -> bool:
-        """Whether a merge needs the history: the file was edited, and relnox generates another output today."""
+        """Whether `merge_edits` needs `history`: the file was edited, and relnox's output is another one today."""
         stamped = self.stamped_text
         return stamped is not None and stamped.digest not in (
             output_digest(stamped.body),
@@ -94,9 +97,10 @@ def output_digest(output: str) -> str:
 
 
 def add_stamp(output: str, version: str, body: str | None = None) -> str:
-    """Return the text to write: a first line with the hash of an output of `relnox ci`, then `body`.
+    """Return the text to write to a file: a stamp, which is a comment line with the hash of `output`, then `body`.
 
-    The body is the output with the edits in the present file; None for the output itself.
+    `output` is what `relnox ci` generates. `body` is the output with the edits in the present file, or None if the
+    output itself is to be written.
     """
     digest = output_digest(output)
     line = f'# Written by relnox {version}, sha256:{digest}; "relnox ci" updates it and keeps your edits\n'
@@ -104,7 +108,7 @@ def add_stamp(output: str, version: str, body: str | None = None) -> str:
 
 
 def read_stamp(text: str) -> StampedText | None:
-    """Return a text without its stamp, and what the stamp says; None if there is none."""
+    """Return a text divided into stamp (the comment line of `add_stamp`) and rest; None if it has no stamp."""
     newline = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
     match = _STAMP.search(text)
@@ -121,7 +125,8 @@ def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
     With `generated`, a file that relnox did not write is replaced.
 
     Raises:
-        Blocked: Both changed the same lines, or it is not known what relnox wrote before, if anything.
+        Blocked: `prefer` is None, and both changed the same lines, or what relnox wrote before is in no commit; or
+            relnox did not write the file, and `prefer` is not `generated`.
     """
     stamped = file.stamped_text
     if file.present is None or (stamped is None and prefer == "generated"):
@@ -157,7 +162,7 @@ def merge_edits(file: GeneratedFile, prefer: str | None) -> str:
 
 
 def _conflict_error(file: GeneratedFile, message: str, fix: str, before: str, after: str) -> Blocked:
-    """Return the error `FILE MESSAGE`, with the difference from `before` to `after`."""
+    """Return the error `FILE MESSAGE` with this fix, and with the difference from the text `before` to `after`."""
     lines = difflib.unified_diff(split_lines(before), split_lines(after), file.file, file.file, lineterm="", n=1)
     diff = "\n".join(f"  {line}" for line in lines)
     return Blocked("workflow-conflict", f"{file.file} {message}:\n{diff}", fix)
@@ -166,9 +171,9 @@ def _conflict_error(file: GeneratedFile, message: str, fix: str, before: str, af
 def _find_last_output(present: StampedText, output: str, versions: Iterable[StampedText]) -> str | None:
     """Return what relnox generated when it last wrote a file, or None if that cannot be found.
 
-    Unedited versions of the file are outputs. That of an edited one is in no commit: the changes since the version
-    before are applied to that one's output, and the hash shows whether the result is right. `output` is that of
-    today, and `versions` are in the history of the file, the oldest first.
+    `present` is the file, `output` is what relnox generates today, and `versions` are in the history of the file,
+    the oldest first. A version without edits is itself an output. For an edited one, the changes since the version
+    before it are applied to the output of that version; the result is used if it has the hash in the stamp.
     """
     outputs = {output_digest(output): output}
     before: StampedText | None = None
@@ -184,10 +189,10 @@ def _find_last_output(present: StampedText, output: str, versions: Iterable[Stam
 
 
 def _merge_with_pins(present: str, base: str, output: str, side: Literal["ours", "theirs"]) -> str:
-    """Return the present text with the changes from `base` to `output`; pins only get newer.
+    """Return the present text of a file with the changes from `base` to `output`; pins of actions only get newer.
 
-    `base` is the output that the present text was written from. If both changed a line, `ours` (`side`) takes that
-    of the present text, `theirs` that of `output`.
+    `base` is the output from which the present text was edited. Where both an edit and relnox changed a line,
+    `side` selects the line: `ours` that of the present text, `theirs` that of `output`.
     """
     actions = {match["uses"] for text in (base, output) for match in _PIN.finditer(text)}
     ours, common, theirs = (_without_pins(text, actions) for text in (present, base, output))
@@ -197,7 +202,7 @@ def _merge_with_pins(present: str, base: str, output: str, side: Literal["ours",
 
 
 def _merge_texts(ours: str, base: str, theirs: str, side: Literal["ours", "theirs"]) -> str:
-    """Merge texts as git merges branches, with the lines of one side where both changed them."""
+    """Merge two texts made from `base`, as git merges branches; where both changed a line, `side` selects it."""
     with temporary_directory() as directory:
         files = [directory / name for name in ("ours", "base", "theirs")]
         for file, text in zip(files, (ours, base, theirs), strict=True):
@@ -210,12 +215,18 @@ def _merge_texts(ours: str, base: str, theirs: str, side: Literal["ours", "their
 
 
 def _without_pins(text: str, actions: Collection[str]) -> str:
-    """Remove the pins of actions, given as `uses: ACTION`, from a text, except for the `@`."""
+    """Remove what follows the `@` of these actions from a text: the commit, and the comment with its version.
+
+    Each of `actions` is given as `uses: ACTION`.
+    """
     return _PIN.sub(lambda match: f"{match['uses']}@" if match["uses"] in actions else match[0], text)
 
 
 def _newest_pins(present: str, output: str) -> dict[str, str]:
-    """Map each `uses: ACTION` to its newest pin (with the comment), or to the present one if that is unknown."""
+    """Map each `uses: ACTION` in the texts to its newest pin: the commit, with the comment that has its version.
+
+    If a version is unknown, the pin in `present` is taken.
+    """
     pins: dict[str, re.Match[str]] = {}
     for text in (output, present):
         for match in _PIN.finditer(text):
@@ -227,7 +238,10 @@ def _newest_pins(present: str, output: str) -> dict[str, str]:
 
 
 def _pin_version(pin: re.Match[str]) -> Version | None:
-    """Return the version in the comment of a pin, or None if there is no valid one."""
+    """Return the version in the comment after an action's commit, or None if there is no valid one.
+
+    `pin` is a match of `_PIN`.
+    """
     try:
         return Version((pin["comment"] or "").split()[0])
     except (InvalidVersion, IndexError):
@@ -235,7 +249,11 @@ def _pin_version(pin: re.Match[str]) -> Version | None:
 
 
 def _pin_comment_problems(text: str, file: str) -> Iterator[Problem]:
-    """Yield a problem for each pin of a known action whose comment names another version than its commit is."""
+    """Yield a problem for each action in a text whose comment names another version than that of its commit.
+
+    Only the version and the commit to which relnox itself pins an action can be compared. `file` is the path of
+    the text.
+    """
     for match in _PIN.finditer(text):
         action, sha, comment = match["action"], match["sha"], (match["comment"] or "").strip()
         own_pin = github.pins().get(action)
@@ -255,7 +273,11 @@ def _pin_comment_problems(text: str, file: str) -> Iterator[Problem]:
 
 
 def generated_file_problems(file: GeneratedFile, rules: CheckRules) -> Iterator[Problem]:
-    """Yield what `merge_edits` would change in a file and what makes it unsafe, and notes about edits it keeps."""
+    """Yield the problems of a generated file: what `merge_edits` would change in it, and what makes it unsafe.
+
+    A missing file is a problem as well. Edits that a merge keeps are problems of the level `note`. `rules` are
+    those of the CI provider for comparing two files.
+    """
     if file.present is None:
         yield missing_file_problem(file.file)
         return

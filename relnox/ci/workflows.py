@@ -80,7 +80,7 @@ def parse_mapping(content: bytes, name: str) -> Table:
 
 
 def _invalid_file_error(name: str, line: int, message: str) -> Blocked:
-    """Return the error for a line (from 1) of a workflow file that is invalid."""
+    """Return the error that a workflow file is invalid at a line (from 1); `message` says why."""
     return Blocked("project-file-invalid", message, fix=f"correct line {line} of {name}", file=f"{name}:{line}")
 
 
@@ -114,7 +114,10 @@ def _convert_node(node: yaml.Node, converted: dict[int, Any]) -> Any:
 
 
 def _as_table(value: Any) -> Table:
-    """Return a mapping as it is; for a text or texts, one with these keys and empty values; else an empty one."""
+    """Return a mapping as it is; for a text or a list of texts, a table that maps these to empty tables.
+
+    So `on: push` is the same as `on: {push: {}}`. Any other value gives an empty table.
+    """
     if isinstance(value, Table):
         return value
     table = _empty_table(getattr(value, "line", 1))
@@ -125,7 +128,7 @@ def _as_table(value: Any) -> Table:
 
 
 class Step(Record):
-    """A step of a job."""
+    """A step of a job; `table` is its mapping in the workflow file."""
 
     table: Table
 
@@ -166,7 +169,7 @@ class Step(Record):
 
 
 class Job(Record):
-    """A job of a workflow."""
+    """A job of a workflow file; `name` is its key there, and `table` its mapping."""
 
     workflow: Workflow
     name: str
@@ -185,10 +188,10 @@ class Job(Record):
 
     @property
     def permissions(self) -> Mapping[str, str] | None:
-        """The permissions of its token, by name; None if the workflow file sets none: the repository decides.
+        """Maps permissions of its token to levels; None if the file sets none, so that the repository decides.
 
-        Without its own, a job has those of the workflow. The text `write-all` becomes those that a release needs,
-        and `read-all` none at all.
+        A job without permissions of its own has those of the workflow. `write-all` is given as `id-token` and
+        `contents`, which releases need, both with `write`; `read-all` as an empty mapping.
         """
         own = self.table.get("permissions", self.workflow.table.get("permissions"))
         if isinstance(own, Text):
@@ -203,7 +206,7 @@ class Job(Record):
 
     @property
     def has_identity(self) -> bool:
-        """Whether it can request an identity token."""
+        """Whether its permissions let it request an identity token (`id-token: write`)."""
         return (self.permissions or {}).get("id-token") == "write"
 
 
@@ -224,7 +227,7 @@ class Workflow(Record):
 
     @property
     def triggers(self) -> Table:
-        """The events that start it, each with its filters; empty if there are none."""
+        """Maps the events that start it to their filters, which may be empty; empty if the file has no `on`."""
         return _as_table(self.table.get("on"))
 
     @property

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class TaskModule(Protocol):
     """The module or package of a task; the docstring of the module is the help text of the task.
 
-    It may also have `summarize(outcome, directory)` for the tables at the end of a run, and `document(options,
-    project)` for `--json`.
+    It may also have `summarize(outcome, directory)`, which returns tables to show at the end of a run, and
+    `document(options, project)`, which returns the JSON text for standard output, if an option requests it.
     """
 
     def plan(self, options: CommonOptions, project: Project) -> Plan:
@@ -54,7 +54,7 @@ def find_task(word: str, choices: Iterable[str] = COMMANDS) -> Task:
     """Return the task with this name (`build-all`), import name (`build_all`) or alias, if `choices` has its name.
 
     Raises:
-        Blocked: There is none; the fix suggests no task that pushes or uploads something.
+        Blocked: There is none. The fix suggests a similar name, but never a task that pushes or uploads something.
     """
     spellings = {spelling: task for task in COMMANDS.values() for spelling in task.import_names}
     task = spellings.get(str(word).replace("-", "_"))
@@ -73,9 +73,9 @@ def import_task_module(name: str) -> TaskModule:
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return the tables that a task shows after a run; `directory` is the checkout or a temporary clone.
+    """Return the tables that the task of an outcome shows after a run; none if its module has no `summarize`.
 
-    A task without such tables has none.
+    `directory` is the checkout, or the temporary clone in which the task ran.
     """
     of_task: Callable[[Outcome, Path], tuple[Table, ...]] | None = getattr(
         import_task_module(outcome.plan.task), "summarize", None
@@ -97,9 +97,9 @@ def read_help(name: str) -> tuple[str, str]:
 
 
 def options_by_table(tables: Container[str] | None = None) -> dict[str, tuple[Field, ...]]:
-    """Map each table of `[tool.relnox]` with defaults of options to these options, of all tasks that share it.
+    """Return the options whose defaults can be set in `[tool.relnox]`, by the name of the table for them.
 
-    If `tables` is given, others are left out.
+    Several tasks may share a table. Only tables in `tables` are included; None includes all.
     """
     from relnox.core.settings.schema import fields_of
 

@@ -35,11 +35,16 @@ _INDEX_TIMEOUT = 60.0
 
 
 class TagDecision(NamedTuple):
-    """Whether a package gets a tag, and the reason, as a phrase such as `new, after v1.0`.
+    """The decision whether a package gets a tag.
 
-    `tag` is that of its version, empty if no file has one, and `commit` the one that has the tag or gets it, empty
-    if there is none. The run creates the tag if `is_new`, and pushes it if `needs_push`. Otherwise, `fix` may be
-    the command that tags the package nevertheless, or `problem` why the version cannot be released.
+    Attributes:
+        reason: The reason, as a phrase such as `new, after v1.0`.
+        tag: The tag of the package's version; empty if no file has the version.
+        commit: The commit that has the tag or gets it; empty if there is none.
+        is_new: Whether the run creates the tag.
+        needs_push: Whether the run pushes the tag.
+        fix: The command that tags the package nevertheless, if it gets no tag; may be empty.
+        problem: Why the version cannot be released; None if nothing prevents it.
     """
 
     package: Package
@@ -53,7 +58,10 @@ class TagDecision(NamedTuple):
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to create and push tags, with a table of all selected packages."""
+    """Plan to tag the selected packages whose version changed and, with `--push`, to push the tags.
+
+    A table shows all selected packages.
+    """
     project.require_commit()
     if options.push:
         project.remote.require_refs("pushing")
@@ -155,7 +163,11 @@ def _decide_tag(package: Package, options: Options, project: Project) -> TagDeci
 
 
 def _decide_existing_tag(package: Package, tag: str, options: Options, project: Project) -> TagDecision:
-    """Decide for a package whose version has `tag` already, here or on the remote; it may be on a wrong commit."""
+    """Decide for a package whose version already has `tag`, in this clone or on the remote.
+
+    The decision has a problem if the tag is on another branch, on a commit with another version, or on different
+    commits here and on the remote.
+    """
     git, state, head = project.require_commit()
     name, remote = package.name, project.config.remote
     here, there = state.tags.get(tag), project.remote.tags.get(tag)
@@ -222,7 +234,11 @@ def _format_statement(packages: Sequence[Package], state: str) -> str:
 
 
 def _branch_problems(options: Options, project: Project) -> Iterator[Problem]:
-    """Yield a problem if the current branch may not release or, with `--push`, the remote's branch lacks HEAD."""
+    """Yield a problem if releases from the current branch are not allowed.
+
+    With `--push`, yield one also if the branch tracks another remote, or if HEAD is not on the release branch of
+    the remote.
+    """
     git, state, head = project.require_commit()
     remote, branches = project.config.remote, project.config.branch
     wrong = list(checks.disallowed_branch_problems(project))
@@ -271,7 +287,11 @@ def _relation_of_tip_to_head(
 
 
 def _new_tag_problems(tagged: Sequence[TagDecision], project: Project) -> Iterator[Problem]:
-    """Yield problems if new tags are ambiguous or shared by different versions, or if git knows no tagger."""
+    """Yield problems with the tags to create, those of `tagged`, and one if git has no name and address for them.
+
+    A tag is a problem if its format is unclear, if it could be a tag of another package as well, or if packages
+    with a common tag format have different versions.
+    """
     formats = project.tag_formats
     yield from project.tag_format_problems(decision.package for decision in tagged)
     new_tags = {(formats[decision.package.name], decision.tag): decision.package.name for decision in tagged}
@@ -296,7 +316,7 @@ def _new_tag_problems(tagged: Sequence[TagDecision], project: Project) -> Iterat
 
 
 def _version_file_problems(packages: Sequence[Package], project: Project) -> Iterator[Problem]:
-    """Yield problems if files that contain versions differ from the commit, or from one another."""
+    """Yield problems if version files of packages are not as they are committed, or have different versions."""
     _, state, _ = project.require_commit()
     files = [location.file for package in packages for location in package.locations]
     yield from checks.uncommitted_change_problems(state.changed_files, files, ())

@@ -53,7 +53,10 @@ _ONLY_FOR_SESSIONS = ("argcomplete", "build", "invoke", "keyring", "nox", "pyyam
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to write the files that are missing or differ; or what another option asks for."""
+    """Plan to write the workflow files that are missing or differ, or to do what another option asks for.
+
+    The other options list problems (`--check`, `--lint`), publishers to register, or a matrix, and write no files.
+    """
     new = PlanBuilder("ci")
     if options.lint:
         _lint_workflows(new, project)
@@ -67,7 +70,10 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _plan_workflow_files(new: PlanBuilder, options: Options, project: Project) -> None:
-    """Add steps that write workflow files and requirements of jobs; with `--check`, problems if they differ."""
+    """Add steps that write workflow files and the locked requirements of jobs.
+
+    With `--check`, add problems instead, for workflow files that differ and for files that are missing.
+    """
     facts = read_project_facts(project)
     new.problems += project.tag_format_problems(project.workspace.packages)
     if project.git is not None and (prefix := project.git.prefix.rstrip("/")):
@@ -126,8 +132,8 @@ def _plan_workflow_files(new: PlanBuilder, options: Options, project: Project) -
 def document(options: Options, project: Project) -> str:
     """Return the matrix of `--matrix` as JSON on one line.
 
-    It has the packages that are tagged at HEAD, or else those that changed since their last release, or all of
-    them without a git history.
+    It has the packages that are tagged at HEAD. If there are none, it has those that changed since their last
+    release or, without a git history, all.
     """
     tagged_packages = releases.packages_tagged_here(project)
     histories = project.history
@@ -147,9 +153,10 @@ def document(options: Options, project: Project) -> str:
 
 
 def _requirement_lock_steps(project: Project) -> Iterator[LockRequirements]:
-    """Yield steps that lock what jobs install; for jobs with credentials, only what relnox imports there.
+    """Yield steps that lock what jobs install: those with nox sessions, with credentials, and with cibuildwheel.
 
-    In relnox's own project, jobs run the code that they release, and install only what it requires.
+    Jobs with credentials install only what relnox imports there. In relnox's own project, jobs run the code that
+    they release, so that only its requirements are locked, not relnox.
     """
     own_package = project.workspace.by_name.get("relnox")
     requirements = (
@@ -176,7 +183,12 @@ def _requirement_lock_steps(project: Project) -> Iterator[LockRequirements]:
 
 
 def _render_workflow_files(facts: ProjectFacts, project: Project) -> dict[str, str]:
-    """Return the workflow files by path, for GitHub Actions or GitLab; there, platform wheels raise `Blocked`."""
+    """Return the texts of workflow files by path: for GitLab if the remote is there, else for GitHub Actions.
+
+    Raises:
+        Blocked: The project has platform wheels, and its remote is on GitLab, where no jobs can be written for
+            them.
+    """
     workflows = sets.workflows(facts)
     if _is_on_gitlab(project):
         if facts.has_platform_wheels:
@@ -213,9 +225,9 @@ def _generated_file(name: str, output: str, content: bytes | None, project: Proj
 
 
 def _generated_file_problems(file: GeneratedFile) -> tuple[Problem, ...]:
-    """Return problems for what relnox would change in a file or what makes it unsafe, and for other edits.
+    """Return the problems of a generated file: what `relnox ci` would change in it, and what makes it unsafe.
 
-    Those for other edits have the level `note`.
+    Edits that `relnox ci` keeps are problems of the level `note`.
     """
     return tuple(generated_file_problems(file, PIPELINE_RULES if file.file == gitlab.FILE else WORKFLOW_RULES))
 
@@ -251,7 +263,10 @@ def _read_workflow_files(project: Project) -> dict[str, bytes]:
 
 
 def _renamed_workflow_problems(files: Iterable[GeneratedFile], project: Project) -> Iterator[Problem]:
-    """Yield a problem if a workflow that publishes would be written beside one of relnox with another name."""
+    """Yield a problem if a publishing workflow would be added although one by relnox has another file name.
+
+    The index accepts uploads only from the file name that is registered with it.
+    """
     new_files = [file.file for file in files if file.present is None and IDENTITY in file.output]
     names = {file.file for file in files}
     for name, content in project.once(_read_workflow_files, project).items():

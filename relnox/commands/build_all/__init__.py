@@ -35,7 +35,7 @@ from relnox.steps.run_tests import RunTests
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to build every package of the current commit, or of another one, and to write the manifest."""
+    """Plan to build packages of the current commit, `--commit` or the working tree, and to write the manifest."""
     if options.commit is not None:
         return project.once(_plan_build_of_commit, options, project)
     return _plan_build(options, project, project)
@@ -54,7 +54,10 @@ def _plan_build_of_commit(options: Options, checkout: Project) -> Plan:
 
 
 def _plan_build(options: Options, project: Project, checkout: Project) -> Plan:
-    """Plan to build the packages of `project`, which is `checkout` or another commit of it, into `checkout`."""
+    """Plan to build the packages of `project`, and to write them to the output directory of `checkout`.
+
+    `project` is `checkout` itself, or its files at another commit.
+    """
     new = PlanBuilder("build-all", continue_on_error=options.continue_on_error)
     request = releases.read_release_request(options, options.package, project, tagged=options.tagged)
     packages = request.packages(project)
@@ -181,7 +184,10 @@ def _untagged_packages(packages: tuple[Package, ...], project: Project, tags: Co
 def _commit_tags_by_package(
     packages: tuple[Package, ...], project: Project, tags: list[str]
 ) -> dict[str, CommitTags]:
-    """Map each package whose backend computes its version to the `tags` of the commit, its own and others."""
+    """Map packages to the tags of the commit that is built, each to its own tag and the others.
+
+    `tags` are all tags of the commit. Only packages whose build backend computes the version are included.
+    """
     formats = project.tag_formats
     by_package = {}
     for package in packages:
@@ -198,7 +204,11 @@ def _commit_tags_by_package(
 
 
 def _wheel_purpose(package: Package, options: Options, project: Project) -> Literal["release", "check", "skip"]:
-    """Return whether the wheel of a package is released, built only as a check, or left to other jobs."""
+    """Return what the wheel of a package is built for.
+
+    `release`: it is released. `check`: it is built only as a check. `skip`: it is not built here, but by other
+    jobs.
+    """
     if wheels.has_no_wheels(package.name, project.config.wheels):
         return "check"
     return "skip" if package.name in project.config.wheels and not options.python else "release"
@@ -209,7 +219,8 @@ def _environment_steps(
 ) -> Iterator[PrepareBuildEnvironment]:
     """Yield a step for each build environment that packages with the same build requirements can share.
 
-    `epoch` is the time of files in archives, in seconds since 1970; None outside git.
+    `settings` is by package name. `epoch` is the time of files in archives, in seconds since 1970; None outside
+    git.
     """
     names = {package.name for package in packages}
     backends: dict[tuple[tuple[str, ...], Constraints], str] = {}
@@ -229,9 +240,9 @@ def _environment_steps(
 def _build_and_test_steps(
     builds: Mapping[str, Build], needs: Mapping[str, frozenset[str]], options: Options, project: Project
 ) -> Iterator[Build | CheckReproducibility | RunTests]:
-    """Yield the builds, each with the requested steps that repeat and test it.
+    """Yield each build and, if the options request them, the steps that repeat and test it.
 
-    `needs` has the names of the packages that each one requires at run time.
+    `builds` is by package name; `needs` has the names of the packages that each package requires at run time.
     """
     test = project.config.test
     for package, build in builds.items():

@@ -36,7 +36,7 @@ _ADDRESS = re.compile(r"\S\s*@\s*\w|://|^-(?!-hash=)")
 
 
 def _list_directory(directory: Path) -> list[str]:
-    """Return the sorted names in a directory that may not exist; those of directories end with a slash."""
+    """Return the sorted names in a directory, directories with a slash at the end; empty if it does not exist."""
     paths = sorted(directory.iterdir()) if directory.is_dir() else []
     return [f"{path.name}/" if path.is_dir() and not path.is_symlink() else path.name for path in paths]
 
@@ -84,7 +84,10 @@ class OutputDirectory:
             )
 
     def foreign_file_notes(self, directory: str) -> Iterator[str]:
-        """Yield a note on files that are no archives of this project and are left; `directory` is for its text."""
+        """Yield a note on files in the output directory that are not archives of this project; they stay there.
+
+        The note calls the directory `directory`. Hidden files are ignored.
+        """
         foreign = [name for name in self._names if name not in self.removable_files and not name.startswith(".")]
         if foreign:
             yield f"left out: {directory} has files that are not archives of this project: {', '.join(foreign)}"
@@ -111,9 +114,10 @@ def source_consistency_problems(
 def submodule_problems_and_notes(
     packages: tuple[Package, ...], project: Project, commit: str | None
 ) -> tuple[list[Problem], list[str]]:
-    """Return a problem for uninitialized submodules in packages, and a note on others.
+    """Return problems with uninitialized submodules in packages, and a note on other uninitialized ones.
 
-    Both are empty if the working tree is built (`commit` is None).
+    The others are outside of packages, or are skipped by `git submodule update --init`. `commit` is the commit to
+    build; if it is None, the working tree is built, and both results are empty.
     """
     if commit is None or project.git is None:
         return [], []
@@ -167,7 +171,7 @@ def uncommitted_files(project: Project, output: str) -> list[str]:
 
 
 def uncommitted_file_notes(files: Sequence[str], commit: str | None) -> Iterator[str]:
-    """Yield a note on uncommitted files; only a build of the working tree (`commit` is None) has them."""
+    """Yield a note on uncommitted files: archives include them if the working tree is built (`commit` is None)."""
     if files and commit is None:
         yield "archives include uncommitted changes, and the manifest records that"
     elif files:
@@ -176,6 +180,7 @@ def uncommitted_file_notes(files: Sequence[str], commit: str | None) -> Iterator
 
 
 def _read_uv_settings(root: Path, package: Package) -> uv_settings.UvBuildSettings:
+    """Return uv's settings for the build of a package, from configuration files and this process's environment."""
     return uv_settings.read_build_settings(root, package, os.environ)
 
 
@@ -184,7 +189,8 @@ def read_build_settings(
 ) -> tuple[dict[str, BuildSettings], list[str]]:
     """Return settings of builds by package name, from uv's settings and the environment, and notes on them.
 
-    `Blocked` is raised if they lead to other places than a configured trusted index.
+    Raises:
+        Blocked: The setting `trusted-index` allows only one index, but constraints have URLs or options for uv.
     """
     files = os.environ.get("UV_BUILD_CONSTRAINT", "").split()
     files = [file if "://" in file else str(Path.cwd() / file) for file in files]
@@ -215,7 +221,11 @@ def read_build_settings(
 
 
 def _constraints_with_addresses(files: Iterable[str], requirements: Iterable[str]) -> Iterator[str]:
-    """Yield `requirements`, and lines of constraint `files`, with URLs or options that lead uv to other places."""
+    """Yield the constraints that have a URL, or are an option that leads uv to another index or file.
+
+    These are `requirements`, and the lines of `files`, which are paths or URLs of constraint files. Such a URL is
+    yielded itself.
+    """
     lines = [*requirements]
     for file in files:
         if "://" in file:

@@ -29,8 +29,8 @@ _REPEATED = (*versions.REQUEST, "commit", "tag", "then_dev", "lock", "allow_bran
 def plan(options: Options, project: Project) -> Plan:
     """Plan a new bump, or to finish or undo a release.
 
-    If files of the checkout are changed, the bump is planned from the files of HEAD first: if the checkout has
-    some of its edits, an earlier run of it was interrupted.
+    If files of the checkout are changed, an earlier run may have been interrupted. So the bump is first planned
+    from the files of HEAD: if the checkout has some of its edits already, this plan finishes it.
     """
     preflight.check_option_combinations(options)
     if options.undo:
@@ -55,10 +55,11 @@ def _plan_interrupted_bump(options: Options, project: Project) -> Plan | None:
 
 
 def _plan_bump(options: Options, project: Project, checkout: Project) -> Plan | None:
-    """Plan a bump, or to finish a release that exists already.
+    """Plan a bump, or to finish a release that exists already; None if no interrupted bump is found.
 
-    The bump is of the files of `project`: those of `checkout`, or else those of HEAD, to recognize an interrupted
-    bump. In the second case, the result is None if none was: `checkout` has none of its edits, or other changes.
+    `project` is either `checkout`, and the result is a plan, or it has the files of HEAD, to find an interrupted
+    bump. In the second case, the result is None if `checkout` has none of the bump's edits, or other changes in
+    the files.
     """
     packages = versions.select_packages(options, project)
     release = releases.find_requested_release(options, project, packages)
@@ -132,7 +133,8 @@ def _next_command(
 ) -> str:
     """Return the command to run next: the same with `--commit --tag` or `--push`, or the build; empty if none.
 
-    If a development version follows (`is_followed`), the build is of the first tag.
+    If a development version follows the release (`is_followed`), the build is of the commit of the first tag, not
+    of HEAD.
     """
     git, words = project.git, versions.command_line_words(options, _REPEATED)
     if git is None or options.pull_request or options.again:

@@ -38,11 +38,14 @@ _NAMELESS_PREFIXES = ("", "v")
 
 
 class FileContents:
-    """The contents of files by path, before and after a bump; None after it removes the file.
+    """The contents of files by path, before and after a bump.
 
-    `after` has only files to write or remove. Tools or hooks did that with those in `generated`, and removed the
-    symbolic links in `links`, whose content before is their target. The files in `edited` have their new content
-    already, from an interrupted run or one without `--commit`.
+    Attributes:
+        before: The contents before the bump; for links in `links`, their targets.
+        after: The contents after the bump, None for a file to remove; files that are not in it stay unchanged.
+        generated: The files that tools or hooks wrote or removed.
+        links: The symbolic links that tools or hooks removed.
+        edited: The files that have their new content already, from an interrupted run or one without `--commit`.
     """
 
     def __init__(self, before: Mapping[str, bytes]) -> None:
@@ -60,7 +63,11 @@ class FileContents:
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """The edits, those of generated files last: a later run looks for the others before it runs tools."""
+        """The edits from `before` to `after`, those of generated files last.
+
+        They are made in this order, since a later run looks for the first ones, before it runs tools, to find out
+        whether a run was interrupted.
+        """
         edits = editing.edits_between(self.before, self.after, self.links)
         return tuple(sorted(edits, key=lambda edit: edit.file in self.generated))
 
@@ -91,10 +98,14 @@ def read_contents(project: Project) -> FileContents:
 def plan_file_contents(
     options: Options, project: Project, checkout: Project, resolved: ResolvedBumps, new: PlanBuilder
 ) -> FileContents | None:
-    """Return the new contents of files; None if `project` has the files of HEAD, and no bump was interrupted.
+    """Return the contents of files before and after a bump; None if no interrupted bump is found.
 
-    If one was, `checkout` has some of the edits already. Tools and hooks run in copies of it; a `Problem` is
-    raised if one fails. Notes are added to `new`.
+    If `project` is not `checkout`, it has the files of HEAD, to find an interrupted bump: the result is None
+    unless `checkout` has some of the edits already, and no other changes in the files. Tools and hooks run in
+    copies of the checkout. Notes are added to `new`.
+
+    Raises:
+        Problem: A tool or hook fails, or a file cannot be edited.
     """
     (bumps, updates), config, workspace = resolved, project.config, project.version_literals.workspace
     files = read_contents(project)
@@ -191,10 +202,10 @@ def _changelog_notes(
     changelogs: Mapping[str, str] | None,
     files: FileContents,
 ) -> list[str]:
-    """Return notes on change files that stay as they are, or else on changelogs that do.
+    """Return notes on change files that the release leaves or, if none, on changelogs that it does not change.
 
-    `own` are the bumps that no tool lists; `changelogs` maps packages to paths, or is None if tools write all of
-    them.
+    Change files, such as those of scriv, have entries for the next changelog. `own` are the bumps whose changelogs
+    no tool writes. `changelogs` maps packages to paths, or is None if only tools may write changelogs.
     """
     directories = tuple(dict.fromkeys((".", *(bump.package.directory for bump in bumps))))
     change_files = project.once(changelog_files.find_change_files, project.root, directories)
@@ -216,7 +227,10 @@ def _changelog_notes(
 def _bumps_by_changelog_run(
     project: Project, bumps: Sequence[VersionBump], files: FileContents
 ) -> dict[tuple[str, Tool, str], list[VersionBump]]:
-    """Map runs of changelog tools (directory, tool, and the one package or "" for all) to the bumps they list."""
+    """Map the necessary runs of changelog tools to the bumps that each of them lists.
+
+    The key of a run consists of its directory, its tool, and the one package that it is for ("" for all packages).
+    """
     config, workspace = project.config, project.version_literals.workspace
     if config.changelog in ("keep-a-changelog", "none") or project.git is None:
         return {}
@@ -315,7 +329,10 @@ def outdated_lock_files(project: Project, updates: DependencyUpdates) -> list[st
 def _outdated_uv_lock_notes(
     project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates, files: FileContents
 ) -> Iterator[str]:
-    """Yield a note on each uv.lock that cannot have new requirements before the packages are published."""
+    """Yield a note on each uv.lock that cannot have new requirements before the packages are published.
+
+    Such a file takes these packages from an index.
+    """
     workspace = project.version_literals.workspace
     after = {bump.package.name: bump.after for bump in bumps}
     after |= {name: after[own] for name, own in project.config.dependency_updates.items() if own in after}

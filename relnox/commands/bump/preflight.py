@@ -212,9 +212,10 @@ def bump_problems(  # noqa: PLR0912, PLR0915, C901 - a list of checks, in the or
 def existing_tag_problems(
     tags: Sequence[NewTag], project: Project, commit: str | None, *, is_local: bool = True
 ) -> Iterator[Problem]:
-    """Yield a problem for each tag that exists on another commit than `commit` (None: one to be made).
+    """Yield a problem for each of these tags that exists already on another commit than `commit`.
 
-    Tags of this clone count if `is_local`, and those of the remote always.
+    `commit` is None for a commit that is still to be made. Tags of this clone count if `is_local`, and those of
+    the remote always.
     """
     if not tags:
         return
@@ -263,7 +264,7 @@ def changed_files_problem(files: Sequence[str]) -> Problem:
 
 
 def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iterator[str]:
-    """Yield notes on checks that were skipped, untracked files, edits without a commit, and version literals."""
+    """Yield notes on a new bump, such as on skipped checks, untracked files and edits without a commit."""
     bumps, files, _, following, newer = planned
     state, remote = project.state, project.remote
     if project.includes_remote_refs and remote.refs is None and remote.error is not None:
@@ -297,7 +298,10 @@ def bump_notes(planned: PlannedBump, options: Options, project: Project) -> Iter
 
 
 def _uncommitted_edit_notes(project: Project, files: FileContents) -> Iterator[str]:
-    """Yield a note that edits are not committed, with the command that reverts files without other changes."""
+    """Yield a note that edits are not committed, with a command that undoes them.
+
+    The command leaves out files that had other changes before.
+    """
     changed_files = set(project.state.changed_files if project.state is not None else ()).difference(files.edited)
     names = [edit.file for edit in files.edits]
     own = [edit for edit in files.edits if edit.file not in changed_files]

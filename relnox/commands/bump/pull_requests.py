@@ -112,9 +112,9 @@ def add_pull_request(
 
 
 def _only_branch_at(commit: str, branches: Mapping[str, str]) -> str | None:
-    """Return the only one of the remote's branches (name to tip) at a commit; None if there are none or several.
+    """Return the name of the one branch whose tip is `commit`, of the remote's `branches` (name to tip).
 
-    Branches of release pull requests are ignored.
+    The result is None if there are none or several. Branches of release pull requests are ignored.
     """
     names = [name for name, tip in branches.items() if tip == commit and not name.startswith(_BRANCH_PREFIX)]
     return names[0] if len(names) == 1 else None
@@ -159,10 +159,11 @@ def _branch_problems(base: str | None, head: str, project: Project, git: Git) ->
 
 
 def _describe_foreign_commit(branch: str, project: Project, git: Git) -> str:
-    """Describe the head of a remote branch if an earlier run of this command did not make it; otherwise return "".
+    """Return a description of the tip of a remote branch that no run of this command made; "" if one did.
 
-    This command writes the id of the tree into its commit message. An amended commit has another tree, and a later
-    commit has another message. A head that this clone lacks is fetched.
+    It is "" also if there is no such branch. This command writes the id of the tree into its commit message. An
+    amended commit has another tree, and a later commit has another message. A tip that this clone lacks is
+    fetched.
     """
     commit = project.remote.branches.get(branch)
     if commit is None:
@@ -228,9 +229,10 @@ def _pull_request_packages(
 def _compare_archives(
     project: Project, bumps: Sequence[VersionBump], tags: Mapping[str, str]
 ) -> tuple[ReleaseDiff, ...]:
-    """Compare archives of this commit, if they were built before, with the last releases below the new versions.
+    """Compare archives that were built of this commit with the last releases of the packages on an index.
 
-    The new `tags`, by package, select the index. The result is empty without archives, or if it does not answer.
+    `tags`, the new tag of each package, select the index, and only releases below the new versions are compared.
+    The result is empty if this commit has no archives, or if the index cannot be read.
     """
     from relnox.indexes import targets  # with requests, which is slow to import
 

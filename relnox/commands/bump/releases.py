@@ -45,7 +45,10 @@ class ReleasedCommit(NamedTuple):
     is_followed: bool
 
     def bumps(self, project: Project) -> tuple[VersionBump, ...]:
-        """Return the bumps that the commit released, of packages that the project still has; `before` is None."""
+        """Return the bumps that the commit released, of packages that the project still has.
+
+        Their `before` is None, since the earlier versions are not read.
+        """
         packages = project.version_literals.workspace.by_name
         return tuple(
             VersionBump(packages[name], None, version, "")
@@ -57,9 +60,10 @@ class ReleasedCommit(NamedTuple):
 def find_requested_release(
     options: Options, project: Project, selected: Sequence[Package]
 ) -> ReleasedCommit | None:
-    """Return the release that the options ask for, at HEAD, or below it and not pushed; None if there is none.
+    """Return the existing release, at HEAD or below it, that the options ask for; None if there is none.
 
-    Without `--commit` and `--tag`, they ask for none.
+    Without `--commit` and `--tag`, they ask for none. Below HEAD, the search ends at the first commit that neither
+    releases nor starts a development version; with `--push`, it includes unpushed releases below that.
     """
     if not (options.commit or options.tag) or project.commit is None:
         return None
@@ -72,9 +76,8 @@ def plan_to_finish_release(
 ) -> Plan | None:
     """Plan the missing steps of a release: its tags, the development version, the push.
 
-    `project` has the files of HEAD, and `checkout` those of the checkout. If nothing is missing, the plan has no
-    steps, or is None if another release of the same commits is wanted: with `--again` or `--part auto`, or if the
-    checkout has other versions.
+    `project` has the files of HEAD, or is `checkout`. If no step is missing, the plan has none, or is None if
+    another release is wanted: with `--again` or `--part auto`, or if `checkout` has other versions than `project`.
     """
     git, state, head = project.require_commit()
     new, commit = PlanBuilder("bump"), release.commit
@@ -122,16 +125,20 @@ def plan_to_finish_release(
 
 
 def _has_other_versions(checkout: Project, bumps: Sequence[VersionBump]) -> bool:
-    """Return whether the checkout has other versions of packages than HEAD, which `bumps` are of.
+    """Return whether packages have other versions in the checkout than in the project that `bumps` belong to.
 
-    This is so after a bump without a commit.
+    This is so after a bump without a commit, if that project has the files of HEAD.
     """
     here = {package.name: package.version for package in checkout.workspace.packages}
     return any(here.get(bump.package.name) != bump.package.version for bump in bumps)
 
 
 def _push_problems(project: Project, *, is_public: bool) -> Iterator[Problem]:
-    """Yield what keeps the branch from being pushed; the fix merges if a tag is on the remote (`is_public`)."""
+    """Yield problems that keep the branch from being pushed.
+
+    If the remote's branch has commits that HEAD lacks, the fix is a rebase. It is a merge if `is_public`: a tag of
+    the release is on the remote, and a rebase would put the release on another commit.
+    """
     yield from checks.upstream_mismatch_problems(project)
     if checks.head_contains_remote_branch(project) is False:
         behind, rerun = checks.behind_remote_problem(project), "then rerun the command"
@@ -197,8 +204,9 @@ def _release_tags(project: Project, git: Git, where: str = "--merged=HEAD") -> l
 def _find_releases(options: Options, project: Project) -> Iterator[ReleasedCommit]:
     """Yield the releases at HEAD and below it, newest first, down to the first commit that does something else.
 
-    With `--push`, unpushed releases further below follow. A release without a commit of its own is known by its
-    tags. Of a package, only the last release counts.
+    Commits that release or that start a development version do not end the search. With `--push`, unpushed
+    releases further below follow. A release without a commit of its own is known by its tags. A release is left
+    out if a later one has one of its packages.
     """
     (git, state, _), remote = project.require_commit(), project.remote
     tip = remote.branches.get(state.branch or "") if options.push else None
@@ -238,9 +246,10 @@ def _tagged_versions(tags: Sequence[TagMessage], commit: str) -> dict[str, Versi
 def _is_release_requested(
     release: ReleasedCommit, options: Options, project: Project, selected: Sequence[Package]
 ) -> bool:
-    """Return whether the options ask for a release, by its packages and versions.
+    """Return whether a release has the selected packages in versions that the options may ask for.
 
-    They do not if files have other versions by now, and not those of a development version that follows it.
+    With `--part auto`, the options ask for any release. They ask for none if files have other versions by now,
+    unless a development version follows the release.
     """
     packages = project.version_literals.workspace.by_name
     if not release.is_followed and any(
@@ -285,7 +294,10 @@ def _is_next_phase(release: ReleasedCommit, bump: Bump, package: Package, projec
 
 
 def _files_staged_as_in_parent(checkout: Project) -> tuple[str, ...]:
-    """Return the files that git's index has as the parent of HEAD: a commit that was killed leaves them so."""
+    """Return the files that are staged with the content of HEAD's parent, instead of that of HEAD.
+
+    A commit that was killed leaves them so. The result is empty if nothing is changed, or outside git.
+    """
     git, state = checkout.git, checkout.state
     if git is None or state is None or not state.changed_files:
         return ()
@@ -297,7 +309,10 @@ def _files_staged_as_in_parent(checkout: Project) -> tuple[str, ...]:
 
 
 def _is_on_remote(commit: str, project: Project, git: Git) -> bool:
-    """Return whether the remote's branch, fetched if needed, has a commit; if HEAD is detached, any branch."""
+    """Return whether the remote has a commit on the current branch or, if HEAD is detached, on any branch.
+
+    The current branch is fetched if this clone lacks the tip that it has on the remote.
+    """
     branches = project.remote.branches
     branch = project.state.branch if project.state is not None else None
     if branch is None:
@@ -314,7 +329,11 @@ def _is_on_remote(commit: str, project: Project, git: Git) -> bool:
 
 
 def plan_undo(project: Project) -> Plan:
-    """Plan to undo the release at HEAD, its tags, commits and edits; raise `Blocked` without one, or if pushed."""
+    """Plan to undo the release at HEAD: delete its tags and its commits, and restore the files that it edited.
+
+    Raises:
+        Blocked: There is no release at HEAD, or it is pushed.
+    """
     git, state = project.git, project.state
     if git is None or state is None or state.head is None:
         raise Blocked(
@@ -388,13 +407,16 @@ def _no_release_error(git: Git, project: Project) -> Blocked:
 
 
 def _refs_of_remote(project: Project, git: Git) -> Mapping[str, str]:
-    """Return the refs of the remote with their commits, none without a remote; raise a `Problem` if it fails."""
+    """Return the commits of the remote's refs by name, none without a remote; raise a `Problem` if this fails."""
     remote = project.remote
     return remote.require_refs("--undo") if remote.name in remotes.remote_names(git) else {}
 
 
 def _check_not_pushed(commit: str, tags: Sequence[str], project: Project, git: Git) -> None:
-    """Raise `Blocked` if a remote has a commit or its tags, as of the last fetch or as the remote answers."""
+    """Raise `Blocked` if a release, given by its commit and its tags, is on a remote.
+
+    Branches are looked up as of the last fetch; if none has the commit, the remote is asked for branches and tags.
+    """
     pushed_to = project.once(git.remote_branches_containing, commit)
     if not pushed_to:
         refs, remote = _refs_of_remote(project, git), project.config.remote

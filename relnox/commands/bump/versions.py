@@ -45,9 +45,13 @@ def command_line_words(options: Options, names: Collection[str]) -> tuple[str, .
 
 
 def select_packages(options: Options, project: Project) -> tuple[Package, ...]:
-    """Return the packages that the options select; without names, `--part auto` selects all.
+    """Return the packages to bump: those of `--package`, or all if the options or settings ask for it.
 
-    `Blocked` is raised if none are selected, names are not allowed in lockstep, or another tool sets versions.
+    All are bumped with `--all`, with `--part auto` without names, in lockstep, or if all are in one group.
+
+    Raises:
+        Blocked: None are selected, `--package` is used in lockstep, another tool manages the versions, or a sparse
+            checkout lacks packages.
     """
     _check_all_packages_checked_out(project)
     workspace, config = project.version_literals.workspace, project.config
@@ -95,7 +99,8 @@ def decide_versions(
 ) -> tuple[ResolvedBumps, Sequence[Problem]]:
     """Decide which version each package gets, and which requirements change with it; return problems as well.
 
-    Without a decision, the bumps are empty. Files of a package with different versions are a problem without --to.
+    If versions cannot be decided, the bumps are empty, and the first problem says why. Without `--to`, it is also
+    a problem if files of a package have different versions.
     """
     problems: list[Problem] = []
     try:
@@ -209,7 +214,11 @@ def packages_skipped_without_tags(
 
 
 def _keeps_its_version(package: Package, options: Options, project: Project) -> bool:
-    """Return whether `--to` names the current version of a package, and a tag or a version location lacks it."""
+    """Return whether `--to` names the current version of a package, and a tag or a version location lacks it.
+
+    The package is then released in its current version. A version location is a place in a file that has the
+    version.
+    """
     if options.to is None or package.version is None:
         return False
     target = versioning.parse_version(options.to, where="--to")
@@ -222,7 +231,10 @@ def _keeps_its_version(package: Package, options: Options, project: Project) -> 
 def selection_notes(
     options: Options, project: Project, selected: Sequence[Package], bumps: Sequence[VersionBump]
 ) -> Iterator[str]:
-    """Yield notes on packages that are not bumped or keep their version, and on commits that do not count."""
+    """Yield notes on packages that are not bumped or keep their version.
+
+    With `--part auto`, there is also one on commits that do not count, since they are not Conventional Commits.
+    """
     if not bumps:
         yield "nothing to release: no commit since the last release asks for a bump"
     if left_out := packages_skipped_without_tags(options, project, selected):
@@ -258,7 +270,11 @@ def selection_notes(
 def version_notes(
     options: Options, project: Project, bumps: Sequence[VersionBump], updates: DependencyUpdates
 ) -> Iterator[str]:
-    """Yield notes on how versions are normalized, why one is next, and what changes or stays behind with them."""
+    """Yield notes on the new versions: their normalized form, why each is next, and what follows from them.
+
+    These include changed requirements (`updates`), version strings that stay unchanged, and packages that may have
+    to be released as well.
+    """
     packages_by_note: dict[str, list[str]] = {}
     scheme = project.config.scheme
     for bump in bumps:
@@ -326,9 +342,10 @@ def _unfinished_prerelease_notes(
 
 
 def development_pin_problems(project: Project, bumps: Sequence[VersionBump]) -> Iterator[Problem]:
-    """Yield a problem if released packages pin other projects' packages to this project's development version.
+    """Yield a problem if a bump ends a development version that its package also requires of another project.
 
-    These are packages of another repository that is released together with this one, under the same version.
+    It requires exactly that version (`==`), which no release of another project has. Packages in the setting
+    `dependency-updates`, which are released together with this project, do not count.
     """
     pins: dict[str, tuple[str, str]] = {}
     for bump in bumps:

@@ -27,7 +27,7 @@ from relnox.steps.edit_files import EditFiles
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan the checklist items that run something, and decide all others."""
+    """Plan the steps that decide items of the checklist, and decide the items that need no step."""
     new = PlanBuilder("check", continue_on_error=True)
     context = CheckContext(options, project)
     new.notes += project.workspace.warnings
@@ -60,6 +60,7 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
 
 
 def _checklist_table(items: Sequence[CheckedItem]) -> Table:
+    """Return a table of checklist items, with the status and a description of each."""
     rows = tuple((item.name, item.status, _describe_item(item)) for item in items)
     return Table(title="Checklist", columns=("item", "result", ""), rows=rows)
 
@@ -80,7 +81,10 @@ def _describe_item(item: CheckedItem) -> str:
 
 
 def _reason_to_skip(item: ChecklistItem, severity: str, context: CheckContext) -> str | None:
-    """Return why a checklist item is skipped, or None if it is not; `severity` is the configured one."""
+    """Return why a checklist item is skipped, or None if it is not.
+
+    `severity` is the configured one; an item with the severity `off` is skipped.
+    """
     options = context.options
     if item.name in options.skip:
         return "--skip"
@@ -92,7 +96,10 @@ def _reason_to_skip(item: ChecklistItem, severity: str, context: CheckContext) -
 
 
 def _collect_findings(item: ChecklistItem, context: CheckContext) -> tuple[list[Finding], str]:
-    """Return an item's findings, problems that it raises included, and why it cannot be decided, or ""."""
+    """Run the function of a checklist item; return its findings, and why it cannot be decided ("" if it can).
+
+    A problem that the function raises is a finding as well, unless a server did not answer: then it is the reason.
+    """
     module: Any = import_module(f"relnox.commands.check.{item.topic}")
     findings: list[Finding] = []
     try:
@@ -108,7 +115,10 @@ def _collect_findings(item: ChecklistItem, context: CheckContext) -> tuple[list[
 
 
 def _decide_item(item: ChecklistItem, severity: str, findings: Sequence[Finding], detail: str) -> CheckedItem:
-    """Return a checklist item with its status before steps run; `detail` is why it cannot be decided, or empty."""
+    """Return a checklist item with its status before steps run; `detail` is why it cannot be decided, or empty.
+
+    The status follows from `findings`. If `severity` is `warning`, all problems are warnings.
+    """
     needed_steps = [finding for finding in findings if isinstance(finding, Step)]
     steps = tuple(step.key for step in needed_steps) + ("edit",) * any(
         isinstance(finding, Edit) for finding in findings
@@ -128,4 +138,5 @@ def _decide_item(item: ChecklistItem, severity: str, findings: Sequence[Finding]
 
 
 def _checked_item(item: ChecklistItem, status: CheckStatus, detail: str) -> CheckedItem:
+    """Return a checklist item with this status, and with the detail that explains it (may be empty)."""
     return CheckedItem(name=item.name, title=item.title, why=item.why, status=status, detail=detail)

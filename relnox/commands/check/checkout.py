@@ -21,7 +21,11 @@ def check_git_clean(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_git_branch(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if the branch is not for releases, tracks another one, or lacks commits of the remote's."""
+    """Yield a problem if the branch is not for releases, tracks another one, or lacks commits of the remote's.
+
+    With the profile `before-publish`, yield one instead of the last if neither a release branch of the remote nor
+    a release tag has the commit. `NotCheckable` is raised if there is no remote, or if it does not answer.
+    """
     project, (_, state, commit) = context.project, context.git
     yield from checks.disallowed_branch_problems(project)
     yield from checks.upstream_mismatch_problems(project)

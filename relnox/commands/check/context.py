@@ -35,7 +35,9 @@ class NotCheckable(Exception):
 class CheckContext:
     """The release that the checklist is about, and what several of its items read.
 
-    Which items are checked, and how strictly, depends on `profile`: `laptop`, `ci` or `before-publish`.
+    Attributes:
+        profile: Which items are checked, and how strictly: `laptop`, `ci` or `before-publish`. Without
+            `--profile`, it is `ci` if the environment variable `CI` is set, else `laptop`.
     """
 
     def __init__(self, options: CheckOptions, project: Project) -> None:
@@ -45,7 +47,7 @@ class CheckContext:
 
     @property
     def archives_directory(self) -> str:
-        """The directory of the last build, relative to the root."""
+        """The output directory of builds according to the settings, relative to the root."""
         return str(self.project.config.build.options.get("output", DEFAULT_OUTPUT))
 
     @property
@@ -63,7 +65,7 @@ class CheckContext:
 
     @cached_property
     def packages(self) -> tuple[Package, ...]:
-        """The packages that are released, without private ones, in release order."""
+        """The packages to release, in release order: those of `--package`, or else all; without private ones."""
         return tuple(package for package in self.project.select(self.options.package) if not package.is_private)
 
     @property
@@ -76,7 +78,10 @@ class CheckContext:
 
     @cached_property
     def versions(self) -> Mapping[str, Version]:
-        """The known versions by package: those in its files, or else of its tag at the current commit."""
+        """The known versions by package: from files or, if tags determine them, from tags at the current commit.
+
+        Packages whose version is not known yet are left out.
+        """
         versions = {}
         for package in self.packages:
             tag_versions = [
@@ -115,7 +120,7 @@ class CheckContext:
         """The index to publish to: that of `--index`, or the one that the settings choose for the tags.
 
         Raises:
-            Blocked: It does not exist, or the tags have several.
+            Blocked: The index does not exist, or the settings choose none or several for the tags.
         """
         name = self.options.index
         if name is None:
@@ -138,6 +143,9 @@ class CheckContext:
         return {name: index.cached_listing(name) for name in names}
 
     def public_files(self) -> Mapping[str, Mapping[str, str | None]]:
-        """Map each package with a known version to its files on the index, with the SHA-256 of each, if listed."""
+        """Map each package with a known version to the files of that version on the index.
+
+        Each file is mapped to its SHA-256, or to None if the index does not list that.
+        """
         self.listings()
         return {name: releases.public_files(name, version, self.index) for name, version in self.versions.items()}

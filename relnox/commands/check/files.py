@@ -34,7 +34,13 @@ _UNUSED_IMPORT = "F401"
 
 
 class TrackedSecret(NamedTuple):
-    """A tracked file with a secret, and a clause on it, such as `contains a private key`."""
+    """A tracked file that contains a secret or is named like one.
+
+    Attributes:
+        file: Its path, relative to the root.
+        clause: What is wrong with it, such as `contains a private key`.
+        is_certain: Whether it is certainly a secret; otherwise, it is only a warning.
+    """
 
     file: str
     clause: str
@@ -42,7 +48,11 @@ class TrackedSecret(NamedTuple):
 
 
 def check_secrets(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for each tracked file with a secret; with `--fix`, untrack those named like secrets."""
+    """Yield a problem for each tracked file with a secret.
+
+    With `--fix`, files that are named like secrets are no problems: a step untracks them, and an edit adds them to
+    .gitignore.
+    """
     project, _ = context.project, context.git
     tracked_secrets = project.once(
         _find_tracked_secrets, project.root, tuple(project.tracked_file_states), project.config.fake_secrets
@@ -69,9 +79,10 @@ def check_secrets(context: CheckContext) -> Iterator[Finding]:
 def _find_tracked_secrets(
     root: Path, names: tuple[str, ...], fake_secrets: tuple[str, ...]
 ) -> tuple[TrackedSecret, ...]:
-    """Return the tracked files with secrets, sorted, without those of tests and documentation.
+    """Return the files with secrets, sorted, of the tracked files `names`.
 
-    Files that one of the patterns `fake_secrets` matches are left out.
+    Files of tests and documentation, symbolic links, and files that one of the patterns `fake_secrets` matches are
+    left out.
     """
     tracked_secrets = []
     for name in sorted(names):
@@ -103,9 +114,10 @@ def _gitignore_edit(names: list[str], project: Project) -> Edit:
 
 
 def check_lock_files(context: CheckContext) -> Iterator[Finding]:
-    """Yield a step or a problem for each lock file that may be outdated; with `--fix`, steps that update it.
+    """Yield a step that checks each uv.lock, and a problem for each outdated lock file of Poetry or PDM.
 
-    After them, `NotCheckable` is raised if a lock file has no hash that can be compared.
+    With `--fix`, steps update them instead. At the end, `NotCheckable` is raised if a lock file of Poetry or PDM
+    has no hash that can be compared.
     """
     project, writes, unknown = context.project, context.options.fix, []
     for file in project.version_literals.workspace.lock_files:
@@ -133,7 +145,10 @@ def check_lock_files(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_noxfile_imports(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for imports of relnox that `ruff --fix` would remove; with `--fix`, edits to keep them."""
+    """Yield a problem for imports of relnox that `ruff --fix` would remove from noxfile.py or tasks.py.
+
+    With `--fix`, yield edits that keep the imports instead.
+    """
     project = context.project
     contents = project.read_files((*_IMPORTING_FILES, "pyproject.toml", "ruff.toml", ".ruff.toml"))
     settings = _ruff_settings(contents)
@@ -158,9 +173,10 @@ def check_noxfile_imports(context: CheckContext) -> Iterator[Finding]:
 
 
 def _unused_imports_from_relnox(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line and the unused names of each import from relnox in a module that has such names.
+    """Yield the line number and the unused names of each import from relnox in the text of a module.
 
-    Those that a `noqa` comment keeps are left out; there are none if the module cannot be parsed.
+    Imports without unused names, or with a `noqa` comment that keeps them, are left out. There are none if the
+    module cannot be parsed.
     """
     try:
         tree = ast.parse(text)
@@ -198,7 +214,10 @@ def _allows_unused_imports(match: re.Match[str]) -> bool:
 
 
 def _ruff_settings(contents: Mapping[str, bytes]) -> list[Mapping[str, Any]]:
-    """Return the tables with ruff's settings, of these contents of pyproject.toml and ruff.toml by file name."""
+    """Return the tables with ruff's settings, from pyproject.toml, ruff.toml and .ruff.toml.
+
+    `contents` are those of files by name; a file that is missing or invalid counts as empty.
+    """
     tables = []
     for file in ("pyproject.toml", "ruff.toml", ".ruff.toml"):
         try:

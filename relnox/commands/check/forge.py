@@ -20,7 +20,10 @@ _REJECTED_REQUESTS = ("forge-token-missing", "forge-rejected", "forge-unknown")
 
 
 def check_ci_green(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if CI of the commit failed; raise `NotCheckable` if it is not finished or did not run."""
+    """Yield a problem if CI of the commit failed; raise `NotCheckable` if it is not finished or did not run.
+
+    The CI job that runs this check does not count.
+    """
     _, _, commit = context.git
     forge = _require_forge(context)
     own_runs = [f"/runs/{os.environ.get('GITHUB_RUN_ID')}/", f"/pipelines/{os.environ.get('CI_PIPELINE_ID')}"]
@@ -44,7 +47,11 @@ def check_ci_green(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_environments(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for each environment that publishes without a review; raise `NotCheckable` if unknown."""
+    """Yield a problem for each publishing environment that does not exist, or that no other person has to approve.
+
+    `NotCheckable` is raised if the forge does not say who may approve, or if the settings name no environments and
+    the default one does not exist.
+    """
     forge, names = _require_forge(context), context.project.config.check.environments
     unclear_names = []
     for name in names or (_DEFAULT_ENVIRONMENT,):

@@ -18,7 +18,10 @@ _MAX_AGE = timedelta(days=183)
 
 
 def check_index_name(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for each project on the index that may belong to another account."""
+    """Yield a problem for each project on the index that may belong to another account.
+
+    That is assumed if none of its versions is tagged in this repository, unless the clone is shallow.
+    """
     for name, listing in context.listings().items():
         for message in releases.foreign_project_messages(name, listing, context.index.name, context.project):
             yield Blocked(
@@ -36,7 +39,10 @@ def check_index_status(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_index_storage(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if built files exceed a project's storage; raise `NotCheckable` if sizes are not listed."""
+    """Yield a problem if built files do not fit into the storage of a project on the index.
+
+    After them, `NotCheckable` is raised if the index does not list the sizes of a project's files.
+    """
     manifest = context.build_manifest
     unknown = []
     for name, listing in context.listings().items():
@@ -52,7 +58,10 @@ def check_index_storage(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_release_diff(context: CheckContext) -> Iterator[Finding]:
-    """Yield problems for changes above limits in `[tool.relnox.diff]`; raise `NotCheckable` without a build."""
+    """Yield problems for changes since the last releases that `[tool.relnox.diff]` does not allow.
+
+    `NotCheckable` is raised if nothing is built and, after the problems, if files could not be compared.
+    """
     manifest = context.build_manifest
     if manifest is None:
         raise NotCheckable("nothing is built: relnox build-all")
@@ -66,7 +75,10 @@ def check_release_diff(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_test_index(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if the test index lacks built files; raise `NotCheckable` without a build of this commit."""
+    """Yield a problem if the configured test index, such as TestPyPI, lacks files of the build, or has other ones.
+
+    `NotCheckable` is raised if this commit is not built.
+    """
     manifest, index = context.build_manifest, context.project.indexes[context.project.config.check.test_index]
     _, _, commit = context.git
     if manifest is None:
@@ -96,7 +108,7 @@ def check_credentials(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_index_rules(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if relnox's copy of the public index's rules may be outdated."""
+    """Yield a problem if relnox's copy of the public index's rules is older than half a year."""
     age = context.project.today - public_index.AS_OF
     if age > _MAX_AGE:
         yield Blocked(

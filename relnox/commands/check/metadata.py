@@ -33,7 +33,7 @@ _SAMPLES = {
 
 
 def check_metadata(context: CheckContext) -> Iterator[Finding]:
-    """Yield problems for recommended fields that a pyproject.toml lacks."""
+    """Yield problems for recommended fields, such as `license` or `keywords`, that a pyproject.toml lacks."""
     files: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for package in context.packages:
         document = context.read_pyproject(package)
@@ -56,7 +56,11 @@ def check_metadata(context: CheckContext) -> Iterator[Finding]:
 def _metadata_fields(
     project_table: Mapping[str, Any], poetry_table: Mapping[str, Any], package: Package
 ) -> dict[str, Any]:
-    """Return a package's metadata by the names of `packaging.metadata`; computed fields count as set."""
+    """Return a package's metadata by the field names of `packaging.metadata`; a missing field is None or empty.
+
+    `project_table` is `[project]`, and `poetry_table` is `[tool.poetry]`; either may be empty. Fields that the
+    backend computes count as set.
+    """
     own = {**poetry_table, **dict.fromkeys(package.dynamic or (), "dynamic"), **project_table}
     links = ("urls", "homepage", "repository", "documentation")
     return {
@@ -114,12 +118,18 @@ def _readme_file_problems(name: str, content_type: Any, package: Package, projec
 
 
 def _rendering_problems(text: str, content_type: str | None) -> tuple[Problem, ...]:
-    """Return problems of a readme that the public index cannot render; a missing type is one."""
+    """Return problems of a readme that the public index cannot render.
+
+    If the type of the text is unknown (`content_type` is None), that is a problem as well.
+    """
     return tuple(readme_problems(text, content_type))
 
 
 def check_license(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for each license file that pyproject.toml names and that is missing, or if there is none."""
+    """Yield a problem for each license file that pyproject.toml names and that is missing.
+
+    If it names none, it is a problem if no file has a usual name, such as LICENSE or COPYING.
+    """
     directories: dict[str, list[str]] = {}
     for package in context.packages:
         directory = context.project.root / package.directory
@@ -135,9 +145,9 @@ def check_license(context: CheckContext) -> Iterator[Finding]:
 
 
 def _license_patterns(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the patterns of the license files that pyproject.toml names; empty if it names none.
+    """Return the patterns of the license files that pyproject.toml (`document`) names; empty if it names none.
 
-    If it has the text of a license, it is its own license file.
+    If `license` is a table without a file, the result is pyproject.toml, which has the text of the license.
     """
     project = table_at(document, "project")
     if isinstance(table := project.get("license"), dict):
@@ -161,7 +171,7 @@ def _matches_file(directory: Path, pattern: str) -> bool:
 
 
 def check_public_requirements(context: CheckContext) -> Iterator[Finding]:
-    """Yield problems for local versions and requirements with addresses, which public indexes reject."""
+    """Yield problems for local versions and for requirements by URL or path, which public indexes reject."""
     if not context.index.has_public_rules:
         return
     for package in context.packages:
@@ -196,7 +206,7 @@ def _url_requirements(package: Package, document: Mapping[str, Any]) -> Iterator
 
 
 def check_siblings_bounded(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem if requirements on packages of this repository have no version."""
+    """Yield a problem if published requirements on packages of this repository have no version."""
     if unbounded_requirements := requirements.unbounded_sibling_requirements(
         context.packages, context.project.workspace
     ):
@@ -227,7 +237,10 @@ def check_siblings_satisfied(context: CheckContext) -> Iterator[Finding]:
 
 
 def check_siblings_released(context: CheckContext) -> Iterator[Finding]:
-    """Yield a problem for each required package of this repository that has unreleased changes."""
+    """Yield a problem for each package of this repository with unreleased changes that a new version requires.
+
+    A version is new if it has no tag yet.
+    """
     project, _ = context.project, context.git
     released_packages = [
         package

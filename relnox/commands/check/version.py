@@ -20,9 +20,10 @@ from relnox.steps.publication import different_files_error
 
 
 def check_version_new(context: CheckContext) -> Iterator[Finding]:
-    """Yield problems for versions that are tagged elsewhere, too low or public.
+    """Yield problems for versions that are not new: tagged on another commit, too low, or on the index already.
 
-    After them, `NotCheckable` is raised if a version, or the tags of the remote, are not known.
+    Files on the index that differ from the build are a problem as well. After the problems, `NotCheckable` is
+    raised if a version, or the tags of the remote, are not known.
     """
     project, (_, _, commit) = context.project, context.git
     reported_names = set()
@@ -70,7 +71,7 @@ def _changed_public_file_problems(commit: str, context: CheckContext) -> Iterato
 
 
 def check_version_everywhere(context: CheckContext) -> Iterator[Finding]:
-    """Yield problems for packages, and groups with one version, whose files have different versions."""
+    """Yield problems for packages whose files differ in the version, and for groups that must share a version."""
     project = context.project
     yield from checks.inconsistent_version_file_problems(context.packages, project)
     for group in project.version_groups:
@@ -97,8 +98,8 @@ def check_packages_listed(context: CheckContext) -> Iterator[Finding]:
 def check_tags(context: CheckContext) -> Iterator[Finding]:
     """Yield problems for tags of the current versions that the remote lacks or has on other commits.
 
-    With `--profile before-publish`, missing tags are problems as well. Without an answer of the remote, or if a
-    version is not known, `NotCheckable` is raised.
+    With `--profile before-publish`, versions without a tag are problems as well. Without an answer of the remote,
+    or if a version is not known, `NotCheckable` is raised.
     """
     project, (_, state, _) = context.project, context.git
     remote = project.config.remote
@@ -156,7 +157,11 @@ def check_changelog(context: CheckContext) -> Iterator[Finding]:
 def _changelog_entry_problems(
     package: Package, version: Version, file: str, text: str, context: CheckContext
 ) -> Iterator[Finding]:
-    """Yield a problem if a changelog has nothing about the version; until it is tagged, a bump may add it."""
+    """Yield a problem if a changelog, with this text, has no entry for a version of a package.
+
+    There is none if a bump may still add the entry: the version is not tagged, the profile is not
+    `before-publish`, and there are unreleased entries or a tool writes the changelog.
+    """
     if changelogs.section_of_version(text, str(version)):
         return
     tools = ("towncrier", "git-cliff")
@@ -180,6 +185,6 @@ def _patch_bump_command(name: str, context: CheckContext) -> str:
 
 
 def _next_final_version(version: Version) -> str:
-    """Return a prerelease without its suffix, or a final version with its last number one higher."""
+    """Return the final version of a prerelease (`1.2` of `1.2rc1`), or the next final one (`1.3` after `1.2`)."""
     release = version.release if version.is_prerelease else (*version.release[:-1], version.release[-1] + 1)
     return str(Version.from_parts(epoch=version.epoch, release=release))
