@@ -46,12 +46,14 @@ class JobOutput(NamedTuple):
     """The output of one build job.
 
     Attributes:
-        directory: One of the directories in `--from`, or a directory in it.
+        directory: The path that `--from` names, or one directly below it.
         manifest: The manifest of the job; or one made from its wheels, as if built from the current commit.
         has_manifest: Whether the manifest is from the job.
-        files: Maps each file in the manifest that exists to its SHA-256.
-        attestations: Maps each file with an attestation beside it (PEP 740) to the SHA-256 of the attestation.
-        unlisted: The archives in the directory that the manifest does not list, and their attestations.
+        files: Maps the name of each file in the manifest that exists to the SHA-256 of that file.
+        attestations: Maps the name of each file with an attestation beside it (PEP 740) to the SHA-256 of the
+            attestation.
+        unlisted: The names of wheels and sdists in the directory that its manifest does not list, and of their
+            attestations.
     """
 
     directory: str
@@ -67,7 +69,7 @@ class JobOutput(NamedTuple):
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to copy the files of each package, and then to write the merged manifest."""
+    """Plan to copy the files of all build jobs into one directory, and then to write one manifest of them all."""
     new = PlanBuilder("collect")
     request = releases.read_release_request(options, options.package, project)
     directories = project.once(_find_job_directories, project.root, options.from_)
@@ -141,10 +143,11 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _find_job_directories(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the directory of each job once, relative to `root`, from the values of `--from`.
+    """Return the directories of jobs that the values of `--from` name or contain, relative to `root`, each once.
 
     Raises:
-        Blocked: There is no value, or one has no manifest or wheels, in it or in the directories directly below.
+        Blocked: There is no value; or neither the directory that a value names nor one directly in it has a
+            manifest, or wheels and no sdist.
     """
     if not names:
         raise Blocked(
@@ -175,7 +178,10 @@ def _is_output_of_job(directory: Path) -> bool:
 
 
 def _archive_names(directory: Path, *suffixes: str) -> tuple[str, ...]:
-    """Return the sorted names of archives in a directory, and of files with `suffixes`; empty if it is missing."""
+    """Return the sorted names of a directory's wheels and sdists, and of files that end in one of `suffixes`.
+
+    The result is empty if the directory does not exist.
+    """
     paths = directory.iterdir() if directory.is_dir() else ()
     return tuple(sorted(path.name for path in paths if path.name.endswith((".whl", ".tar.gz", *suffixes))))
 
@@ -183,8 +189,8 @@ def _archive_names(directory: Path, *suffixes: str) -> tuple[str, ...]:
 def _read_job_output(root: Path, directory: str, selected: frozenset[str], head: str | None) -> JobOutput:
     """Read the manifest in a job's directory, hash its files, and find attestations and unlisted archives.
 
-    Files of packages that are not in `selected` are left out, unless it is empty. Wheels without a manifest count
-    as built from `head`.
+    `selected` has the names of the packages whose files count; if it is empty, those of all count. `head` is the
+    current commit, or None outside git: wheels without a manifest count as built from it.
     """
     path = root / directory
     has_manifest = (path / MANIFEST_JSON).is_file()
@@ -221,7 +227,10 @@ def _manifest_of_wheels(root: Path, directory: str, head: str | None) -> Manifes
 
 
 def _hash_attestations(directory: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each archive with an attestation of at most 1 MiB beside it, and the SHA-256 of the attestation."""
+    """Yield those of the file names `names` that have an attestation beside them, each with its SHA-256.
+
+    The hash is that of the attestation. Attestations larger than 1 MiB are ignored.
+    """
     for name in names:
         path = directory / f"{name}{ATTESTATION_SUFFIX}"
         if is_file_inside(directory, path) and path.stat().st_size <= _ATTESTATION_LIMIT:
@@ -231,10 +240,10 @@ def _hash_attestations(directory: Path, names: Sequence[str]) -> Iterator[tuple[
 def _merge_manifests(
     jobs: Sequence[JobOutput], files: Sequence[Distribution], incomplete: Sequence[str], project: Project
 ) -> Manifest:
-    """Return one manifest of `files`, with the needs of their packages; `incomplete` names those that lack files.
+    """Return one manifest that lists `files`, and which of their packages need each other to be installed.
 
-    What packages of different jobs need from each other is read from the project and from intact wheels. The
-    commit and the time are those of the latest job.
+    What they need is read from the manifests of the jobs, the project, and intact wheels. `incomplete` names the
+    packages that lack files. The commit and the time are those of the latest job.
     """
     names = {file.package for file in files}
     needs: dict[str, set[str]] = {name: set() for name in names}
@@ -271,7 +280,10 @@ def _merge_manifests(
 
 
 def _compare_with_expected_files(package: Package, jobs: Sequence[JobOutput], project: Project) -> FileComparison:
-    """Compare the names of a package's files with the expected ones; a private package may have no files."""
+    """Compare the names of the files that all jobs have of a package with those that the settings expect.
+
+    A private package may have no files.
+    """
     names = {file.filename for job in jobs for file in job.manifest.files_of(package.name)}
     if package.is_private and not names:
         return FileComparison()
@@ -284,7 +296,10 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
     comparisons: Mapping[str, FileComparison],
     project: Project,
 ) -> Iterator[Problem]:
-    """Yield problems that prevent the merge of the jobs' files: first those of jobs, then those of packages."""
+    """Yield problems that prevent the merge of the jobs' files: first those of jobs, then those of packages.
+
+    `packages` are those to collect; `comparisons` has, by package name, which files are missing or unexpected.
+    """
     if not any(job.manifest.distributions for job in jobs):
         yield Blocked(
             "archive-missing",
@@ -365,7 +380,11 @@ def _collection_problems(  # noqa: C901, PLR0912 - a list of checks
 
 
 def _job_output_problems(job: JobOutput, project: Project) -> Iterator[Problem]:
-    """Yield problems for files of a job that are missing, changed or unlisted, or of unexpected packages."""
+    """Yield a problem for each file of a job that is missing, changed, or not in its manifest.
+
+    Yield one as well for each package of the job that the project does not have, or whose wheels need a manifest
+    and have none.
+    """
     for file in job.manifest.distributions:
         if not job.is_intact(file):
             sha256 = job.files.get(file.filename)
@@ -396,7 +415,10 @@ def _job_output_problems(job: JobOutput, project: Project) -> Iterator[Problem]:
 
 
 def _archive_problems(jobs: Sequence[JobOutput], project: Project) -> Iterator[Problem]:
-    """Yield problems for errors in intact archives, and for wheels of other tools that differ from the sdist."""
+    """Yield problems for errors in intact archives, and for wheels whose modules differ from those in the sdist.
+
+    Modules are compared only for wheels without a manifest, which tools such as cibuildwheel build.
+    """
     paths: dict[str, dict[tuple[str, str], Path]] = {}  # by package; the same file of two jobs is checked once
     for job in jobs:
         for file in filter(job.is_intact, job.manifest.distributions):

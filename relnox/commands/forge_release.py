@@ -47,7 +47,7 @@ from relnox.steps.publication import different_files_error
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan one release for each tag of the built commit."""
+    """Plan a release on GitHub or GitLab for each tag of the built commit that has packages of the manifest."""
     new = PlanBuilder("forge-release")
     request = releases.read_release_request(options, options.package, project)
     build = releases.read_build(options.dist, request, project)
@@ -113,7 +113,7 @@ def _unpublished_file_problems(release: Release) -> Iterator[Problem]:
 
 
 def _changed_archive_problems(release: Release, project: Project) -> Iterator[Problem]:
-    """Yield a problem for each archive to attach that is not on disk as it was built."""
+    """Yield a problem for each sdist or wheel of the release whose file is missing or not as it was built."""
     dist = release.build.directory
     for file in release.manifest.distributions:
         directory = project.root / dist
@@ -125,7 +125,7 @@ def _changed_archive_problems(release: Release, project: Project) -> Iterator[Pr
 
 
 def _shared_tag_problems(tags: Iterable[str], release: Release, project: Project) -> Iterator[Problem]:
-    """Yield a problem for each of these tags that packages left out by `--package` have as well."""
+    """Yield a problem for each of `tags` that is also the tag of a package that `--package` left out."""
     siblings = release.siblings
     for tag in tags:
         others = [
@@ -166,7 +166,10 @@ def _packages_by_tag(release: Release, project: Project) -> dict[str, list[str]]
 def _plan_release_page(  # noqa: PLR0913, PLR0917 - what a release page is made of
     new: PlanBuilder, tag: str, manifest: Manifest, release: Release, options: Options, project: Project
 ) -> None:
-    """Add the steps for the release page of a tag, which may exist; `manifest` is the part with this tag."""
+    """Add to `new` the steps that make the release page of a tag, or complete a page that exists.
+
+    `manifest` is the part of the release's manifest with the packages that have this tag.
+    """
     forge, index = forge_of(project), release.index
     pages = project.once(forge.releases, tag)
     page = choose_release(pages, tag)
@@ -218,7 +221,11 @@ def _plan_release_page(  # noqa: PLR0913, PLR0917 - what a release page is made 
 
 
 def _files_to_attach(manifest: Manifest, assets: str) -> Iterator[AttachedFile]:
-    """Yield the files that `assets` (`--assets`) selects for a release page; only texts have their content."""
+    """Yield the files that `assets` (the value of `--assets`) selects for a release page.
+
+    Checksums and manifest come with their text as `content`, since they are written for the page; sdists and
+    wheels are read from disk later.
+    """
     archives = {file.filename: file.sha256 for file in manifest.distributions}
     if assets == "all":
         yield from (AttachedFile(name=name, sha256=sha256) for name, sha256 in archives.items())
@@ -231,8 +238,9 @@ def _files_to_attach(manifest: Manifest, assets: str) -> Iterator[AttachedFile]:
 def _becomes_latest_release(versions: Mapping[str, Version], project: Project) -> bool:
     """Return whether a release of these versions, by package, becomes the latest one of the repository.
 
-    It is the highest final version of the package that the settings name. If they name none, all published
-    packages must share one tag; otherwise no release becomes the latest.
+    It does if it has the highest final version of the package in the setting `latest`. Without that setting, the
+    first package in `versions` counts if all published packages have the same tag format; otherwise no release
+    becomes the latest.
     """
     public = [package.name for package in project.workspace.packages if not package.is_private]
     shares_tag = len({project.tag_formats[name] for name in public}) == 1
@@ -243,9 +251,10 @@ def _becomes_latest_release(versions: Mapping[str, Version], project: Project) -
 
 
 def _previous_tag(name: str, version: Version, commit: str, project: Project) -> str | None:
-    """Return the tag of the package's last release before a version, in the same release line if possible.
+    """Return the tag of the package's last release before a version, or None for a first release.
 
-    Tags that are not in the history of `commit` do not count. The result is None for a first release.
+    Where release branches have ranges of versions, tags within the same range are preferred. A tag of this clone
+    counts only if it is in the history of `commit`; in a shallow clone, all count.
     """
     git, state, _ = project.require_commit()
     tags = project.package_tags[name]
@@ -268,8 +277,9 @@ def _release_notes(  # noqa: PLR0913, PLR0917 - as above
 ) -> tuple[str, str]:
     """Return the Markdown notes of the release of a tag, and a link to all changes or to the changelog, or "".
 
-    If no changelog has a section of it, commits since the tag `previous` (None: first release) are listed, with a
-    note in `new`.
+    The notes are from `--notes`: sections of changelogs, generated by the forge, or the commits since the tag
+    `previous`. If no changelog has a section of the release, commits are listed, and `new` gets a note. With None
+    as `previous`, it is the first release, and no commits are listed.
     """
     forge, commit = forge_of(project), manifest.commit or ""
     versions = {name: manifest.version_of(name) for name in manifest.packages}
@@ -298,7 +308,11 @@ def _release_notes(  # noqa: PLR0913, PLR0917 - as above
 def _read_changelog_sections(
     versions: Mapping[str, Version], commit: str, project: Project
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the paths of changelogs with a section of the release, and each package's section as Markdown."""
+    """Return the paths of changelogs that have a section of the release, and that section by package, as Markdown.
+
+    `versions` has the released version of each package; changelogs are read at `commit`. Packages without a
+    section are left out of both.
+    """
     changelogs = project.once(_read_changelogs, project, commit)
     files: list[str] = []
     texts: dict[str, str] = {}
@@ -323,7 +337,10 @@ def _read_changelogs(project: Project, commit: str) -> dict[str, tuple[str, str]
 
 
 def _read_commits_between(project: Project, names: Sequence[str], previous: str, commit: str) -> list[Commit]:
-    """Return the commits after the tag `previous`, up to a commit, that change any of the packages."""
+    """Return the commits after the tag `previous`, up to `commit`, that change any of the packages `names`.
+
+    Release commits, and those that start the next development version, are left out.
+    """
     git, _, _ = project.require_commit()
     tags, paths = {previous: project.tags[previous]}, project.config.paths
     histories = history.read_release_histories(

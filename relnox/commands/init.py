@@ -65,7 +65,10 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _propose_settings(project: Project) -> dict[str, Any]:
-    """Return settings that the project lacks, by key: versions, package directories, tag formats and branch."""
+    """Return the settings to add to `[tool.relnox]`, by key, that the project lacks.
+
+    They are about versions, package directories, tag formats and the release branch.
+    """
     config, workspace = project.config, project.workspace
     settings = setting_proposals.propose_settings(project.detected_tag_formats, project.tags)
     if "versions" not in settings and config.versions is None and len(project.version_groups) > 1:
@@ -108,7 +111,11 @@ def _project_with_settings(contents: bytes, project: Project) -> Project:
 
 
 def _file_edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options) -> Iterator[Edit]:
-    """Yield the edits of the files that are missing or incomplete; `files` has the existing ones by path."""
+    """Yield the edits that create or complete noxfile.py, tasks.py, pyproject.toml and .gitignore.
+
+    `files` maps the paths of those that exist to their content; `settings` are the proposed ones for
+    `[tool.relnox]`. Files that `options` exclude, and those that need no change, have no edit.
+    """
     if options.nox and "noxfile.py" not in files:
         yield Edit(file="noxfile.py", before=None, after=NOXFILE.encode())
     if options.invoke and "tasks.py" not in files and TASKS_PACKAGE not in files:
@@ -120,17 +127,23 @@ def _file_edits(files: Mapping[str, bytes], settings: Mapping[str, Any], options
 
 
 def _pyproject_text(files: Mapping[str, bytes]) -> str:
-    """Return pyproject.toml as text, without a byte-order mark; empty if it is missing."""
+    """Return the text of pyproject.toml in `files`, which maps paths to content; empty if it is missing.
+
+    A byte-order mark is removed.
+    """
     return files.get(_PYPROJECT, b"").decode("utf-8-sig")
 
 
 def _pyproject_with_settings(
     files: Mapping[str, bytes], settings: Mapping[str, Any], *, update: bool
 ) -> bytes | None:
-    """Return pyproject.toml with a new [tool.relnox]; None if nothing changes.
+    """Return the new content of pyproject.toml with `settings` in `[tool.relnox]`, or None if it stays as it is.
 
-    With `update`, settings are added to an existing table, which is otherwise left as it is. `Blocked` is raised
-    if this would change other settings.
+    `files` maps the paths of existing files to their content. If the table exists, it changes only with `update`,
+    which adds the settings to it.
+
+    Raises:
+        Blocked: The settings cannot be added without changing others.
     """
     text = _pyproject_text(files)
     existing = table_at(load_toml(text), "tool").get("relnox")
@@ -159,7 +172,10 @@ def _pyproject_with_settings(
 
 
 def _add_settings(text: str, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return a pyproject.toml with settings added to its [tool.relnox], and the new content of that table."""
+    """Return a pyproject.toml with `settings` added to its `[tool.relnox]`, and the new content of that table.
+
+    `text` is its current text; the table must exist.
+    """
     document = tomlkit.parse(text)
     table: Any = document["tool"]["relnox"]
     expected = load_toml(text)["tool"]["relnox"]
@@ -175,7 +191,10 @@ def _add_settings(text: str, settings: Mapping[str, Any]) -> tuple[str, dict[str
 
 
 def _gitignore_with_missing_lines(before: bytes) -> bytes | None:  # bytes, because git requires no encoding
-    """Return .gitignore with the missing lines added, or None if no line is missing."""
+    """Return .gitignore with the directories of nox and of built archives added, or None if it has both.
+
+    `before` is its current content, empty if there is no such file.
+    """
     existing_lines = {line.strip().strip(b"/") for line in before.splitlines()}
     missing = [line for line in _GITIGNORE_LINES if line.strip(b"/") not in existing_lines]
     if not missing:
@@ -188,9 +207,9 @@ def _gitignore_with_missing_lines(before: bytes) -> bytes | None:  # bytes, beca
 def _init_notes(
     files: Mapping[str, bytes], settings: Mapping[str, Any], options: Options, project: Project
 ) -> Iterator[str]:
-    """Yield the messages shown after init: what was left unchanged, and the next commands.
+    """Yield the notes of the plan of init: what it leaves unchanged, and the commands to run next.
 
-    `files` has the contents before it by path, and `project` the settings after it.
+    `files` maps existing files to their content before init; `project` has the settings that init writes.
     """
     if project.unlisted_packages:
         yield setting_proposals.describe_unlisted_packages(

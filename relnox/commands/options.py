@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _package_option(what: str) -> Any:
-    """Return the option `--package`; `what` begins its help."""
+    """Return the option `--package`; `what` begins its help text, such as `Build this package only`."""
     return option((), f"{what} (distribution or directory name; repeatable).", metavar="NAME")
 
 
@@ -38,7 +38,7 @@ _PYTHON = option(
 
 
 class OutputOptions(CommonOptions):
-    """Options of tasks that tell the next jobs what was released."""
+    """Options of tasks that can write what was released as variables to a file, for the next jobs of a CI run."""
 
     outputs: str | None = option(
         None,
@@ -165,7 +165,10 @@ class BumpOptions(OutputOptions):
 
     @property
     def remote_tags(self) -> RemoteTags:  # type: ignore[override]  # it depends on other options
-        """When to read the tags of the remote: always, never, or only if this clone has none."""
+        """When to read the tags of the remote: `always`, `never`, or `if-none`: only if this clone has no tags.
+
+        It is `always` if the bump commits, tags, pushes or opens a pull request.
+        """
         if self.commit or self.tag or self.push or self.pull_request:
             return "always"
         return "if-none" if self.part == "auto" else "never"
@@ -412,7 +415,7 @@ class CiOptions(OutputOptions):
 
     @property
     def json(self) -> bool:
-        """Whether standard output gets JSON only: the matrix."""
+        """Whether standard output gets JSON only, which is so with `--matrix`."""
         return self.matrix is not None
 
 
@@ -427,10 +430,16 @@ class InitOptions(CommonOptions):
 
 
 class Task(Record):
-    """A task: its name on the command line, a summary of at most 60 characters for lists, and its options.
+    """A task that users run.
 
-    Defaults of options are in `table` of `[tool.relnox]`, if it is not empty; `alias` is a second import name. If
-    it pushes or uploads something by default (`sends`), no misspelled word suggests it.
+    Attributes:
+        name: The name on the command line, such as `build-all`.
+        summary: What the task does, in at most 60 characters, for lists of tasks.
+        options: The class of the task's options.
+        table: The table in `[tool.relnox]` that sets defaults of options; empty if there is none.
+        alias: A second import name, or empty.
+        sends: Whether the task pushes or uploads something by default. For a misspelled name, such a task is never
+            suggested.
     """
 
     name: str
@@ -442,12 +451,12 @@ class Task(Record):
 
     @property
     def import_name(self) -> str:
-        """The import name in `relnox.sessions` and `relnox.tasks`, and the name of the module in this package."""
+        """The import name in `relnox.sessions` and `relnox.tasks`, and of the module in `relnox.commands`."""
         return self.name.replace("-", "_")
 
     @property
     def import_names(self) -> tuple[str, ...]:
-        """All import names of the task."""
+        """The import name of the task and, if it has one, its alias."""
         return (self.import_name, self.alias) if self.alias else (self.import_name,)
 
 

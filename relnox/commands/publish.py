@@ -48,7 +48,7 @@ _COPY = "copy it from the build whose files are public; a rebuild may differ fro
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to upload the files that the index lacks, in dependency order, and to verify them there."""
+    """Plan to upload the files that the index lacks, dependencies first, and to verify what the index serves."""
     new = PlanBuilder("publish", continue_on_error=True)
     if options.index is not None:  # an unknown index is reported first
         project.indexes[options.index].is_chosen = True
@@ -71,7 +71,10 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _released_packages(manifest: Manifest, project: Project) -> Iterator[ReleasedPackage]:
-    """Yield the packages of a manifest, each with the tag of its version at the built commit, or an empty one."""
+    """Yield each package of a manifest with its version, and with the tag of that version at the built commit.
+
+    The tag is empty if there is none.
+    """
     for name in manifest.packages:
         version = manifest.version_of(name)
         tags = releases.tags_of_version(name, version, project)
@@ -80,7 +83,7 @@ def _released_packages(manifest: Manifest, project: Project) -> Iterator[Release
 
 
 def _add_release_diffs(new: PlanBuilder, release: Release, options: Options, project: Project) -> None:
-    """Add tables and notes on what the packages to upload change for users, compared with the last releases."""
+    """Add tables and notes to `new` on how the archives to upload differ from those of the last releases."""
     diffs = release_diffs.compare_with_last_releases(
         _manifest_to_upload(release), release.build.directory, release.index, project
     )
@@ -94,7 +97,10 @@ def _manifest_to_upload(release: Release) -> Manifest:
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return a table of the packages whose files are public and verified, with the address of each release."""
+    """Return a table of the packages whose files are public and verified, with the address of each release.
+
+    There is no table without such packages. `directory` is not used.
+    """
     del directory
     rows = tuple(
         (step.package, str(step.version), step.index, str(len(step.files)), step.page or "-")
@@ -108,14 +114,15 @@ def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
 def add_publication(
     new: PlanBuilder, release: Release, options: PublishingOptions, project: Project, *needs: Step
 ) -> tuple[str, ...]:
-    """Plan to upload the files that the index lacks after the steps `needs`, and to verify them there.
+    """Add to `new` the steps that upload the files that the index lacks, and that verify them there.
 
-    `after-publish` hooks run even if the index has all files: an earlier run may have ended before them.
+    They run after the steps `needs`. Hooks of `after-publish` run even if the index has all files, since an
+    earlier run may have ended before them.
 
     Returns:
-        The names of the files that the index has already, which decide the exit code of a run that is blocked.
-        There are none if the manifest contradicts the checkout and all its files are public: it is of an
-        earlier release.
+        The names of the files that the index already has with the same hash. If the plan is blocked, the exit code
+        depends on whether there are any. The result is empty if the manifest contradicts the checkout and the
+        index has all its files, since they are of an earlier release.
     """
     manifest, index = release.manifest, release.index
     mismatches, version_notes = consistency.compare_versions(
@@ -178,10 +185,10 @@ def add_publication(
 def upload_steps(
     manifest: Manifest, index: Target, dist: str, needs: tuple[str, ...] = (), *, attested: bool = False
 ) -> Iterator[Upload | AwaitIndex]:
-    """Yield the steps that upload the files of a manifest from `dist`, and verify them on the index.
+    """Yield the steps that upload the files of a manifest from the directory `dist`, and verify them on the index.
 
-    They run after the steps with the keys `needs`, and a package after its dependencies have been verified. If
-    `attested`, an earlier step signs the files.
+    All need the steps with the keys `needs`. A package is uploaded after the packages that it needs have been
+    verified. With `attested`, an earlier step signs the files, and their attestations are uploaded as well.
     """
     deadline = dict.fromkeys(manifest.packages, _LISTING_TIMEOUT)
     listings = {step.package: step for step in listing_steps(manifest, index.name, deadline)}
@@ -209,7 +216,10 @@ def upload_steps(
 
 
 def _contradiction_problems(release: Release, project: Project) -> Iterator[Problem]:
-    """Yield problems if the build is incomplete, or contradicts the checkout, its tags or its own public files."""
+    """Yield problems if the build lacks files, or contradicts the checkout, its tags, or what the index has.
+
+    Of the index, only the files of packages that belong to the release, but were not requested, are compared here.
+    """
     build, manifest, index = release.build, release.manifest, release.index
     yield from consistency.manifest_problems(
         manifest,
@@ -231,7 +241,12 @@ def _contradiction_problems(release: Release, project: Project) -> Iterator[Prob
 
 
 def _upload_problems(release: Release, project: Project) -> Iterator[Problem]:  # noqa: C901, PLR0912 - a list of checks
-    """Yield problems that block the uploads: of files, archives, the index, and rules of production indexes."""
+    """Yield the problems of files, archives and the index that block the uploads.
+
+    These are changed files, errors in archives, requirements that are not available, and files that the index will
+    reject. On production indexes, these block as well: commits without a release branch or tag, development
+    versions, uncommitted changes, and differences that `[tool.relnox.diff]` does not allow.
+    """
     target, manifest, missing_files = release.index, release.manifest, release.missing_files
     index, production, dist = target.name, target.production, release.build.directory
     directory = project.root / dist
@@ -304,7 +319,10 @@ def _upload_problems(release: Release, project: Project) -> Iterator[Problem]:  
 
 
 def _listing_problems(release: Release, project: Project) -> Iterator[Problem]:
-    """Yield problems for files that the index will reject, according to its listing of their project."""
+    """Yield problems for files that the index will reject, according to what it lists of their project.
+
+    Checked are closed projects, storage, a second sdist of a version, and versions too old for more files.
+    """
     target, missing_files = release.index, release.missing_files
     index = target.name
     for package, file in {file.package: file for file in missing_files}.items():
@@ -339,7 +357,10 @@ def _listing_problems(release: Release, project: Project) -> Iterator[Problem]:
 
 
 def _describe_development_versions(release: Release) -> str:
-    """Return a clause on the packages to upload that have development versions, or an empty string."""
+    """Return which files to upload have development versions, as in `acme 1.0.dev1 is a development version`.
+
+    The text is empty if none has.
+    """
     names = dict.fromkeys(
         f"{file.package} {file.version}" for file in release.missing_files if file.version.is_devrelease
     )
@@ -350,9 +371,10 @@ def _describe_development_versions(release: Release) -> str:
 def _unavailable_sibling_problems(
     package: str, path: Path, release: Release, project: Project
 ) -> Iterator[Problem]:
-    """Yield a problem for each workspace package that `package` requires and neither this run nor the index has.
+    """Yield a problem for each workspace package that `package` requires, but users could not install.
 
-    Its requirements are those of the archive at `path`, except those of extras.
+    That is so if neither this run nor the index has a version that the requirement allows. Requirements are read
+    from the archive at `path`; those of extras are left out.
     """
     index, manifest, workspace = release.index.name, release.manifest, project.workspace
     task = "publish" if release.index.production else "publish-test"
@@ -391,8 +413,8 @@ def _unavailable_sibling_problems(
 def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Version]:
     """Return the versions of a workspace package that the index lists and that are not yanked.
 
-    For a test index, those on the trusted index, from which requirements are installed, count as well. For a
-    production index they do not: there, a project of the name may belong to another owner.
+    For a test index, those on the index from which requirements are installed (the setting `trusted-index`) count
+    as well. For a production index they do not: there, a project of the name may belong to another owner.
     """
     listings = [index.cached_listing(name)]
     if not index.production:
@@ -402,9 +424,10 @@ def _public_versions(name: str, index: Index, indexes: Indexes) -> frozenset[Ver
 
 
 def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
-    """Return the publisher that signs uploads, or None if they are not signed, and a note that says who or why.
+    """Return the publisher that signs uploads, or None if they are not signed, and a note for the plan.
 
-    The identity is requested from the CI service.
+    The note names the publisher, or says why nothing is signed. The identity to sign with is requested from the CI
+    service.
     """
     if not attestations.is_attest_installed():
         return (
@@ -424,7 +447,10 @@ def _choose_publisher(indexes: Indexes) -> tuple[Publisher | None, str]:
 
 
 def _publication_notes(release: Release, project: Project) -> Iterator[str]:
-    """Yield notes on what the index has, what a person has to do, and packages that are not published."""
+    """Yield the notes of a plan to publish: about the files on the index, and packages that are not published.
+
+    Those on production indexes also list what a person has to do by hand, and name development versions.
+    """
     index, manifest, build = release.index.name, release.manifest, release.build
     for package in manifest.packages:
         yield from _listing_notes(package, release, project)
@@ -449,10 +475,11 @@ def _publication_notes(release: Release, project: Project) -> Iterator[str]:
 
 
 def _listing_notes(package: str, release: Release, project: Project) -> Iterator[str]:
-    """Yield notes on files that are yanked or of other builds, and on a project that is closed or maybe not yours.
+    """Yield notes on what the index lists of a package: files that are yanked, of other builds, or of newer rules.
 
-    Indexes do not say who may upload. A project is assumed to belong to the user if the index has one of the built
-    files, or if one of its versions on the index is tagged in this repository.
+    A note also says if the project is closed, or may belong to another account. Indexes do not say who may upload.
+    A project is assumed to belong to the user if the index has one of the built files, or if one of its versions
+    on the index is tagged in this repository.
     """
     index, files = release.index.name, {file.filename: file for file in release.manifest.files_of(package)}
     listing, version = release.index.cached_listing(package), release.manifest.version_of(package)

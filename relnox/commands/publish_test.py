@@ -27,7 +27,7 @@ _VERIFY_TIMEOUT = 600
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to upload the files, and then to verify the release by installing it from the index."""
+    """Plan to upload the files that the test index lacks, and then to install the release from there."""
     new = PlanBuilder("publish-test", continue_on_error=True)
     target, index = project.indexes[options.index], options.index
     if target.production:
@@ -64,10 +64,10 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return the tables of what was published and of what was verified."""
+    """Return the tables of what was published and of what was installed and checked; `directory` is not used."""
     return (*publish.summarize(outcome, directory), *verify_install.summarize(outcome, directory))
 
 
 def _embedded_index_has_only(indexes: Indexes, manifest: Manifest) -> bool:
-    """Return whether every file on the embedded index is one of a manifest, with the same hash."""
+    """Return whether each file on relnox's own local index is listed in a manifest, with the same hash."""
     return indexes.embedded_index.store.holds_only({file.filename: file.sha256 for file in manifest.distributions})

@@ -82,10 +82,12 @@ def plan(options: Options, project: Project) -> Plan:
 def _choose_bump_options(
     options: Options, project: Project, selected: tuple[str, ...], *, is_automatic: bool
 ) -> dict[str, Any]:
-    """Return the options of the bump by field name; empty if another tool sets versions and none is given.
+    """Return the options of the bump by field name.
 
-    Without a given version, `--part auto` is chosen if the commits ask for a bump (`is_automatic`), else the patch
-    version. If no packages are selected, all are bumped.
+    Without `--part`, `--pre` and `--to`, the bump is `--part auto` if the commits ask for one (`is_automatic`),
+    else `--part patch`; or the result is empty if the settings say that another tool sets the versions. `selected`
+    has the names of the packages to bump; if it is empty, all are bumped (with `auto`: those whose commits ask for
+    it).
     """
     version = {name: value for name in ("part", "pre", "to") if (value := getattr(options, name)) is not None}
     if project.config.managed_by is not None and not version:
@@ -98,7 +100,10 @@ def _choose_bump_options(
 
 
 def _packages_bumped_by_commits(project: Project, selected: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the selected packages (or of all) that `--part auto` bumps; none if it is blocked."""
+    """Return the names of the packages that `--part auto` bumps, of those in `selected`, or of all if it is empty.
+
+    The result is empty if the bump is blocked.
+    """
     automatic = BumpOptions(part="auto", package=selected, commit=True, tag=True)
     try:
         packages = versions.select_packages(automatic, project)
@@ -109,7 +114,11 @@ def _packages_bumped_by_commits(project: Project, selected: tuple[str, ...]) -> 
 
 
 def _resolve_wheel_directory(directory: str, root: Path) -> str:
-    """Return the absolute path of a directory relative to `root`; raise `Blocked` if it has no wheels."""
+    """Return the absolute path of a directory of `--find-links`, given relative to `root`.
+
+    Raises:
+        Blocked: It has no wheels.
+    """
     path = (root / directory).resolve()
     if not any(path.glob("*.whl")):
         raise Blocked(
@@ -121,9 +130,10 @@ def _resolve_wheel_directory(directory: str, root: Path) -> str:
 
 
 def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str]:
-    """Return the names of the selected packages, and of those that they need in the same fixed version group.
+    """Return the names `selected`, and the packages that these need and that share a version with them.
 
-    The result is empty if none are selected.
+    Packages share a version if the settings put them in one group of kind `fixed`. The result is empty if none are
+    selected.
     """
     needed = set(selected)
     for group in project.version_groups:
@@ -135,7 +145,10 @@ def _packages_to_release(selected: tuple[str, ...], project: Project) -> set[str
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return a table of the release's files, if they were built, and one of the stages, with status and time."""
+    """Return a table of the release's files, if they were built, and one of the stages, with status and time.
+
+    `directory` is the clone in which the stages ran, or the checkout if it was not cloned.
+    """
     stages = release.summarize(outcome, directory)
     is_cloned = outcome.results[0].status is Status.SUCCESS  # or else the directory is that of the project
     if not (is_cloned and (directory / _DIST / MANIFEST_JSON).is_file()):

@@ -39,14 +39,15 @@ class ReleaseChain(Record, kw_only=True):
         releases: The packages; their versions and tags are empty if not known yet.
         is_part: Whether the packages are a part of the workspace, so that each stage has to name them.
         dist: The directory of archives, relative to the root.
-        is_checked: Whether the checklist comes first; not if changed files may be from an interrupted bump.
+        is_checked: Whether the task `check` comes first; it does not if changed files may be from an interrupted
+            bump.
         bump: The options of the bump, by field name; empty if the commit is released as it is.
         commit: The tag to build, or None for HEAD.
         test_index: The name of the index to publish to first, or None.
         index: The name of the index to publish to, or None for a rehearsal.
         is_production: Whether `index` is a production index.
         remote: The name of the remote to push to, or None if there is none.
-        has_forge_release: Whether a release is made on the forge as well.
+        has_forge_release: Whether a release is made on GitHub or GitLab as well.
         yes: Whether the command line has confirmed what becomes public.
         verify: Further options of `verify-install` with the test index, by field name.
     """
@@ -170,7 +171,10 @@ def release_stages(chain: ReleaseChain) -> Iterator[Step]:
 
 
 def _push_stage(chain: ReleaseChain) -> Stage:
-    """Return the stage that tags what has no tag yet, and pushes; without a remote, it only tags."""
+    """Return the stage that pushes the branch and the tags of a bump, or else tags what has no tag yet.
+
+    In the second case, the new tags are pushed if there is a remote.
+    """
     tags, remote = join_names(chain.tags) or "the commit", chain.remote
     if chain.bump and remote is not None:
         options = {**{name: value for name, value in chain.bump.items() if name != "then_dev"}, "push": True}
@@ -183,7 +187,7 @@ def _push_stage(chain: ReleaseChain) -> Stage:
 
 
 def _option_pairs(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Return options of a task in the form of `Stage.options`."""
+    """Return the options of a task, given by field name, as pairs of field name and value."""
     return tuple(options.items())
 
 
@@ -253,7 +257,10 @@ def _current_releases(options: Options, project: Project) -> Iterator[ReleasedPa
 def _decide_chain(
     options: Options, project: Project, request: Mapping[str, Any], releases: tuple[ReleasedPackage, ...]
 ) -> ReleaseChain:
-    """Decide the indexes and the remote of a release; `request` has the options of its bump, empty without one."""
+    """Decide which indexes and which remote a release of `releases` uses, and what its stages need to know.
+
+    `request` has the options of the bump by field name; it is empty if the current commit is released as it is.
+    """
     config, (git, state, _) = project.config, project.require_commit()
     index, test_index = options.index, options.test_index
     if index is None:
@@ -283,7 +290,10 @@ def _decide_chain(
 
 
 def _forge_release_obstacles(chain: ReleaseChain, project: Project) -> tuple[list[str], list[Problem]]:
-    """Return notes on why the forge gets no release, or problems that block it; without both, it gets one."""
+    """Return notes on why no release is made on GitHub or GitLab, and problems that block it.
+
+    At most one of the two has entries. Without any, the release is made.
+    """
     if not chain.is_production:
         return [f"no release on the forge ({chain.index} is not a production index)"], []
     if chain.remote is None or not chain.tags:
@@ -296,7 +306,10 @@ def _forge_release_obstacles(chain: ReleaseChain, project: Project) -> tuple[lis
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return a table of the stages of a run, with the status and duration of each."""
+    """Return a table of the stages of a run, with the status and duration of each, or nothing if none ran.
+
+    `directory` is not used.
+    """
     del directory
     rows = tuple((result.step.key, result.status.value, f"{result.seconds:.1f}") for result in outcome.results)
     return (Table(title="Stages", columns=("stage", "status", "seconds"), rows=rows),) if rows else ()

@@ -34,9 +34,12 @@ _INDEX_TIMEOUT = 10.0
 class StatusRow(NamedTuple):
     """What `status` shows about a package.
 
-    `tag` is its last one, `commit_count` the number of its commits since, and `version` that in its files or of
-    `tag`; each is None if there is none. `bump` is what `bump --part auto` would do, None if nothing. `versions`
-    has its versions on each index of `--index`.
+    Attributes:
+        version: The version in its files, or else of `tag`; None if there is neither.
+        tag: Its last tag, or None.
+        commit_count: The number of its commits since `tag`, or None without a tag.
+        bump: What `bump --part auto` would do, or None if nothing.
+        versions: Maps each index of `--index` to the versions that it has of the package.
     """
 
     package: Package
@@ -73,7 +76,10 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def document(options: Options, project: Project) -> str:
-    """Return the packages as JSON, with null for missing or unknown values."""
+    """Return what `--json` prints: the packages, the current release lines and the notes, as a JSON object.
+
+    Missing or unknown values are null.
+    """
     packages = [
         {
             "name": row.package.name,
@@ -114,6 +120,11 @@ def _status_rows(options: Options, project: Project) -> list[StatusRow]:
 
 
 def _table_cells(row: StatusRow, lines: Sequence[ReleaseLine]) -> tuple[str, ...]:
+    """Return the cells of a package's row as text: name, version, last tag, commits since, next version and why.
+
+    For each index of `--index`, a cell with the latest version there follows. `lines` are the release lines
+    (branches with their range of versions) that HEAD is on; if it is empty, versions of all count.
+    """
     package, count, bump = row.package, row.commit_count, row.bump
     return (
         package.name + (" (private)" if package.is_private else ""),
@@ -141,7 +152,10 @@ def _next_bumps(project: Project) -> tuple[dict[str, VersionBump], tuple[str, ..
 
 
 def _release_line_notes(project: Project) -> Iterator[str]:
-    """Yield a note on the release lines of the current commit, if release lines are configured."""
+    """Yield a note on which release lines the current commit belongs to, such as `main (>=2)`.
+
+    A release line is a branch with a range of versions. Nothing is yielded if the settings have none.
+    """
     lines, configured_branches = project.release_lines, project.config.branch
     if not release_lines.has_release_lines(configured_branches):
         return
@@ -152,7 +166,10 @@ def _release_line_notes(project: Project) -> Iterator[str]:
 
 
 def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]:
-    """Yield notes on missing tags, assumed lockstep versions, unexpected tag formats, and newer tags."""
+    """Yield notes on missing tags, unclear tag formats, packages always released together, and ignored tags.
+
+    Ignored tags are those above a current version that do not count. Nothing is yielded without a commit.
+    """
     if project.state is None or project.state.head is None:
         return
     yield from checks.unfetched_tag_notes(project)
@@ -168,9 +185,10 @@ def _tag_notes(packages: tuple[Package, ...], project: Project) -> Iterator[str]
 def _describe_latest_version(
     version: Version | None, versions: frozenset[Version], lines: Sequence[ReleaseLine]
 ) -> str:
-    """Describe the latest of the `versions` on an index in these release lines, or `none`.
+    """Return the latest of `versions` on an index as text, or `none`; only versions in `lines` count, if any.
 
-    If there is a current `version`, the text says whether the index has it.
+    `version` is the current one: the text says if the index has it, such as `1.2.0 (this version)` or `1.3.0, has
+    this version`.
     """
     latest = max((other for other in versions if release_lines.allows_version(lines, other)), default=None)
     if latest is None:

@@ -47,10 +47,11 @@ def disallowed_branch_problems(project: Project) -> Iterator[Problem]:
 
 
 def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> str:
-    """Return the command, for a fix, that switches to the first branch that exists, or creates the first one.
+    """Return the command that switches to a release branch, for the fix in a problem.
 
-    The branches are `branches`, or else those of the settings, without globs; if there are none, the only branch
-    of this clone, or else the placeholder `BRANCH`.
+    The branch is the first of `branches` that exists, or else their first one, which the command creates. Globs
+    are left out. Without `branches`, those of the settings are used; without these, the only branch of this clone,
+    or else the placeholder `BRANCH`.
     """
     local, of_remote = "refs/heads/", f"refs/remotes/{project.config.remote}/"
     words = ("for-each-ref", "--format=%(refname)", local, of_remote)
@@ -65,7 +66,10 @@ def switch_command(project: Project, branches: Iterable[ReleaseLine] = ()) -> st
 
 
 def committer_problems(project: Project, *, commits: bool = True) -> Iterator[Problem]:
-    """Yield a problem if git has no name and email address of a committer or, with `commits`, of an author."""
+    """Yield a problem if git has no name and email address of a committer.
+
+    With `commits`, those of an author are needed as well; tags need only a committer.
+    """
     if project.git is None:
         return
     ask = project.git.identity_error
@@ -142,7 +146,10 @@ def inconsistent_version_file_problems(packages: Iterable[Package], project: Pro
 def uncommitted_change_problems(
     changed_files: Iterable[str], files: Collection[str], packages: Sequence[Package]
 ) -> Iterator[Problem]:
-    """Yield one problem if `changed_files` has any of `files`, or of the files in directories of `packages`."""
+    """Yield one problem if any of `changed_files` is in `files` or in a directory of `packages`.
+
+    All paths are relative to the root.
+    """
     directories = tuple("./" if package.directory == "." else f"./{package.directory}/" for package in packages)
     names = [name for name in changed_files if name in files or f"./{name}".startswith(directories)]
     if names:
@@ -151,7 +158,10 @@ def uncommitted_change_problems(
 
 
 def hidden_change_problems(files: Iterable[str], project: Project) -> Iterator[Problem]:
-    """Yield a problem for skip-worktree, and one for assume-unchanged, if it hides changes of these files."""
+    """Yield a problem if any of `files` are marked skip-worktree in git's index, and one for assume-unchanged.
+
+    Git commits no changes of such files.
+    """
     states = {file: project.tracked_file_states.get(file, "H") for file in sorted(files)}
     for bit, names in (
         ("skip-worktree", [file for file, state in states.items() if state in "Ss"]),
@@ -169,10 +179,10 @@ def hidden_change_problems(files: Iterable[str], project: Project) -> Iterator[P
 def untracked_file_problems(
     files: Collection[str], packages: Iterable[Package], project: Project, *, changelogs: Collection[str] = ()
 ) -> Iterator[Problem]:
-    """Yield problems for those of `files` that git does not track; files behind symbolic links are skipped.
+    """Yield problems for those of `files` that git does not track, except files behind symbolic links.
 
-    A package whose pyproject.toml is among them has a problem of its own. For those in `changelogs`, the fix also
-    names the setting that leaves changelogs unchanged.
+    If the pyproject.toml of one of `packages` is among them, the untracked files of that package have a problem of
+    their own. For files in `changelogs`, the fix also names the setting that leaves changelogs unchanged.
     """
     links = project.once(file_edits.find_linked_files, project.root, frozenset(files))
     others = sorted(set(files).difference(project.tracked_file_states, links))
@@ -216,10 +226,11 @@ _NO_MODULE = re.compile(r"(tests?|docs?|examples?|\..*)/.*|(conftest|fabfile|nox
 
 
 def empty_wheel_problems(packages: Iterable[Package], project: Project) -> Iterator[Problem]:
-    """Yield a problem for each package whose wheel would be empty, because git tracks no module in its directory.
+    """Yield a problem for each package whose wheel would be empty, since git tracks no module in its directory.
 
-    Checked are packages with runtime requirements whose backend finds modules without settings, unless they are
-    metadata-only or have a build command; none if a hook before the build may create modules.
+    Checked are packages with runtime requirements whose build backend finds modules by itself, and that the
+    settings do not declare to be metadata-only or to have a build command. There is no problem at all if the
+    settings have `before-build` hooks, which may create modules.
     """
     config, owners = project.config, {package.directory: package.name for package in project.workspace.packages}
     declared = {*project.metadata_only_packages, *config.build.commands}
@@ -248,9 +259,11 @@ def empty_wheel_problems(packages: Iterable[Package], project: Project) -> Itera
 
 
 class NewerTags(Record):
-    """Tags with versions above the current ones of their packages, by package, which may be in both mappings.
+    """Tags whose version is higher than the current one of their package, by package name.
 
-    `reachable` has a tag on HEAD or its ancestors with its version, `ignored` a tag with why it does not count.
+    Attributes:
+        reachable: The highest such tag on HEAD or an ancestor, with its version.
+        ignored: Such a tag that does not count, with the reason, as text. A package may be in both.
     """
 
     reachable: Mapping[str, tuple[str, Version]]
@@ -269,9 +282,10 @@ class NewerTags(Record):
 
 
 def newer_tags(project: Project) -> NewerTags:
-    """Return the highest newer tag of each package on HEAD or its ancestors, and newer tags that do not count.
+    """Return which packages have tags above their current versions, and which of these tags do not count.
 
-    A tag on an ancestor of the commit tagged with the current version does not count: its version was abandoned.
+    A tag does not count if it is not on HEAD or an ancestor; or if it is on an ancestor of the commit that is
+    tagged with the current version, since its version was abandoned.
     """
     reachable: dict[str, tuple[str, Version]] = {}
     ignored: dict[str, tuple[str, str]] = {}
@@ -295,8 +309,8 @@ def newer_tags(project: Project) -> NewerTags:
 def _tags_above_current_versions(project: Project) -> Iterator[tuple[str, list[tuple[str, Version]]]]:
     """Yield each package that has tags above its current version, with pairs of such a tag and its version.
 
-    The highest is first. A tag counts if it has the tag format of the package, or contains its name. Tags of other
-    release lines, such as those of 1.x on the branch of 2.x, are left out.
+    The highest is first. A tag belongs to a package if it has the tag format of the package, or contains its name.
+    If the settings bind release branches to versions, tags that the current branch does not release are left out.
     """
     names, formats = sorted(project.tags), project.tag_formats
     by_format = {tag_format: tags_of_format(tag_format, names) for tag_format in set(formats.values())}
@@ -373,9 +387,10 @@ def indirectly_bumped_package_notes(bumps: tuple[VersionBump, ...], workspace: W
 
 
 def unreleased_sibling_messages(project: Project, released: Iterable[Package]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each package with unreleased commits that a released one requires, and a message.
+    """Yield the name of each workspace package that may have to be released too, and a message that says why.
 
-    Private packages in `released` do not count. Yield nothing in a shallow clone.
+    It is required by a package in `released`, is not in `released` itself, and has commits since its last tag.
+    Private packages in `released` do not count. Nothing is yielded in a shallow clone.
     """
     state, workspace = project.state, project.version_literals.workspace
     by_name = {package.name: package for package in released}
@@ -395,7 +410,10 @@ def unreleased_sibling_messages(project: Project, released: Iterable[Package]) -
 
 
 def unreleased_sibling_notes(project: Project, released: Iterable[Package]) -> Iterator[str]:
-    """Yield a note on each package with unreleased commits that a released one requires."""
+    """Yield a note on each workspace package that may have to be bumped too, since a released one requires it.
+
+    It has commits since its last tag, and is not in `released`.
+    """
     for name, message in unreleased_sibling_messages(project, released):
         yield f"{message}; if so, bump it as well: --package {name}"
 

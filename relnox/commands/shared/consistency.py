@@ -44,7 +44,12 @@ _Mismatch = partial(Blocked, allow="allow_mismatch")
 
 
 class StatedVersion(NamedTuple):
-    """A version of a package, and what states it: `source` names the tag, option or file as messages do."""
+    """A version of a package, and what states it.
+
+    Attributes:
+        kind: `tag` (the tag that the run was started for), `expected` (`--expect-version`) or `file`.
+        source: The tag, option or file, as text for messages.
+    """
 
     kind: Literal["tag", "expected", "file"]
     source: str
@@ -56,9 +61,12 @@ def compare_versions(
 ) -> tuple[list[Problem], list[str]]:
     """Compare the versions of packages in the tag of the run, the option `--expect-version` and the files.
 
-    The first of these that states a version is the released one. Return problems where others state another
-    version or the tag does not fit, and notes on where each version comes from; these only in CI or if a tag or a
-    version is expected. In a rehearsal, both are empty. `manifest` is None before the build.
+    The first of these that states a version of a package says which version is released. The files are those of
+    the checkout, or the `manifest`, which is None before the build. In a rehearsal, nothing is compared.
+
+    Returns:
+        Problems where another source states another version, or the tag does not fit the packages; and notes on
+        where each version comes from. The notes are empty outside CI, unless a tag or a version is expected.
     """
     if project.is_rehearsal:
         return [], []
@@ -90,7 +98,11 @@ def compare_versions(
 def _stated_versions(
     name: str, request: ReleaseRequest, project: Project, manifest: Manifest | None
 ) -> Iterator[StatedVersion]:
-    """Yield the versions stated for a package, by precedence; if file and manifest differ, the manifest's."""
+    """Yield the versions that the tag, the option `--expect-version` and a file state for the package `name`.
+
+    The file is the one in which the package has its version. If there is none, or `manifest` has another version,
+    it is the manifest.
+    """
     if request.tag is not None and (tagged := request.tag.versions.get(name)) is not None:
         yield StatedVersion("tag", str(request.tag), tagged)
     if request.expected is not None:
@@ -107,10 +119,10 @@ def _stated_versions(
 def _version_disagreement(
     first: StatedVersion, others: Sequence[tuple[str, StatedVersion]], tag: ReleaseTag | None, project: Project
 ) -> Problem:
-    """Return the problem that other sources state another version than the first one.
+    """Return the problem that other sources state another version than `first`, which is the released one.
 
-    `others` are pairs of a package and what states its version, all of one kind and version. `tag` is that of the
-    run.
+    `others` are pairs of a package and what states its version, all of one kind and version. `tag` is the one that
+    the run was started for, or None.
     """
     packages, other = [name for name, _ in others], others[0][1]
     sources = list(dict.fromkeys(statement.source for _, statement in others))
@@ -136,10 +148,10 @@ def _version_disagreement(
 def _release_tag_problems(
     tag: ReleaseTag, project: Project, names: tuple[str, ...], *, is_built: bool
 ) -> Iterator[Problem]:
-    """Yield a problem if a run's tag is no release tag, lacks some of the packages `names`, or is elsewhere.
+    """Yield a problem if the tag that a run was started for is no release tag, or not of all packages `names`.
 
-    Before the build, the tag of a CI job need not be a release tag, and a release tag must be at the current
-    commit; with `is_built`, it may be on any.
+    Before the build, the tag of a CI job need not be a release tag, but a release tag must be at the current
+    commit. With `is_built`, it may be at any.
     """
     if not tag.versions:
         if is_built or tag.origin == "--release-tag":
@@ -171,11 +183,14 @@ def _release_tag_problems(
 def compare_commit_with_tags(
     packages: Sequence[Package], project: Project, commit: str | None, tag: ReleaseTag | None
 ) -> tuple[list[Problem], list[str]]:
-    """Compare the versions of packages with the tags at the commit to build, except `tag`, that of the run.
+    """Compare the versions of packages with the release tags at the commit to build.
 
-    Return problems if those are of other versions, and notes on versions that are tagged at another commit, since
-    CI often builds such commits, but they cannot be published. Versions that are not committed yet are left out.
-    Without a commit, both are empty.
+    Packages of `tag`, the one that the run was started for, are not compared with other tags there. Versions that
+    are not committed yet are left out. Without a commit, both results are empty.
+
+    Returns:
+        Problems where the tags of a package at the commit all have other versions; and notes on versions that are
+        tagged at another commit, with other files. CI often builds such commits, but they cannot be published.
     """
     if commit is None or project.state is None:
         return [], []
@@ -196,10 +211,10 @@ def compare_commit_with_tags(
 def manifest_problems(
     manifest: Manifest, dist: str, project: Project, tag: ReleaseTag | None, *, production: bool
 ) -> Iterator[Problem]:
-    """Yield problems where the manifest in `dist` contradicts the checkout, its settings, or tags of the commit.
+    """Yield problems where the manifest in the directory `dist` contradicts the checkout, or tags of its commit.
 
-    The tag of the run, `tag`, is left out. With `production`, missing wheels, and tags of the versions at other
-    commits, count as well.
+    Packages of `tag`, the one that the run was started for, are not compared with other tags of the commit. With
+    `production`, it is also a problem if wheels are missing, or if a version is tagged at another commit.
     """
     where, commit = f"{dist}/{MANIFEST_JSON}", manifest.commit
     yield from _outdated_manifest_problems(manifest, where, project)
@@ -228,10 +243,11 @@ def manifest_problems(
 
 
 def release_branch_problems(commit: str, project: Project) -> Iterator[Problem]:
-    """Yield a problem if neither a release branch of the remote nor a release tag has the commit of a build.
+    """Yield a problem if the commit of a build is neither on a release branch of the remote nor has a release tag.
 
-    A tag or a remote branch of this clone is enough; otherwise, the remote must be readable, and commits that this
-    clone lacks are fetched. There is no problem without a remote. Without a checkout, only a tag counts.
+    Tags and remote branches that this clone knows are enough; otherwise the remote is read, and must answer.
+    Commits that this clone lacks are fetched. There is no problem without a remote, or outside git. If only a
+    manifest is there, without a checkout, the commit must have a tag.
     """
     git, state, remote = project.git, project.state, project.config.remote
     if state is None or any(project.tags[tag] == commit for tags in project.package_tags.values() for tag in tags):
@@ -287,10 +303,10 @@ def _matching_branches(branches: Iterable[str], globs: Iterable[str]) -> list[st
 def _other_tagged_version_problems(
     versions: Mapping[str, Version], commit: str, project: Project, tag: ReleaseTag | None, subject: str
 ) -> Iterator[Problem]:
-    """Yield the problems with packages whose tags at a commit all have other versions than those to release.
+    """Yield a problem for packages that have tags at a commit, none of them of the version to release.
 
-    Packages of `tag`, that of the run, are left out. In the message, `subject` is before the version to release,
-    with the packages instead of `{}`.
+    `versions` has the versions to release by package. Packages of `tag`, the one that the run was started for, are
+    left out. `subject` is the text before the version to release in the message, with `{}` for the package names.
     """
     here = sorted(name for name, tagged_commit in project.tags.items() if tagged_commit == commit)
     unnamed: dict[str, Version] = {}
@@ -331,9 +347,11 @@ def _other_tagged_version_problems(
 def tagged_elsewhere_messages(
     versions: Mapping[str, Version], commit: str, project: Project
 ) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield a message, the tag and the packages for each tag on another commit that has the version of packages.
+    """Yield a message for each tag that has a version to release, but is at another commit than `commit`.
 
-    Packages are left out if they have not changed between the two commits, or this clone lacks one of these.
+    `versions` has the versions to release by package. With each message come the tag and the packages that it is
+    about: those that changed between the two commits. Without changes, or if this clone lacks the commits, there
+    is no message.
     """
     by_tag: dict[tuple[str, Version], list[str]] = defaultdict(list)
     for package, version in versions.items():
@@ -353,10 +371,10 @@ def tagged_elsewhere_messages(
 
 
 def _outdated_manifest_problems(manifest: Manifest, manifest_path: str, project: Project) -> Iterator[Problem]:
-    """Yield a problem if the checkout has other versions than a manifest, or other files of its packages.
+    """Yield a problem if the checkout has other versions or files of the packages in a manifest, or lacks them.
 
-    `manifest_path` is for messages. A build of the last release is never outdated: `build-all --commit` builds it
-    from its tag.
+    `manifest_path` is for messages. A build of the last release is never outdated, whatever is checked out:
+    `build-all --commit` builds it from its tag.
     """
     if is_last_release(manifest, project):
         return
@@ -391,9 +409,10 @@ def _outdated_manifest_problems(manifest: Manifest, manifest_path: str, project:
 def _changed_files_by_package(
     before: str, after: str, packages: Iterable[str], project: Project
 ) -> dict[str, list[str]] | None:
-    """Map the packages with changes between two commits to their changed files; None if this clone lacks a commit.
+    """Map those of `packages` that differ between two commits to their changed files.
 
-    Files belong to the innermost package, and lock files to none.
+    A file belongs to the innermost package whose directory contains it; lock files belong to none. The result is
+    None if this clone lacks one of the commits.
     """
     assert project.git is not None  # noqa: S101 - there are commits
     files = project.once(project.git.files_changed_between, before, after)
@@ -410,9 +429,9 @@ def _changed_files_by_package(
 
 
 def _bump_above_command(versions: Iterable[Version], packages: Iterable[str], *options: str) -> str:
-    """Return the command that bumps packages (all if empty) above `versions`, so that no tag has to move.
+    """Return the `bump` command that sets the next version above all of `versions`, so that no tag has to move.
 
-    `options` are further words of it.
+    It is for `packages`, or all if these are empty, with `--commit` and `--tag`; `options` are further options.
     """
     highest = max(versions)
     release = highest.release

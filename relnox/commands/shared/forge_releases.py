@@ -19,11 +19,12 @@ from relnox.steps.forge_release import choose_release
 def forge_release_problems(
     project: Project, tags: Mapping[str, str | None], *, assets: str | None = None, draft: bool | None = None
 ) -> Iterator[Problem]:
-    """Yield what prevents releases of tags on the forge, and errors of reading it, before anything is uploaded.
+    """Yield problems that prevent releases of tags on GitHub or GitLab, before anything is uploaded.
 
-    `tags` maps at least one tag to the commit that it must have on the remote, or to None if a later step pushes
-    it. Without `assets` or `draft`, the setting decides. It cannot be read whether an immutable release that used
-    a tag was deleted.
+    `tags` maps each tag, at least one, to the commit that it must have on the remote, or to None if a later step
+    pushes it. `assets` and `draft` are options of `forge-release`; without them, those of its settings are used.
+    Errors of reading the forge are yielded as well. The forge does not tell whether a tag was used by an immutable
+    release that was deleted.
     """
     options = project.config.forge_release.options
     assets = assets or str(options.get("assets", "checksums"))
@@ -50,7 +51,11 @@ def forge_release_problems(
 
 
 def forge_of(project: Project) -> Forge:
-    """Return the forge of the project's remote; raise `Blocked` if there is none, or no commit."""
+    """Return the forge (GitHub or GitLab) that hosts the project's remote.
+
+    Raises:
+        Blocked: The remote is on no such forge, or the project has no commit.
+    """
     git, _, _ = project.require_commit()
     return project.once(forges.forge_of, project.once(remotes.read_remote_url, git, project.config.remote))
 
@@ -80,9 +85,10 @@ def _remote_tag_problems(project: Project, tags: Mapping[str, str | None]) -> It
 def _existing_release_problems(
     forge: Forge, tag: str, pages: tuple[ReleasePage, ...], assets: str, project: Project
 ) -> Iterator[Problem]:
-    """Yield a problem if a tag has a draft that relnox did not make, or an immutable release that lacks files.
+    """Yield a problem if the forge has a draft of a tag that relnox did not make, or an immutable release.
 
-    `pages` are the releases of the tag. With the value `none` of `assets`, a release needs no files.
+    An immutable release is a problem only if it lacks the checksums or the manifest, which cannot be added.
+    `pages` are the releases of the tag. If `assets` is `none`, a release needs no files.
     """
     page = choose_release(pages, tag)
     if page is None and pages:

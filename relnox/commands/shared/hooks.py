@@ -26,12 +26,13 @@ def hook_steps(  # noqa: PLR0913 - fields of the steps
     needs: tuple[str, ...] = (),
     **fields: Any,
 ) -> tuple[RunHook, ...]:
-    """Return the steps that run the hooks of an event in a task, one after the other; none without `versions`.
+    """Return the steps that run the hooks of an event in a task, one after the other.
 
-    `versions` maps the packages of the task to the versions that they are built or released in, or None if these
-    are not known yet; `old_versions` to those before a bump. With `rehearsal`, or in a rehearsal, the task
-    publishes nothing permanently, and only hooks of bumps and before builds run. The first hook needs the steps
-    with the keys `needs`; `fields` are other fields of the steps.
+    `versions` maps the packages of the task to the versions that are built or released, or to None if these are
+    not known yet; without packages, there are no steps. `old_versions` has the versions before a bump. `rehearsal`
+    says that nothing permanent is published, as in a rehearsal or with a test index: then only the hooks
+    `edit-bump` and `before-build` run. The first step needs those with the keys `needs`; `fields` are other fields
+    of each step.
     """
     rehearsal = rehearsal or project.is_rehearsal
     own_hooks = project.config.hooks.by_event.get(event, ())

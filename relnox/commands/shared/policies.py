@@ -30,7 +30,10 @@ _SETTINGS = (
 
 
 def publishing_policy(project: Project, commit: str | None) -> PublishingPolicy | None:
-    """Return what publishing a build of a commit needs to know of the project; None if there is no commit."""
+    """Return the settings, packages and tags that a manifest carries, so that publishing needs no checkout.
+
+    `commit` is the built commit. The result is None if there is none.
+    """
     if commit is None:
         return None
     settings = {key: value for key, value in project.settings.items() if key in _SETTINGS}
@@ -55,7 +58,10 @@ def publishing_policy(project: Project, commit: str | None) -> PublishingPolicy 
 def open_project_of_manifest(path: Path, options_by_table: OptionsByTable) -> Project:
     """Return the project that the manifest at a path describes; its root is the working directory.
 
-    Raise `Blocked` if the manifest is missing, invalid or describes none.
+    `options_by_table` tells which options of tasks the settings may have.
+
+    Raises:
+        Blocked: The manifest is missing or invalid, or describes no project.
     """
     if path.name != MANIFEST_JSON:
         raise Blocked(
@@ -91,7 +97,7 @@ class ManifestProject(Project, kw_only=True):
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The packages; their requirements are left out, since the archives have them."""
+        """The packages of the project; they have no requirements, which are read from the built archives."""
         return Workspace(
             tuple(
                 Package(
@@ -109,7 +115,7 @@ class ManifestProject(Project, kw_only=True):
 
     @cached_property
     def detected_tag_formats(self) -> DetectedTagFormats:
-        """The tag format of each package."""
+        """The tag format of each package, as written in the manifest; none is unclear."""
         formats = {
             package.name: TagFormat(package.tag_prefix, package.tag_suffix, self.config.scheme)
             for package in self.policy.packages
@@ -118,7 +124,10 @@ class ManifestProject(Project, kw_only=True):
 
     @cached_property
     def state(self) -> GitState:
-        """The state of a checkout of the built commit, as far as it is known."""
+        """The state of a checkout of the built commit: its tags are known; its branch and changed files are not.
+
+        It counts as shallow, since there is no history.
+        """
         commit = str(self.manifest.commit)
         tags = dict.fromkeys(self.policy.tags, commit)
         unknown: dict[str, Any] = {"branch": None, "changed_files": (), "untracked_files": (), "is_shallow": True}
@@ -126,7 +135,7 @@ class ManifestProject(Project, kw_only=True):
 
 
 def check_manifest_hash(directory: Path, expected: str) -> None:
-    """Raise `Conflict` unless the manifest in a directory exists, with the SHA-256 (hex) from the build job."""
+    """Raise `Conflict` unless the manifest in a directory exists and its SHA-256 (hex) is `expected`."""
     path = directory / MANIFEST_JSON
     sha256 = archives.hash_file(path).sha256 if path.is_file() else "none (there is no file)"
     if sha256 != expected.strip().lower():

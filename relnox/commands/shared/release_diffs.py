@@ -44,12 +44,13 @@ _DOWNLOAD_TIME = 60.0
 def compare_with_last_releases(
     manifest: Manifest, directory: str, index: Index, project: Project
 ) -> tuple[ReleaseDiff, ...]:
-    """Compare packages with their last releases on an index; first releases are left out.
+    """Return how the packages of a build differ from their last releases on an index.
 
-    The built files are in `directory`, relative to the root; those of the index are downloaded, once in a run.
+    Packages without an earlier release are left out. The built files are in `directory`, relative to the root;
+    those of the index are downloaded, once in a run.
 
     Raises:
-        Problem: The index cannot be read; files that cannot be read are in `ReleaseDiff.unread`.
+        Problem: The index cannot be read. Files that cannot be read are in `ReleaseDiff.unread` instead.
     """
     return project.once(_compare_packages, project.root / directory, manifest, index)
 
@@ -75,7 +76,10 @@ def archive_file_tables(manifest: Manifest, directory: str, project: Project) ->
 
 
 def diff_tables(diffs: Sequence[ReleaseDiff], *, full: bool) -> tuple[Table, ...]:
-    """Return one table of all changes, or none without changes; with `full`, with every name instead of a few."""
+    """Return one table of how releases differ, or none if `diffs` is empty.
+
+    With `full`, it has every name that was added or removed; otherwise only a few of many.
+    """
     rows = []
     for diff in diffs:
         cells = (diff.package, str(diff.before), str(diff.after))
@@ -167,7 +171,11 @@ def _compare_with_last_release(
 
 
 def _read_built_archive(path: Path) -> Archive:
-    """Read a built archive; raise `Failed` if it is damaged or not here (another job may have uploaded it)."""
+    """Read a built archive.
+
+    Raises:
+        Failed: It is damaged or does not exist, such as if another job uploaded it.
+    """
     if not path.is_file():
         raise Failed("archive-missing", f"{path.name} is not on this machine")
     return archives.read_archive(path)

@@ -71,7 +71,7 @@ class ReleaseRequest(NamedTuple):
     names: frozenset[str]
 
     def packages(self, project: Project) -> tuple[Package, ...]:
-        """Return the requested packages, or all, in release order."""
+        """Return the requested packages, or all, with the packages that others need before these."""
         return project.select(tuple(self.names))
 
 
@@ -129,7 +129,7 @@ def _read_release_tag(options: ReleaseOptions, project: Project) -> ReleaseTag |
 
 
 def is_floating_tag(tag: Version, version: Version) -> bool:
-    """Return whether a tag's version is only the major number of `version`, as in the floating tag `v1`."""
+    """Return whether a tag moves at each release: it has only the major number of `version`, as `v1` of 1.4.2."""
     return len(tag.release) == 1 < len(version.release) and str(tag) == str(version.major)
 
 
@@ -152,7 +152,10 @@ def _expected_version(text: str, project: Project) -> Version | None:
 
 
 def packages_tagged_here(project: Project) -> frozenset[str]:
-    """Return the names of packages with a release tag at the current commit, of their version if that is known."""
+    """Return the names of the packages that have a release tag at the current commit.
+
+    The tag must have the version in the package's files; if that is unknown, any release tag counts.
+    """
     return frozenset(
         package.name
         for package in project.workspace.packages
@@ -187,8 +190,8 @@ def latest_reachable_tag(names: Iterable[str], project: Project) -> tuple[str, V
 def is_last_release(manifest: Manifest, project: Project) -> bool:
     """Return whether a build is that of the last release, whatever commit is checked out now.
 
-    Its commit has a release tag of one of its packages in the built version, and the checkout has no higher
-    version of any, in its files or as a tag at HEAD or an ancestor. Development versions of the checkout do not
+    One of its packages must have a release tag, of the built version, at the built commit. No package may have a
+    higher version in the files of the checkout, or in a tag on HEAD or an ancestor; development versions do not
     count.
     """
     versions = {name: manifest.version_of(name) for name in manifest.packages}
@@ -205,7 +208,10 @@ def is_last_release(manifest: Manifest, project: Project) -> bool:
 
 
 def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the packages in groups that are released together: those in one fixed group, or a single package."""
+    """Yield `names` in groups of packages that are released together.
+
+    A group has the packages of a version group of kind `fixed`; each other package is a group of its own.
+    """
     others = dict.fromkeys(names)
     for group in project.version_groups:
         members = tuple(package.name for package in group.packages if package.name in others)
@@ -219,7 +225,10 @@ def fixed_groups(project: Project, names: Iterable[str]) -> Iterator[tuple[str, 
 
 
 def directory_option(directory: str, project: Project, flag: str = "--dist") -> tuple[str, ...]:
-    """Return a command's option for a directory of archives, as two words; none if it is the default."""
+    """Return the option `flag` and its value for a directory of archives, to build a command for users.
+
+    The result is empty if it is the directory that tasks use by default.
+    """
     default = project.config.build.options.get("output", DEFAULT_OUTPUT)
     return () if directory == default else (flag, directory)
 
@@ -305,11 +314,11 @@ class Build(NamedTuple):
 
 
 def read_build(directory: str, request: ReleaseRequest, project: Project) -> Build:
-    """Read the manifest of a build, and select what to publish.
+    """Read the manifest in a directory of archives, and select which of its packages to publish.
 
     Raises:
-        Blocked: The manifest is missing or invalid; or neither `--package` nor a tag selects packages, and files
-            of some are missing, whose builds failed, have not run, or are in other jobs.
+        Blocked: The manifest is missing or invalid, or lacks a requested package; or neither `--package` nor a tag
+            selects packages, and the build lacks files, since a build failed, has not run, or is in another job.
     """
     manifest = project.once(read_manifest_of_packages, project.root, directory, request.names)
     packages = frozenset(manifest.packages)
@@ -337,10 +346,10 @@ def read_build(directory: str, request: ReleaseRequest, project: Project) -> Bui
 def archive_problems(
     package: str, paths: Iterable[Path], all_paths: Iterable[Path], project: Project, *, public: bool
 ) -> Iterator[Problem]:
-    """Yield the problems with the archives at `paths`, which may have been built elsewhere, by other tools.
+    """Yield the problems that the checks of archives find in the sdist and wheels at `paths`.
 
-    `all_paths` has all archives of the package, since wheels must match its sdist. With `public`, violations of
-    the rules of public indexes are problems as well.
+    `package` is their package. `all_paths` has all its archives, since its wheels must match its sdist. With
+    `public`, violations of the rules of public indexes are problems as well.
     """
     config = project.config
     expected = ExpectedArchive(
@@ -376,9 +385,13 @@ def private_package_notes(private: Iterable[str]) -> Iterator[str]:
 class Release(Record):
     """The files of a build that a run publishes (`manifest`), and which of them the index has.
 
-    `siblings` has the files of other packages that belong to the release, but were not requested, and `earlier`
-    those of packages that were released earlier, and are skipped. `hashes` has the SHA-256 of the files of
-    `manifest` and `siblings` that the index lists, by name; none with `clears`: the plan empties the index first.
+    Attributes:
+        manifest: The files to publish, of the requested packages.
+        siblings: The files of other packages that belong to the release, but were not requested.
+        earlier: The files of packages that were released earlier, which this run skips.
+        hashes: By file name, the SHA-256 on the index of the files of `manifest` and `siblings` that it lists;
+            empty with `clears`.
+        clears: Whether the plan empties the index first.
     """
 
     build: Build
@@ -406,13 +419,13 @@ def find_release(
 ) -> Release:
     """Decide which packages of a build are the release, and read which of its files the index has.
 
-    The requested packages, and those that they need or are released together with, belong to it unless they were
-    released earlier. Packages that `--package` or the tag names always do; with `insists`, all of
-    `build.manifest`. With `clears`, the plan empties the index first, so that its files are ignored.
+    The requested packages, and those that they need or share a version with, belong to it unless they were
+    released earlier. Packages that `--package` or the tag names always belong to it; with `insists`, so do all of
+    `build.manifest`. With `clears`, the plan empties the index first, so that what the index has is ignored.
 
     Raises:
-        Problem: The index cannot be read. The exit code does not say that nothing is public, since the index
-            may have files of an earlier run.
+        Problem: The index cannot be read. The exit code does not say that nothing is public, since the index may
+            have files of an earlier run.
     """
     whole, requested = build.public_part, frozenset(build.manifest.packages)
     related = requested | graph.reachable_names(requested, dict(whole.needs))
@@ -434,7 +447,11 @@ def find_release(
 
 
 def outputs_of_build(packages: Iterable[Package], project: Project) -> dict[str, str]:
-    """Return outputs for later jobs: `index`, if the tags here select one, and `wheels`, if set, a JSON matrix."""
+    """Return the values that later CI jobs get, by name: `index` and `wheels`, as far as they apply.
+
+    `index` is the one that the tags at the current commit select, and `wheels` a JSON matrix of the wheels that
+    other jobs build, if the settings list any.
+    """
     versions = {package.name: package.version for package in packages}
     matrix = matrices.matrix("wheels", tuple(versions), settings=project.config.wheels, pythons=project.pythons)
     outputs = {}
@@ -485,7 +502,10 @@ def index_of_release_tags(build: Build, project: Project) -> str:
 
 
 def differing_files(manifest: Manifest, release: Release) -> Iterator[list[tuple[Distribution, str]]]:
-    """Yield the files of `manifest` that differ on the index, by package, each with its SHA-256 there."""
+    """Yield, for each package that has any, a list of its files in `manifest` whose hash differs on the index.
+
+    Each file comes with the SHA-256 (hex) that the index has.
+    """
     for package in manifest.packages:
         hashes = [(file, release.hashes.get(file.filename, file.sha256)) for file in manifest.files_of(package)]
         if files := [(file, sha256) for file, sha256 in hashes if sha256 != file.sha256]:
@@ -493,7 +513,7 @@ def differing_files(manifest: Manifest, release: Release) -> Iterator[list[tuple
 
 
 def _listed_hashes(index: Index, manifest: Manifest) -> dict[str, str]:
-    """Map the names of those files of a manifest that an index lists to their SHA-256 there."""
+    """Map the name of each file in a manifest that the index lists to the SHA-256 (hex) that it has there."""
     hashes: dict[str, str] = {}
     for package in manifest.packages:
         names = [file.filename for file in manifest.files_of(package)]
@@ -504,11 +524,11 @@ def _listed_hashes(index: Index, manifest: Manifest) -> dict[str, str]:
 def split_earlier_packages(
     manifest: Manifest, index: Index, project: Project, insisted: frozenset[str] = frozenset()
 ) -> tuple[Manifest, Manifest]:
-    """Divide the manifest of a build into that of the release, and that of packages that were released earlier.
+    """Split the manifest of a build in two: packages that are the release, and those that were released earlier.
 
-    It must have no private packages, and the listings of the index must have been read. Packages of a fixed
-    version group are released together; those in `insisted` are part of the release whatever their tags are. If
-    every package was released earlier, all of them are the release, and are compared with the public files.
+    The manifest must have no private packages. Packages that share a version are in the same part; those in
+    `insisted` are in the release. A package with a tag at the built commit is part of the release as well. If
+    every package was released earlier, all are the release, so that they are compared with the public files.
     """
     packages = frozenset(manifest.packages)
     earlier: set[str] = set()
@@ -532,8 +552,9 @@ def _is_released_from_other_commit(
 ) -> bool:
     """Return whether the version of a package is public, and its files were built from another commit.
 
-    Without a tag elsewhere, this is so if the index has all of the files with other content: if one has the
-    content of this build, the others were damaged on the way, or uploaded by another job.
+    With `is_tagged_elsewhere` (a tag of the version is at another commit), any public file is enough. Without it,
+    the index must have all files of the build, each with other content: a file with the same content means that
+    the others were damaged, or uploaded by another job.
     """
     public = public_files(name, manifest.version_of(name), index)
     if is_tagged_elsewhere:
@@ -542,7 +563,10 @@ def _is_released_from_other_commit(
 
 
 def public_files(name: str, version: Version, index: Index) -> dict[str, str | None]:
-    """Map the files of a version in an index's cached listing to their SHA-256, or to None if it lists none."""
+    """Map the names of the files that an index lists for a version to their SHA-256, or None if it lists no hash.
+
+    The listing is requested if it was not yet read in this run.
+    """
     listing = index.cached_listing(name)
     return {file.filename: file.sha256 for file in listing.values() if file.version == version}
 
@@ -593,8 +617,8 @@ def storage_problems(
 ) -> Iterator[Problem]:
     """Yield a problem if `added` bytes do not fit into the storage of a project on an index.
 
-    `limit` is that of the settings in MB. If it is None, exceeding the usual limit, which may have been raised, is
-    a warning, and only on public indexes.
+    `limit` is the limit in MB that the settings have. If it is None, the usual limit applies: exceeding it is a
+    warning, on public indexes only, since the index may have raised it.
     """
     size = public_index.storage_limit_in_bytes(limit)
     if listing.total_size + added > size and (limit is not None or index.has_public_rules):

@@ -45,7 +45,7 @@ _EARLIER_TIMEOUT = 60
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan to download or copy the files of all packages, and then to verify each package with each Python."""
+    """Plan to download or copy the files of all packages, and to install and check each package on each Python."""
     new = PlanBuilder("verify-install", continue_on_error=True)
     new.problems += checks.missing_python_problems(options.python, project)
     if options.public:
@@ -92,7 +92,10 @@ def plan(options: Options, project: Project) -> Plan:
 
 
 def _add_file_tables(new: PlanBuilder, built: Manifest, options: Options, project: Project) -> None:
-    """Add tables of the files in the archives and, if the index answers, of changes since the last release."""
+    """Add tables to `new` of the files in the archives of `built`, and of what changes since the last release.
+
+    If the index cannot be read, there is a note instead of the second table.
+    """
     new.tables += release_diffs.archive_file_tables(built, options.dist, project)
     own_index = next(iter(project.config.targets.values()), options.index)
     index = project.indexes[options.index if options.is_set("index") else own_index]
@@ -134,7 +137,10 @@ def _plan_public_verification(options: Options, project: Project, new: PlanBuild
 
 
 def summarize(outcome: Outcome, directory: Path) -> tuple[Table, ...]:
-    """Return tables of the public releases, and of the packages with the result on each Python, if not empty."""
+    """Return tables of the public releases, and of the packages with their result on each Python.
+
+    A table without rows is left out. `directory` is not used.
+    """
     del directory
     look_ups = [(step, result) for result in outcome.results if isinstance(step := result.step, LookUpRelease)]
     releases = tuple(
@@ -198,10 +204,10 @@ def _can_read_listings(index: Index, packages: Collection[str]) -> bool:
 
 
 def _packages_with_files_never_uploaded(manifest: Manifest, index: Index, project: Project) -> frozenset[str]:
-    """Return the packages of which the index lacks files that were probably never uploaded.
+    """Return the names of packages with files that the index does not list, and that were probably never uploaded.
 
-    There are none if a file of the release was uploaded in the last hour, or has no upload time: the index may
-    list the others soon.
+    The result is empty if a listed file of any package was uploaded in the last hour or has no upload time, since
+    the index may list the others soon.
     """
     incomplete_packages: set[str] = set()
     for name in manifest.packages:
@@ -217,9 +223,13 @@ def _packages_with_files_never_uploaded(manifest: Manifest, index: Index, projec
 def _copy_steps_for_find_links(
     root: Path, directories: Sequence[str], packages: Collection[str]
 ) -> list[CopyFiles]:
-    """Return a step for each project that copies its newest wheels from the directories of `--find-links`.
+    """Return steps that copy wheels from the directories of `--find-links`, one step for each project.
 
-    Projects in `packages` are left out. A directory without wheels raises `Blocked`.
+    A step copies the wheels of the newest version, from the first directory that has it. Projects in `packages`
+    are left out.
+
+    Raises:
+        Blocked: A directory does not exist or has no wheels, or a wheel has an invalid file name.
     """
     wheels: dict[str, list[tuple[Distribution, str]]] = {}
     for directory in directories:
@@ -248,10 +258,10 @@ def installation_steps(
     pythons: Sequence[str],
     files: Sequence[Download | CopyFiles],
 ) -> Iterator[VerifyInstall]:
-    """Yield a step for each package and Python that installs the package in its own environment and checks it.
+    """Yield a step for each package and Python that installs the package in a new environment and checks it.
 
-    Without `pythons`, it is the running one. `files` are the steps that download or copy the files of the
-    packages, and of projects of other repositories.
+    Without `pythons`, it is the running one. `files` are the steps that bring the files of all packages of
+    `manifest`, and those of projects of other repositories, which packages may require.
     """
     needs, settings = dict(manifest.needs), project.config.verify
     available = {step.package: step for step in files}
@@ -308,9 +318,10 @@ def download_steps(listings: Iterable[AwaitIndex]) -> Iterator[Download]:
 
 
 def earlier_download_steps(release: Manifest, earlier: Manifest, index: Index) -> Iterator[Download]:
-    """Yield a step for each package of `earlier` that one of `release` needs, which downloads its public files.
+    """Yield a step for each package of `earlier` that `release` needs, which downloads its public files.
 
-    Both are parts of one build: `earlier` has the packages that were released before.
+    Both are parts of one build: `earlier` has the packages that were released before, from other commits. Files
+    without a listed hash are left out.
     """
     needed_packages = graph.reachable_names(frozenset(release.packages), dict(release.needs))
     for package in earlier.packages:

@@ -29,8 +29,8 @@ def find_public_releases(
     """Find the releases on an index that `--package` selects, or those of all packages of the workspace.
 
     Returns:
-        A manifest of the files to download; a step for each package that looks up its release, even if there is
-        none; and notes on packages without a release, and on provenance.
+        A manifest of the files to download; a step for each package that `--package` names or that is on the
+        index, which looks up its release; and notes on packages without a release, and on provenance.
 
     Raises:
         Blocked: A name or a version in `--package` is invalid.
@@ -86,7 +86,8 @@ def find_public_releases(
 def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str, Version | None]:
     """Map the normalized name in each `NAME` or `NAME==VERSION` to its version, or to None if it has none.
 
-    A directory's name becomes that of its package; other names are those of projects on the index.
+    A name may also be that of a package's directory. Names of no package of the workspace are those of any
+    projects on the index.
 
     Raises:
         Blocked: A name or a version is invalid, or a name has two versions.
@@ -125,9 +126,10 @@ def _parse_package_versions(words: Sequence[str], project: Project) -> dict[str,
 def _files_to_install(
     index: Index, name: str, version: Version, listing: Listing, pythons: Sequence[str]
 ) -> tuple[Distribution, ...]:
-    """Return the files of a release that the Pythons install; if none do, one file, whose error says why.
+    """Return the files of a release that installers select on the Pythons, except yanked ones.
 
-    Yanked files are left out, even if none remains. A file without a listed hash is downloaded and hashed.
+    If none fits, it is one file, so that installing it fails with the reason; if all are yanked, there is none.
+    The hash of a file that the index lists without one is computed from a download.
     """
     files = {file.filename: file for file in listing.releases().get(version, ()) if not file.yanked}
     installed_names = {select_file(files, python) for python in pythons} - {None}
@@ -147,7 +149,10 @@ def _files_to_install(
 def distribution_of_listed_file(
     package: str, version: Version, filename: str, sha256: str, size: int = 0
 ) -> Distribution:
-    """Return a listed file in the form of a manifest, without a BLAKE2 hash; downloads do not need its size."""
+    """Return the entry that a manifest would have for a file on an index, without a BLAKE2 hash.
+
+    The size is 0 if it is unknown; downloads do not need it.
+    """
     kind: DistributionKind = "wheel" if filename.endswith(".whl") else "sdist"
     return Distribution(
         package=package,
@@ -167,9 +172,10 @@ def _has_provenance(step: LookUpRelease, index: Index) -> bool:
 
 
 def _workspace_dependencies(name: str, index: Index, project: Project) -> tuple[str, ...]:
-    """Return the names of the workspace packages that a package needs from the same index.
+    """Return the names of the workspace packages that a package needs, to install them from the same index.
 
-    There are none on the trusted index, where installers select them, nor for projects of other repositories.
+    The result is empty for projects of other repositories, and on the index that requirements are installed from
+    anyway (the setting `trusted-index`).
     """
     packages = project.workspace.by_name
     if name not in packages or index.simple_url == project.indexes.trusted_index.simple_url:

@@ -45,9 +45,10 @@ def find_changelogs(
 def choose_changelog(
     directory: str, candidates: Mapping[str, Sequence[str]], contents: Mapping[str, bytes]
 ) -> str | None:
-    """Return the path of a directory's changelog: the candidate with unreleased changes, else the first, or None.
+    """Return the path of the changelog in a directory, or None if it has none.
 
-    Candidates that are not in `contents` do not exist.
+    `candidates` maps directories to paths of files that may be changelogs; those that are not in `contents` do not
+    exist. If there are several, it is the first with a heading for unreleased changes, or else the first.
     """
     paths = [path for path in candidates.get(directory, ()) if path in contents]
     return next(
@@ -78,8 +79,9 @@ def updated_changelogs(  # noqa: PLR0913, PLR0917 - the parts of a release
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the path and the new content of each changelog that has unreleased changes; none for prereleases.
 
-    `changelogs` has the path of each package's changelog. `tags` has, by package, the tags of the new and of the
-    previous release, each None for no link to it. `today` is in UTC.
+    `changelogs` has the path of each package's changelog, and `contents` the current content by path. `tags` has,
+    by package, the tags of the new and of the previous release, for links: without the new one (None), links stay;
+    without the previous one, the tag in the changelog is used. `today` is in UTC.
 
     Raises:
         Blocked: A changelog already has the version, or has several headings for unreleased changes.
@@ -155,10 +157,10 @@ def remaining_change_file_notes(
     change_files: Iterable[tuple[str, str, str, Sequence[str]]],
     removed: Collection[str],
 ) -> Iterator[str]:
-    """Yield a note for each directory with change files, such as those of scriv, that a final release leaves.
+    """Yield a note for each directory that still has change files (as scriv writes) after a final release.
 
-    `change_files` are tuples of a directory, the tool, the command to run (it may contain `{version}`), and the
-    paths of the files. `removed` are the files that the release removes.
+    `change_files` are tuples of a directory, the tool, the command that collects the files (it may contain
+    `{version}`), and the paths of the files. `removed` are the files that the release removes.
     """
     version = next((str(bump.after) for bump in bumps if belongs_in_changelogs(bump)), None)
     for directory, tool, command, files in change_files if version is not None else ():

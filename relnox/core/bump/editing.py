@@ -33,9 +33,10 @@ def editable_files(workspace: Workspace) -> tuple[str, ...]:
 def edits_between(
     before: Mapping[str, bytes], after: Mapping[str, bytes | None], links: Collection[str] = ()
 ) -> Iterator[Edit]:
-    """Yield an edit for each file whose content in `after` differs, sorted by path; other files stay.
+    """Yield an edit for each file in `after` whose content differs from that in `before`, sorted by path.
 
-    In `after`, None removes a file. `links` are the files that are symbolic links; their content is the target.
+    A file that is not in `after` stays; one with None there is removed. `links` are the files that are symbolic
+    links; their content is the target of the link.
     """
     for file in sorted(after):
         if after[file] != before.get(file):
@@ -51,7 +52,8 @@ def edit_contents(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the path and the new content of each file that a bump edits: only versions and requirements change.
 
-    Lock files are yielded even if nothing changes. `contents` has the current content of all `editable_files`.
+    Lock files are yielded even if nothing changes. `updates` are the requirements to rewrite. `contents` has the
+    current content of all `editable_files`.
 
     Raises:
         Blocked: A file has changed since it was read, or cannot hold the new version.
@@ -81,7 +83,10 @@ def edit_contents(
 def _replacements_by_file(
     workspace: Workspace, bumps: Sequence[VersionBump], updates: DependencyUpdates, config: Config
 ) -> tuple[dict[str, StringChanges], dict[str, list[tuple[VersionSource, str]]]]:
-    """Return, both by file, the strings to replace in TOML, and other version locations with their new text."""
+    """Return what a bump replaces, by file path: strings in TOML files, and other locations of versions.
+
+    The second mapping has pairs of a location and its new text.
+    """
     strings: dict[str, StringChanges] = {}
     others: dict[str, list[tuple[VersionSource, str]]] = {}
     for package in workspace.packages:

@@ -45,7 +45,7 @@ def update_lock_file(
 ) -> str:
     """Return the text of a lock file of uv, Cargo or npm with the new versions and requirements of packages.
 
-    `file` is its path relative to the root; `format_at` formats a version for a location.
+    `file` is its path relative to the root; `format_at` formats a version as a place in a file writes it.
 
     Raises:
         ValueError: The file does not have its usual form.
@@ -101,9 +101,10 @@ def _update_cargo_lock(text: str, bumps: Sequence[VersionBump]) -> str:
 def packages_locked_from_index(
     file: str, text: str, updates: DependencyUpdates, workspace: Workspace
 ) -> list[str]:
-    """Return the required packages in `updates` that a uv.lock takes from an index, sorted by name.
+    """Return the names of packages in `updates` that a uv.lock takes from an index, sorted.
 
-    It cannot have their new versions yet. The result is empty for other lock files.
+    `updates` requires new versions of them, which the lock file cannot have yet. The result is empty for other
+    lock files.
 
     Raises:
         ValueError: The text is not TOML.
@@ -118,7 +119,10 @@ def packages_locked_from_index(
 def _specifier_changes(
     file: str, text: str, updates: DependencyUpdates, workspace: Workspace
 ) -> Iterator[tuple[KeyPath, str, str, str]]:
-    """Yield the version specifiers to change in a uv.lock: path of keys, required package, old and new text."""
+    """Yield the version specifiers that a uv.lock repeats and that `updates` change.
+
+    Each is a tuple of the keys that lead to it, the required package, the old text and the new text.
+    """
     if not updates:
         return
     document = documents.parse_toml(text)
@@ -152,9 +156,10 @@ def _resolve_path(file: str, path: str) -> str:
 
 
 def _changed_specifiers(needs: Iterable[tuple[Dependency, str]]) -> Iterator[tuple[tuple[str, SpecifierSet], str]]:
-    """Yield pairs for each PEP 508 requirement: its package and old specifier, and the new one as uv writes it.
+    """Yield the old and the new specifier of each PEP 508 requirement, for a look-up in the lock file.
 
-    `needs` has requirements with their new texts.
+    `needs` has requirements with their new texts. Each result is a pair: the required package with its old
+    specifier, and the new specifier as uv writes it.
     """
     for dependency, new_text in needs:
         if dependency.syntax == "pep508":  # the one that uv reads
@@ -166,7 +171,10 @@ def _changed_specifiers(needs: Iterable[tuple[Dependency, str]]) -> Iterator[tup
 
 
 def _nested_tables(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
-    """Yield each table in a TOML value, at any depth, with its path of keys."""
+    """Yield each table in a TOML value, at any depth and the value included, with the keys that lead to it.
+
+    `path` has the keys that lead to the value.
+    """
     if isinstance(value, dict):
         yield path, value
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -179,7 +187,8 @@ def _update_npm_lock(
 ) -> str:
     """Return the text of a lock file of npm with the new version of the package.json beside it.
 
-    A version other than that of the package.json stays, since npm did not update it either; so does invalid JSON.
+    If the lock file has another version than the package.json before the bump, it was out of date and stays so.
+    Invalid JSON stays as well.
     """
     package_json = posixpath.join(posixpath.dirname(file), "package.json")
     paths: tuple[KeyPath, ...] = (("version",), ("packages", "", "version"))

@@ -27,6 +27,9 @@ class PullRequestPackage(Record, kw_only=True):
 
     Attributes:
         before: The current version, or `-` if there is none.
+        after: The new version.
+        reason: Why it is bumped, as text.
+        tag: The tag that the release gets after the merge.
         changes: The text about the new version in the package's changelog; empty if there is none.
         private: Whether the package is not published.
         last_release: The release whose archives were compared, such as `1.2.0 on pypi`; empty if none was.
@@ -68,7 +71,10 @@ def format_pull_request_body(
 
 
 def keep_checked_tasks(body: str, before: str) -> str:
-    """Return `body` with those items of its task list checked that are checked in `before`, its previous text."""
+    """Return `body` with the items of its task list checked that are also checked in `before`.
+
+    `before` is the text that the pull request has now, in which people check items.
+    """
     done = {uncheck_task(line).rstrip(): line.rstrip() for line in before.splitlines() if _CHECKED.match(line)}
     return "\n".join(done.get(line, line) for line in body.split("\n"))
 
@@ -108,5 +114,5 @@ def _body_lines(packages: Sequence[PullRequestPackage], branch: str, tasks: str)
 
 
 def _as_code(text: str) -> str:
-    """Return text as inline code for a table cell."""
+    """Return text as inline code for a Markdown table cell, with characters replaced that would end either."""
     return f"`{escape_line(text).replace('`', chr(39)).replace('|', '/')}`"

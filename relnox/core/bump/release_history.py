@@ -40,7 +40,10 @@ def add_trailers(message: str, key: str, bumps: Iterable[VersionBump]) -> str:
 
 
 def read_trailers(message: str, key: str = RELEASE) -> dict[str, Version]:
-    """Return the versions in the trailers of a message with this key, by package; other lines are ignored."""
+    """Return the versions in the trailers `KEY: PACKAGE VERSION` of a message, by package.
+
+    Other lines, and trailers with an invalid version, are ignored.
+    """
     versions = {}
     for own_key, name, text in _TRAILER.findall(message.partition("\n")[2]):
         try:
@@ -100,9 +103,9 @@ class ReleaseHistory(NamedTuple):
 
 
 def current_versions(packages: Iterable[Package], history: Mapping[str, ReleaseHistory]) -> dict[str, Version]:
-    """Map names of packages to their versions, from their files or, if these come from tags, from their last tags.
+    """Map the name of each package to its current version: the one in its files, or else in its last tag.
 
-    Packages without a version are left out.
+    The tag counts only for packages whose version is read from tags. Packages without a version are left out.
     """
     versions = {}
     for package in packages:
@@ -157,7 +160,8 @@ def collect_histories(  # noqa: PLR0913 - what it is derived from
 
     `last_tags` has the last tag of each package that has one, with its version; `tags` maps tags to commits.
     `masks` are those of `TagCoverage` for these commits in the order of `last_tags`. `commits` are, newest first,
-    all that at least one of these tags does not contain. `path_patterns` has the file patterns of packages.
+    all that at least one of these tags does not contain. `path_patterns` has, by package, patterns of files that
+    also belong to it or are excluded from it.
     """
     numbers = {
         commit: index for index, commit in enumerate(dict.fromkeys(tags[tag] for tag, _ in last_tags.values()))
@@ -209,9 +213,10 @@ def commits_with_changed_packages(
 def path_patterns_by_package(
     paths: Mapping[str, Sequence[str]], packages: Sequence[Package]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the file patterns of each package that has any; `paths` is the setting of that name.
+    """Return the file patterns of each package that has any, from the setting `paths`.
 
-    If several of its keys match a package, the patterns of names come last and so override those of globs.
+    The keys of `paths` are names or directories of packages, or globs. If several match a package, the patterns of
+    globs come first, so that those of names override them.
     """
     path_patterns: dict[str, tuple[str, ...]] = {}
     for key in sorted(paths, key=lambda key: not set("*?[") & set(key)):
@@ -221,20 +226,27 @@ def path_patterns_by_package(
 
 
 def omit_development_commits(history: ReleaseHistory) -> ReleaseHistory:
-    """Return a release history without the commits that start the next development version."""
+    """Return a release history without the commits that start the next development version.
+
+    These have a trailer `Development: PACKAGE VERSION`.
+    """
     commits = (commit for commit in history.commits if not read_trailers(commit.message, DEVELOPMENT))
     return history._replace(commits=tuple(commits))
 
 
 def changes_since_release(history: ReleaseHistory) -> list[Commit]:
-    """Return the commits since the last release, except those that released other packages."""
+    """Return the commits of a package since its last release, without those that release other packages.
+
+    These have a trailer `Release: PACKAGE VERSION`.
+    """
     return [commit for commit in history.commits if not read_trailers(commit.message)]
 
 
 def level_of_commit(message: str, config: CommitsConfig) -> Level | None:
-    """Return the level that a commit message asks for, or None if it asks for no release.
+    """Return the level (major, minor, patch) that a commit message asks for, or None if it asks for no release.
 
-    Source: Conventional Commits 1.0.0, https://www.conventionalcommits.org/en/v1.0.0/
+    `config` says which types of commits ask for which level. Source: Conventional Commits 1.0.0,
+    https://www.conventionalcommits.org/en/v1.0.0/
     """
     if _REVERT.match(message):
         message = f"revert: {message}"
@@ -332,8 +344,9 @@ def _request_for_manual_version(
 def bump_requests_from_own_changes(
     workspace: Workspace, history: Mapping[str, ReleaseHistory], config: Config
 ) -> dict[str, BumpRequest]:
-    """Return, by package, the bump that its own commits ask for, to be used if another package makes it be bumped.
+    """Return, by package, the bump that its own commits ask for.
 
+    They apply only if the bump of another package makes it be bumped: then the higher level of the two is used.
     Packages whose version was raised by hand since their last release are left out.
     """
     requests = auto_bump_requests(workspace, history, config)
@@ -341,10 +354,10 @@ def bump_requests_from_own_changes(
 
 
 def _without_reverted_commits(commits: Sequence[Commit]) -> list[Commit]:
-    """Return commits, newest first, without those that a later one reverts, and without these reverts.
+    """Return the commits that are left if reverts and what they revert are removed; `commits` are newest first.
 
-    The reverted commit is the one with the ID in the message or, since GitHub writes none, the newest one before
-    the revert that has the subject in it.
+    The reverted commit is the one whose ID is in the message. GitHub writes none; then it is the newest earlier
+    commit with the quoted subject.
     """
     canceled: set[str] = set()
     for position, commit in enumerate(commits):  # the newest first, since a revert may be reverted as well

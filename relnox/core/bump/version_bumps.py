@@ -45,6 +45,7 @@ class VersionBump(Record):
     Attributes:
         before: The current version, or None if the package has none yet.
         after: The new version; equal to `before` if the current version is released unchanged.
+        reason: Why the package is bumped, as text for users.
     """
 
     package: Package
@@ -58,6 +59,7 @@ class BumpRequest(Record):
 
     Attributes:
         bump: The bump, or None to release the current version unchanged.
+        reason: Why it is requested, as text for users.
     """
 
     bump: Bump | None
@@ -65,7 +67,7 @@ class BumpRequest(Record):
 
 
 class ResolvedBumps(NamedTuple):
-    """The bumps, sorted by package name, and the requirements to rewrite."""
+    """The bumps, sorted by package name, and by package the requirements to rewrite, each with its new text."""
 
     bumps: tuple[VersionBump, ...]
     updates: DependencyUpdates
@@ -179,13 +181,14 @@ def _bump_group(
 def _base_version_of_group(
     group: VersionGroup, bumped_packages: Sequence[Package], versions: Mapping[str, Version], explicit: Bump | None
 ) -> Version | None:
-    """Return the version that a group is bumped from: the highest one in `versions`.
+    """Return the version that a group is bumped from: the highest current one among its packages.
 
-    `explicit` is a bump with `--to`, if there is one. With it, packages need no version, and the result is None if
-    no package has one.
+    `versions` has the current versions by package. `explicit` is a bump to a given version (`--to`), or None; with
+    it, packages need no version, and the result is None if none has one.
 
     Raises:
-        Blocked: A package has no version that can be bumped, or the versions of a fixed group differ.
+        Blocked: One of `bumped_packages` has no version that can be bumped, or the versions of a fixed group
+            differ.
     """
     for package in bumped_packages:
         if package.source.kind == "dynamic":
@@ -238,9 +241,10 @@ def _causes_by_dependent(
     current_versions: Mapping[str, Version],
     config: Config,
 ) -> dict[str, list[VersionBump]]:
-    """Map the name of each dependent whose published requirements change to the bumps of what it requires.
+    """Map each package whose published requirements change to the bumps of the packages that it requires.
 
-    Private packages and packages without a version are left out, and all packages if `dependents = "none"`.
+    Private packages and packages without a version are left out. With the setting `dependents = "none"`, the
+    result is empty.
     """
     if config.dependents == "none":
         return {}
@@ -264,7 +268,10 @@ def _raised_requests_of_group_members(
     bump_requests: Mapping[str, BumpRequest],
     own_changes: Mapping[str, BumpRequest],
 ) -> Iterator[tuple[str, BumpRequest]]:
-    """Yield name and request for each package that its group bumps, if its own changes ask for a higher level."""
+    """Yield the name and the request of each package whose own commits ask for a higher level than its group.
+
+    Only packages without a request count, which are bumped because others of the group are.
+    """
     by_name = {bump.package.name: bump for bump in bumps}
     for group in groups:
         requests = [bump_requests[package.name] for package in group.packages if package.name in bump_requests]
@@ -319,7 +326,10 @@ def _raise_level_of_request(request: BumpRequest, other: BumpRequest | None, cur
 
 
 def _requested_level(request: BumpRequest) -> Level | None:
-    """Return the level of a request, or None if it has none; the next prerelease has the lowest level."""
+    """Return the level (major, minor, patch) of a request, or None if it has none, such as a given version.
+
+    A request for the next prerelease counts as `patch`.
+    """
     match request.bump:
         case Bump(part="pre"):
             return "patch"
@@ -381,9 +391,9 @@ def _requirements_to_rewrite(
 def _new_requirement_text(dependency: Dependency, bump: VersionBump, config: Config) -> str | None:
     """Return the text of a requirement after the package it names is bumped, or None if it stays.
 
-    `update-requirements = "never"` counts as `out-of-range`: then a text means that the requirement excludes the
-    new version. In a table of another tool, a requirement that does not allow the current version stays. One in
-    Cargo.toml on exactly the current version always gets the new one.
+    With `update-requirements = "never"`, the result is that of `out-of-range`, so a text means that the
+    requirement excludes the new version. A requirement in a table of another tool stays if it does not allow the
+    current version. One in Cargo.toml on exactly the current version always gets the new one.
     """
     policy = config.update_requirements if config.update_requirements != "never" else "out-of-range"
     if dependency.syntax == "cargo":
