@@ -51,9 +51,10 @@ class Problem(Exception):
         message: What is wrong, for which package or file, and why.
         fix: One command or edit that solves it; empty if there is none.
         exit_code: The exit code of a run that it ends; None for that of the class.
-        allow: The field name of the option that ignores it, or empty.
-        level: A `warning` does not end a run, except with `--strict`; a `note` needs no code and no fix. What is
-            `rejected-by-index` is an error unless the package is private.
+        allow: The field name of the option with which the user ignores it, such as `allow_branch`; or empty.
+        level: `error` ends a run; `warning` does not, except with `--strict`; `note` is information, which needs
+            no code and no fix. `rejected-by-index` stands for an error that becomes a warning if the package is
+            private.
         file: The file that is wrong, perhaps with its line, which the message leaves out; or empty.
         why: One sentence on why it matters, or empty.
     """
@@ -82,11 +83,11 @@ class Problem(Exception):
 
     @property
     def as_note(self) -> str:
-        """The message and the fix, for a note."""
+        """The message, followed by the fix, if any, on a line of its own."""
         return f"{self.message}\n  fix: {self.fix}" if self.fix else self.message
 
     def but(self, **changes: Any) -> Self:
-        """Return a copy of the problem with some fields changed."""
+        """Return a copy of the problem, with other values for some arguments of the class, given by name."""
         return type(self)(**(self._fields() | changes))
 
     def _fields(self) -> dict[str, Any]:
@@ -149,7 +150,11 @@ _FIXES = {
 
 
 def problem_of(error: BaseException) -> Problem | None:
-    """Return the problem to report for an exception, or None if the exception is a bug."""
+    """Return the problem to report for an exception, or None if the exception is a bug.
+
+    A `Problem` is returned as it is. Ctrl-C, a lack of memory and errors of the operating system become a
+    `Failed`.
+    """
     if isinstance(error, Problem):
         return error
     if isinstance(error, KeyboardInterrupt):
@@ -172,9 +177,15 @@ ANY_STATUS = range(1000)
 
 
 class ProblemRule(NamedTuple):
-    """A rule: if a response has one of these statuses and text that the pattern matches, this is the problem.
+    """A rule that recognizes the problem in a response of a server, by its status and its text.
 
-    The pattern ignores case. The message and the fix are templates of `str.format`, and `error` is the class.
+    Attributes:
+        statuses: The HTTP statuses that the rule applies to.
+        pattern: A regular expression that is searched in the text; it ignores case.
+        error: The class of the problem.
+        code: The code of the problem.
+        message: The template of the message, for `str.format`; see `find_problem`.
+        fix: The template of the fix, likewise.
     """
 
     statuses: Container[int]
@@ -188,8 +199,8 @@ class ProblemRule(NamedTuple):
 def find_problem(rules: Iterable[ProblemRule], text: str, status: int = 0, **details: str) -> Problem:
     """Return the problem of the first rule that matches; the last one must match everything.
 
-    The text is what a server says, with an HTTP status (0 if the rules use none). The templates have it as
-    `{text}`, and each of `details` by its name.
+    `text` is what a server says, and `status` its HTTP status (0 if the rules use none). In the templates of a
+    rule, `{text}` stands for the text, and the name of each of `details` for its value.
     """
     rule = next(rule for rule in rules if status in rule.statuses and re.search(rule.pattern, text, re.IGNORECASE))
     fields = {"text": text, **details}

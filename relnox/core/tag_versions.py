@@ -37,7 +37,10 @@ _SET_VERSION_OR_TAG = "set the version of the tag, or tag the commit that has th
 
 
 def detect_tag_source(package: Package, pyproject: Mapping[str, Any]) -> Package:
-    """Return the package, with a source of kind `tags` if by its pyproject.toml the version comes from tags."""
+    """Return the package, with a source of kind `tags` if its build derives the version from git tags.
+
+    `pyproject` is its parsed pyproject.toml, which decides that. Otherwise, the package is returned unchanged.
+    """
     if (plugin := _find_version_plugin(package, pyproject)) is None:
         return package
     name, settings = plugin
@@ -46,7 +49,10 @@ def detect_tag_source(package: Package, pyproject: Mapping[str, Any]) -> Package
 
 
 def settings_for_own_tags(package: Package, prefix: str) -> str:
-    """Return TOML for a package's pyproject.toml with which its build reads only tags with this prefix."""
+    """Return TOML to put into a package's pyproject.toml, so that its build reads only tags with this prefix.
+
+    The build must derive the version from tags.
+    """
     expression = f"^{re.escape(prefix).replace(chr(92) + '-', '-')}(?P<version>.+)$"
     describe = f'["git", "describe", "--dirty", "--tags", "--long", "--match", "{prefix}*"]'
     match package.source.text.partition(",")[0]:
@@ -90,7 +96,10 @@ def settings_for_own_tags(package: Package, prefix: str) -> str:
 
 
 def _find_version_plugin(package: Package, pyproject: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """Return the plugin that derives the version from tags, and its settings in pyproject.toml, or None."""
+    """Return the name and the settings of the plugin that derives the version from git tags, or None.
+
+    `pyproject` is the parsed pyproject.toml of the package, which also contains the settings.
+    """
     tool = table_at(pyproject, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     build_requires = {
@@ -120,7 +129,10 @@ def _find_version_plugin(package: Package, pyproject: Mapping[str, Any]) -> tupl
 
 
 def _find_tag_prefixes(plugin: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the tag prefix that each setting of a plugin implies, if any; "" if tags begin with the version."""
+    """Yield the prefixes of tags that a plugin's settings require, one for each setting that implies any.
+
+    "" means that tags begin with the version. If the settings allow any tag, nothing is yielded.
+    """
     if plugin in _BASED_ON_DUNAMAI and settings.get("pattern", "default") == "default":
         yield f"{settings.get('pattern-prefix', '')}v"
     for key in ("pattern-prefix", "tag_prefix"):
@@ -161,7 +173,12 @@ def _literal_prefix(expression: str) -> str:
 
 
 class CommitTag(Record, kw_only=True):
-    """A tag of the commit that is built; `package` is "" if it belongs to none, `version` None if it has none."""
+    """A tag of the commit that is built.
+
+    Attributes:
+        package: The name of the package that it belongs to, or an empty string.
+        version: The version in it, or None if it has none.
+    """
 
     name: str
     package: str
@@ -169,14 +186,14 @@ class CommitTag(Record, kw_only=True):
 
 
 class CommitTags(Record, kw_only=True):
-    """The tags of the commit that is built: the one of a package, and all others.
+    """The tags of the commit that is built, from the view of one package.
 
     Attributes:
         package_tag: The package's own tag, with the highest version, or None if it has none at this commit.
         other_tags: The tags that do not belong to the package.
         is_version_derived: Whether the backend derives the package's version from tags.
-        remedy: How to configure the backend to read only the package's own tags; empty if
-            `is_version_derived` is false.
+        remedy: How to configure the backend to read only the package's own tags; empty if `is_version_derived` is
+            false.
     """
 
     package_tag: CommitTag | None
@@ -188,9 +205,10 @@ class CommitTags(Record, kw_only=True):
 def classify_tags_of_commit(
     package: str, tags: Iterable[str], formats: Mapping[str, TagFormat], *, is_version_derived: bool, remedy: str
 ) -> CommitTags:
-    """Divide the tags of a commit into those of `package` and others.
+    """Divide all tags of a commit into those of `package` and others.
 
-    `formats` maps all packages to their tag formats; `is_version_derived` and `remedy` are fields of the result.
+    `formats` maps the names of all packages to their tag formats; `is_version_derived` and `remedy` are fields of
+    the result.
     """
     here = sorted(tags)
     latest = formats[package].latest_tag(here)
@@ -207,7 +225,11 @@ def classify_tags_of_commit(
 
 
 def find_version_variable(variables: Mapping[str, str], version: Version) -> str:
-    """Return the name of an environment variable that makes build backends use this version, or ""."""
+    """Return the name of an environment variable that makes build backends use this version, or "".
+
+    `variables` is the environment. Those that count are `SETUPTOOLS_SCM_PRETEND_VERSION`, `PBR_VERSION` and
+    similar.
+    """
     for name, value in sorted(variables.items()):
         if _VERSION_VARIABLE.fullmatch(name) is not None:
             with contextlib.suppress(InvalidVersion):
@@ -219,11 +241,12 @@ def find_version_variable(variables: Mapping[str, str], version: Version) -> str
 def version_mismatch_problem(
     package: str, version: Version, tags: CommitTags, *, variable: str = ""
 ) -> Problem | None:
-    """Return the problem that the version of a built archive contradicts the tags of the commit, or None.
+    """Return the problem if a built archive's version contradicts the tags of its commit, or else None.
 
-    It is an error if the package has a tag there, or if another package has one with this version; else a warning.
-    If the package has no tag there, a version that is not derived from tags, or is a dev release or a local one,
-    contradicts nothing. The fix is to unset the environment variable `variable`, if one set the version.
+    If the package has a tag there, any other version is an error. If it has none, only a version that is derived
+    from tags, and is neither a dev release nor a local one, contradicts: an error if another package has a tag
+    with this version, and otherwise a warning. `variable` is the environment variable that set the version, if
+    any: then the fix is to unset it.
     """
     tag = tags.package_tag
     if tag is not None and tag.version == version:

@@ -79,11 +79,11 @@ class TagFormat(Record):
             return None
 
     def matching_tags(self, tags: Iterable[str]) -> list[tuple[str, Version]]:
-        """Return the tags that have this format, with their versions."""
+        """Return the tags that have this format, in the given order, each with its version."""
         return [(tag, version) for tag in tags if (version := self.parse(tag)) is not None]
 
     def latest_tag(self, tags: Iterable[str]) -> tuple[str, Version] | None:
-        """Return the tag of this format with the highest version, and that version, or None."""
+        """Return the tag of this format with the highest version, and that version; None if no tag has it."""
         return max(self.matching_tags(tags), key=itemgetter(1), default=None)
 
 
@@ -92,10 +92,10 @@ class DetectedTagFormats(Record):
 
     Attributes:
         formats: The format of each package; a guess for those in `unclear`.
-        proposals: The same, but for those in `unclear` the format to propose for the settings.
-        unclear: Maps each package whose format is unclear to the reason, for messages.
-        confirmed: The packages in `unclear` whose file had the version of one of the last tags in the proposed
-            format.
+        proposals: Like `formats`, but for packages in `unclear` the format that messages propose for the settings.
+        unclear: Maps each package whose format is neither set nor certain from tags to the reason, for messages.
+        confirmed: The packages in `unclear` whose proposal is sound: at one of the last tags in that format, the
+            package's file had the version of the tag, or it has that version now.
     """
 
     workspace: Workspace
@@ -132,8 +132,9 @@ def detect_tag_formats(
 ) -> DetectedTagFormats:
     """Return the tag format of each package; packages whose backends read any tag share one.
 
-    `tags` are all tags of the repository. `had_version` is asked about the last ones of each package; by default,
-    it confirms them.
+    `tags` are all tags of the repository. `had_version` takes a package, a tag and a version, and returns whether
+    the package's file had the version at that tag, or None if there was no file; by default, it always had. It is
+    called for the last tags of a package, to confirm that they are the package's.
 
     Raises:
         Blocked: A format is invalid, or does not distinguish the tags of two packages.
@@ -187,10 +188,11 @@ def _detect_forms_of_tags(
     config: Config,
     had_version: HadVersion,
 ) -> tuple[list[str], str]:
-    """Return those of `forms`, such as `{name}-v{version}`, that the tags have, and why they are unclear, or "".
+    """Return those of `forms`, such as `{name}-v{version}`, that the tags have, and why that is unclear, or "".
 
-    There are several if they give these packages, which share a form, the same tags. If tags have different forms,
-    that of the highest version is returned; if there are no tags, none. `tags` is sorted.
+    The packages share one form. Several forms are returned only if they stand for the same tags. If the tags are
+    of different forms, the one with the highest version decides; if none has such a form, the list is empty.
+    `tags` is sorted as strings; `had_version` is as in `detect_tag_formats`.
     """
     forms_by_formats: dict[frozenset[TagFormat], list[str]] = {}
     for form in forms:
@@ -215,9 +217,9 @@ def _detect_forms_of_tags(
 def _packages_with_usual_forms(
     workspace: Workspace, config: Config, texts: Mapping[str, str]
 ) -> Iterator[tuple[Sequence[Package], Sequence[str]]]:
-    """Yield pairs of packages that share a tag format, or one alone, and the usual forms of their tags.
+    """Yield packages that share a tag format, or one package, with the usual forms of their tags.
 
-    Packages in `texts`, which maps them to their formats in the settings, are left out.
+    `texts` has the formats in the settings by package name; these packages are left out.
     """
     rest = [package for package in workspace.packages if package.name not in texts]
     filtering = [package for package in rest if package.source.kind == "tags" and package.source.key]
@@ -240,10 +242,10 @@ def _packages_with_usual_forms(
 def _had_tagged_versions(
     package: Package, tagged: Sequence[tuple[str, Version]], had_version: HadVersion
 ) -> Iterator[bool]:
-    """Yield for the last three of `tagged`, last first, whether the package's file had the version at the tag.
+    """Yield whether the package's file had the tagged version, for the last three of `tagged`, last first.
 
-    `tagged` is sorted by version. The package's current version counts as one it had; if that is None, all do.
-    Tags at which there was no file are left out.
+    `tagged` has tags with their versions, sorted by version. The answer is also true for the package's current
+    version, and always if that is None. Tags at which there was no file are left out.
     """
     for tag, version in tagged[: -_MAX_LISTED - 1 : -1]:
         answer = package.version in (None, version) or had_version(package, tag, version)
@@ -259,9 +261,10 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
     tags: Iterable[str],
     had_version: HadVersion,
 ) -> frozenset[str]:
-    """Replace the format in `formats` of each package in `unclear` with one that fits its tags, or a common form.
+    """Replace the format of each package in `unclear` with one that fits its tags, or else with a common form.
 
-    Return the names of the packages for which `had_version` confirms a tag of that format.
+    `formats` is changed, and `tags` are all tags of the repository. Return the names of the packages for which
+    `had_version` confirms a tag of the new format.
     """
     packages = [package for package in workspace.packages if package.name in unclear]
     tags_by_prefix: dict[str, list[tuple[str, Version]]] = {}
@@ -303,9 +306,11 @@ def _propose_formats(  # noqa: PLR0913, PLR0917 - what `detect_tag_formats` know
 
 
 def _ungroupable_packages(sharing: Sequence[Package], workspace: Workspace, config: Config) -> Sequence[Package]:
-    """Return those of the packages sharing tags that no group may bump with the one of the highest version.
+    """Return the packages that no group may bump together with the one of the highest version in `sharing`.
 
-    That is so if settings group packages otherwise, or if their versions differ.
+    All packages in `sharing` have the same tag prefix. Each of the others is returned if the settings already
+    decide about groups or lockstep, or if its version differs. If one fixed group has all of them, none is
+    returned.
     """
     groups = find_version_groups(workspace, config)
     fixed = {package.name: group.name for group in groups if group.kind == "fixed" for package in group.packages}
@@ -321,7 +326,10 @@ def _ungroupable_packages(sharing: Sequence[Package], workspace: Workspace, conf
 
 
 def _may_be_prefix_of(prefix: str, package: Package) -> bool:
-    """Return whether a tag with this prefix may be a package's: its words are general, or in the name or path."""
+    """Return whether tags with this prefix may be a package's.
+
+    Each word in the prefix must be a general one, such as `release`, or occur in the package's name or directory.
+    """
     own_words = {*_UNSPECIFIC_WORDS, *re.findall(r"[a-z0-9]+", f"{package.name} {package.directory}".lower())}
     joined = package.name.replace("-", "")
     words = re.findall(r"[a-z0-9]+", prefix.lower())
@@ -329,7 +337,10 @@ def _may_be_prefix_of(prefix: str, package: Package) -> bool:
 
 
 def _formats_with_fields(package: Package, prefix: str) -> Iterator[str]:
-    """Yield the tag formats with `{name}` or `{directory}` that give a package this prefix."""
+    """Yield the formats, such as `{name}-v{version}`, whose tags have this prefix for the package.
+
+    There are none if neither its name nor the name of its directory is in the prefix.
+    """
     for field, value in (("{name}", package.name), ("{directory}", package.directory_name)):
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", field, prefix)
         if text != prefix:
@@ -337,14 +348,17 @@ def _formats_with_fields(package: Package, prefix: str) -> Iterator[str]:
 
 
 def _join_highest_tags(tags: Sequence[str]) -> str:
-    """Return the tags with the highest versions, as a list for messages."""
+    """Return the tags with the three highest versions as text for messages, as in `v3.0, v2.1, v2.0 and 7 more`.
+
+    Tags without a version are left out, unless all are.
+    """
     versions = {tag: parts[1] for tag in tags if (parts := split_tag(tag)) is not None}
     latest = sorted(versions, key=lambda tag: versions[tag], reverse=True) or list(tags)
     return join_names(latest, _MAX_LISTED)
 
 
 def _configured_formats(workspace: Workspace, config: Config) -> dict[str, str]:
-    """Map packages to the tag formats that the settings give them; others are left out."""
+    """Map the names of packages to the tag formats, as text, that the settings give them; others are left out."""
     texts = {} if config.tag_format is None else dict.fromkeys(workspace.by_name, config.tag_format)
     for pattern, text in config.tag_formats.items():
         members = patterns.select_packages((pattern,), workspace.packages)
@@ -366,7 +380,8 @@ def _check_distinct_formats(
 ) -> None:
     """Raise `Blocked` if git rejects tags of these formats, or if the formats do not distinguish packages.
 
-    Packages that are always bumped together may share their tags. `texts` has the formats as written in settings.
+    Packages that are always bumped together may share their tags. `texts` has the formats as text, such as
+    `{name}-v{version}`, for messages; both mappings are by package name.
     """
     for name, tag_format in formats.items():
         if (why := rules.ref_name_violation(sample := f"{tag_format.prefix}1{tag_format.suffix}")) is not None:
@@ -402,7 +417,11 @@ def _check_distinct_formats(
 def _check_unambiguous_formats(
     names_by_format: Mapping[TagFormat, Sequence[str]], texts: Mapping[str, str]
 ) -> None:
-    """Raise `Blocked` if a tag could have two of these formats."""
+    """Raise `Blocked` if a tag could have two of these formats.
+
+    `names_by_format` maps each format to the packages that have it; `texts` has the formats as text, by package
+    name.
+    """
     by_prefix = sorted(names_by_format, key=lambda tag_format: (tag_format.prefix, tag_format.suffix))
     for number, first in enumerate(by_prefix, 1):
         for second in by_prefix[number:]:
@@ -420,14 +439,20 @@ def _check_unambiguous_formats(
 
 
 def tags_of_format(tag_format: TagFormat, ordered_tags: Sequence[str]) -> list[tuple[str, Version]]:
-    """Return the tags with this format, and their versions; faster than `matching_tags`, for sorted tags only."""
+    """Return the tags with this format, and their versions, from a list that is sorted as strings.
+
+    That is faster than `matching_tags`, which takes tags in any order.
+    """
     start = bisect_left(ordered_tags, tag_format.prefix)
     end = bisect_left(ordered_tags, f"{tag_format.prefix}\U0010ffff")
     return tag_format.matching_tags(ordered_tags[start:end])
 
 
 def tags_with_name(package: Package, tags: Iterable[str]) -> list[tuple[str, Version]]:
-    """Return the tags with the name of a package before the version, in any usual form, with their versions."""
+    """Return the tags such as `acme-v1.2` or `acme/1.2` for a package acme, each with its version.
+
+    Any usual separator between the name and the version is accepted.
+    """
     ordered_tags = sorted(tags)
     formats = (TagFormat(f"{package.name}{separator}", "", "pep440") for separator in _SEPARATORS)
     return [pair for tag_format in formats for pair in tags_of_format(tag_format, ordered_tags)]
@@ -439,10 +464,12 @@ def latest_tags(
     limits: Mapping[str, Version | None] | None = None,
     lines: Sequence[ReleaseLine] = (),
 ) -> dict[str, tuple[str, Version]]:
-    """Map each package that has tags to the tag with the highest version, and that version.
+    """Map each package that has tags to its tag with the highest version, and that version.
 
-    `formats` and `limits` are by package. Tags above its limit (None: no limit) are used only if it has no others.
-    The same goes for tags outside `lines`, the release lines of the commit, if any: a line begins at such a tag.
+    `formats` maps the packages to their tag formats, `limits` to the highest version to consider (None: any). Tags
+    above that limit are used only if the package has no others. `lines` are the release lines of the commit, or
+    empty. Tags outside of them, too, are used only if there are no others: the first release of a line follows
+    such a tag.
     """
     ordered_tags = sorted(tags)
     matches = {tag_format: tags_of_format(tag_format, ordered_tags) for tag_format in set(formats.values())}

@@ -35,7 +35,7 @@ def format_size(size: int) -> str:
 
 
 def join_names(names: Iterable[str], limit: int = 4) -> str:
-    """Join names with commas; if there are more than `limit`, end with their number, as in `a, b and 7 more`."""
+    """Join names with commas; of more than `limit`, list the first ones and count the rest: `a, b and 7 more`."""
     names = list(names)
     text = ", ".join(names[:limit])
     return f"{text} and {len(names) - limit} more" if len(names) > limit else text
@@ -52,7 +52,10 @@ def replace_spans(text: str, replacements: Iterable[tuple[int, int, str]]) -> st
 
 
 def suggest_name(name: str, names: Iterable[str], otherwise: str = "") -> str:
-    """Return a fix that suggests the most similar of the names; if none is, `otherwise`, by default all names."""
+    """Return text for a fix that suggests the one of `names` that is most similar to `name`.
+
+    If none is similar, return `otherwise`; if that is empty, list all names.
+    """
     choices = sorted(names)
     import difflib  # imported lazily: it is slow to import
 
@@ -75,7 +78,8 @@ _OLD_CI_COMMAND = re.compile(r"(?P<before>##\w*)\[")
 def escape_line(text: str) -> str:
     r"""Escape text so that it is one printable line, and not a command of a CI provider.
 
-    A line end within the text becomes `\n`. Escaping twice has the same result as escaping once.
+    Line ends and unprintable or invisible characters become Python escapes, such as `\n`. Escaping twice has the
+    same result as escaping once.
     """
     text = _escape_invisible(text, _escape_character)
     text = _CI_COMMAND.sub(r"\g<indent>\\x3a", text)
@@ -98,7 +102,7 @@ def escape_json(document: str) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    r"""Split text as `str.splitlines` does, but at `\n` and `\r\n` only, not at invisible characters."""
+    r"""Split text as `str.splitlines` does, but only at `\n` and `\r\n`, not at characters such as form feeds."""
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 
 

@@ -23,9 +23,10 @@ class VersionGroup(Record):
     """Packages that are bumped together, or that share a version.
 
     Attributes:
-        name: The name of the group in the settings, or that of its only package; `lockstep` for all packages;
-            `tags PREFIX*` or `ANY_TAG_GROUP` for packages whose build backends read the same tags.
-        kind: `fixed` if all packages are bumped together; `linked` if the bumped ones get the same version;
+        name: For a group in the settings, its name there; for a package in no group, the package's name; for all
+            packages in lockstep, `lockstep`; for packages whose build backends read the same tags, `tags PREFIX*`,
+            or `ANY_TAG_GROUP` if they read any tag.
+        kind: `fixed` if all packages are bumped together; `linked` if those that are bumped get the same version;
             `alone` for a package in no group.
     """
 

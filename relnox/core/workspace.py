@@ -21,7 +21,7 @@ class Workspace(Record):
     """All packages of a project, sorted by name.
 
     Attributes:
-        packages: Their names are unique.
+        packages: The packages, whose names are unique.
         warnings: Messages about what discovery skipped, and why.
         lock_files: The lock files of uv, Cargo and npm that a bump updates, as POSIX paths relative to the root.
     """
@@ -36,7 +36,10 @@ class Workspace(Record):
         return {package.name: package for package in self.packages}
 
     def dependency_edges(self, *tables: DependencyTable) -> dict[str, frozenset[str]]:
-        """Map each package to those of the workspace that these tables require, also by extras requested there."""
+        """Map the name of each package to those of the workspace packages that it requires in these tables.
+
+        If a requirement there has extras, as in `acme[cli]`, what these extras require is included.
+        """
         needs = {package.name: package.required_names(*tables) & self.by_name.keys() for package in self.packages}
         for package in self.packages:
             with_extras = [
@@ -72,7 +75,8 @@ class Workspace(Record):
     def waves(self) -> tuple[tuple[Package, ...], ...]:
         """The packages in waves: each can be built and installed with only the packages of earlier waves.
 
-        Requirements in extras and dependency groups are ignored, since packages may require each other there.
+        Requirements in dependency groups, and in extras that no package requests, are ignored, since packages may
+        require each other there.
 
         Raises:
             Blocked: Requirements at run time and to build form a cycle.
@@ -128,10 +132,11 @@ class Workspace(Record):
 
 
 def owning_package(file: str, owners: Mapping[str, T], cache: dict[str, T | None]) -> T | None:
-    """Return the package in whose directory a file is, or None; the innermost one if directories are nested.
+    """Return the package whose directory contains a file, or None; the innermost one if directories are nested.
 
-    `owners` maps the directories of packages, `.` for the root, to the packages or their names. `cache` is filled
-    with results by directory; pass the same one at each call.
+    `file` is a POSIX path relative to the root. `owners` maps the directories of packages, `.` for the root, to
+    the packages or their names; the result is one of these values. `cache` is filled with results by directory:
+    pass the same dict at each call with the same `owners`.
     """
     directory = file.rpartition("/")[0]
     if directory not in cache:

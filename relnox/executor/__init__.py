@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
-    """Execute the plan of a run, at most to a signal or a failure that ends it, and emit its events.
+    """Execute the plan of a run until all steps have ended, or a signal or failure ends it; emit its events.
 
     If the first step that failed or was aborted is a local one, changes of the checkout are undone. An exception
-    due to a bug propagates, unless something may be public: then the remaining steps count as aborted, so that the
+    due to a bug propagates, unless files may be public: then the remaining steps count as aborted, so that the
     outcome is still reported.
     """
     begin, plan = time.monotonic(), run.plan
@@ -73,7 +73,7 @@ def execute(run: Run, signal_handlers: signals.SignalState) -> Outcome:
 
 
 def _publication_state(run: Run) -> PublicationState | None:
-    """Return the states of the files that a run makes public; None if it uploads nothing."""
+    """Return the states of the files that a run makes public; None if it uploads nothing or is skipped."""
     if run.plan.skipped is not None or all(step.upload is None for step in run.plan.steps):
         return None
     from relnox.steps.publication import PublicationState  # with requests, which is slow to import
@@ -84,8 +84,8 @@ def _publication_state(run: Run) -> PublicationState | None:
 def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: signals.SignalState) -> None:
     """Execute all steps of a plan, concurrently where possible, and record their results in `progress`.
 
-    After a failure or a signal, the steps that must not start any more are recorded as aborted. If the plan is
-    skipped, so are all its steps.
+    After a failure or a signal, the steps that must not start any more are recorded as aborted. If the whole plan
+    is skipped (`Plan.skipped`), its steps are recorded as skipped.
     """
     for step in plan.steps if plan.skipped is not None else ():
         progress.emit_start(step)
@@ -102,8 +102,8 @@ def _execute_steps(plan: Plan, progress: Progress, run: Run, signal_handlers: si
 def _exit_code(plan: Plan, publication: PublicationState | None, results: Sequence[StepFinished]) -> ExitCode:
     """Return the exit code of a run that was not interrupted.
 
-    The states of its uploads decide. Without uploads, the worst error does; `BLOCKED` and `FAILED` become
-    `PARTLY_PUBLIC` after a step with `makes_public`.
+    If it uploads, the states of the files decide. Otherwise, the worst error in the plan or in `results` does;
+    `BLOCKED` and `FAILED` become `PARTLY_PUBLIC` after a step with `makes_public`.
     """
     if publication is not None:
         return publication.exit_code(results)
@@ -117,9 +117,10 @@ def _exit_code(plan: Plan, publication: PublicationState | None, results: Sequen
 def _recheck_public_files(
     publication: PublicationState, signal_handlers: signals.SignalState, after_signal: ExitCode | None
 ) -> ExitCode | None:
-    """Check what is public after a failed run, until a signal is received.
+    """Check again which uploaded files are public after a failed run, until a signal is received.
 
-    Return the exit code of that signal, or else `after_signal`: that of the signal that ended the run, if any.
+    Return the exit code of that signal, or else `after_signal`: the one of the signal that ended the run, or None
+    if none did.
     """
     if not (files := publication.unverified_uploads()):
         return after_signal
@@ -135,7 +136,11 @@ def _recheck_public_files(
 def _suppress_errors_if_public(
     publication: PublicationState | None, outcome: Outcome | None = None
 ) -> Iterator[None]:
-    """If something may be public, suppress an error in the block, and print the outcome, if given, to stderr."""
+    """Return a context that suppresses any error if files may be public; otherwise, the error propagates.
+
+    After a suppressed error, the states of the files and the exit code of `outcome`, unless it is None, are
+    printed to stderr.
+    """
     try:
         yield
     except BaseException:  # an interruption too: the exit code is known already
@@ -148,7 +153,10 @@ def _suppress_errors_if_public(
 
 
 def _format_traceback(bug: BaseException | None) -> str | None:
-    """Return the traceback of a bug, without secrets; None if there is none, or it is a KeyboardInterrupt."""
+    """Return the traceback of a bug, without secrets; None if there is none, or it is a KeyboardInterrupt.
+
+    If that fails, return the name of its class only.
+    """
     if bug is None or isinstance(bug, KeyboardInterrupt):
         return None
 

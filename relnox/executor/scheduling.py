@@ -30,7 +30,10 @@ _INTERRUPTION_REASON = "the run was interrupted"
 
 
 class Progress:
-    """How the steps of a plan have ended so far; `emit` is called with each event.
+    """How the steps of a plan have ended so far.
+
+    Args:
+        emit: The function to call with each event, such as the start of a step.
 
     Attributes:
         signal_exit_code: The exit code for the signal that ended the run, or None.
@@ -49,7 +52,11 @@ class Progress:
         return tuple(self._results[id(step)] for step in self._plan.steps if id(step) in self._results)
 
     def reason_not_to_start(self, step: Step) -> str | None:
-        """Return why a step must not be started after a signal or a failure, or None if it may be."""
+        """Return why a step must not be started any more, or None if it may be.
+
+        It must not after a signal, or if a step that it needs failed or was aborted; after any other failure, only
+        if the plan has `continue_on_error`.
+        """
         if self.signal_exit_code is not None:
             return _INTERRUPTION_REASON
         if failed_needs := [key for key in step.needs if key in self._unsuccessful]:
@@ -70,7 +77,7 @@ class Progress:
         self._emit(result)
 
     def record_abort(self, step: Step, reason: str) -> None:
-        """Record and emit that a step ended without being started, for a reason."""
+        """Record and emit that a step is aborted before its start, for a reason, which is text for messages."""
         self.record_result(StepFinished(step, Status.ABORTED, reason, 0.0))
 
     def record_interruption(self, step: Step, interruption: Interruption, start: float) -> None:
@@ -91,7 +98,10 @@ class Progress:
 
 
 def execute_step(step: Step, run: Run) -> StepFinished:
-    """Check, apply and verify a step, and return its result; errors other than bugs make it a failed one."""
+    """Apply and verify a step, unless there is a reason to skip it, and return its result.
+
+    An error becomes a failed result; an exception that is a bug propagates.
+    """
     start = time.monotonic()
     error: Problem | None = None
     try:
@@ -109,7 +119,7 @@ def execute_step(step: Step, run: Run) -> StepFinished:
 
 
 def execute_in_this_thread(step: Step, progress: Progress, run: Run, signals: SignalState) -> None:
-    """Execute a step and record its result, or that a failure or a signal before prevents it."""
+    """Execute a step and record its result; if an earlier failure or signal prevents it, record it as aborted."""
     if (reason := progress.reason_not_to_start(step)) is not None:
         progress.record_abort(step, reason)
         return
@@ -132,7 +142,8 @@ def default_concurrency() -> int:
 class ConcurrentSteps:
     """Consecutive steps of a plan that run in threads, each as soon as the steps that it needs have ended.
 
-    Resources, such as a package's directory, limit how many run at once; steps start in the order of the plan.
+    Resources, such as a package's directory, limit how many run at once. Of the steps that can start, those
+    earlier in the plan start first.
     """
 
     def __init__(self, steps: Sequence[Step], progress: Progress, run: Run, signals: SignalState) -> None:
@@ -149,7 +160,10 @@ class ConcurrentSteps:
         self._ready = set(self._order.get_ready())
 
     def execute(self) -> None:
-        """Execute the steps; a signal ends all of them and the worker processes of the run immediately."""
+        """Execute the steps, record their results, and return when all have ended.
+
+        A signal ends all steps at once, with their programs and requests and the services of the run.
+        """
         with ThreadPool(len(self._waiting), thread_name_prefix="step") as pool:
             try:
                 self._execute_in_threads(pool)

@@ -26,8 +26,8 @@ class SignalState:
     """The last signal received, if any, and whether a signal interrupts the running code at once.
 
     A signal interrupts at once only in a step that is not atomic, and only the first time, so that clean-up is not
-    interrupted. Python drops exceptions raised during garbage collection, so long waits regularly enter
-    `allow_interruption` again.
+    interrupted. To interrupt means to raise `Interruption`. Python drops exceptions that are raised during garbage
+    collection; therefore, code that waits for long enters `allow_interruption` repeatedly, which raises it again.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,8 @@ class SignalState:
     def executing_step(self, *, atomic: bool) -> Iterator[None]:
         """Return a context for one step, in which a signal raises `Interruption`.
 
-        In an atomic step, that happens when the next step starts; after the last step, the run is not interrupted.
+        If the step is atomic, a signal has no effect until the next step starts; after the last step, it does not
+        interrupt this run.
         """
         try:
             self.raise_if_received()
@@ -67,11 +68,15 @@ class SignalState:
             self.raise_if_received()
 
     def defer_interruption(self) -> None:
-        """Do not let a signal interrupt until the next interruptible step starts."""
+        """Let a signal interrupt only when the next step starts, not the code before that."""
         self._is_interruptible = False
 
     def pass_on_interruption(self, interruption: Interruption) -> None:
-        """Record a signal again that was received after the last step, so that it interrupts the enclosing run."""
+        """Record the signal of `interruption` again, so that it interrupts when the next step starts.
+
+        That is for a signal received when no step was left to interrupt; the next step may be one of an enclosing
+        run.
+        """
         self._received = interruption.number
 
     def raise_if_received(self) -> None:
@@ -84,9 +89,10 @@ class SignalState:
 def handle_signals(*, enabled: bool = True) -> Iterator[SignalState]:
     """Handle SIGINT and SIGTERM inside the block, and restore the previous handlers afterwards.
 
-    A run inside another one shares its `SignalState`: a signal received after its last step interrupts the other
-    run. A handler with the attribute `only_before_a_run` is not restored; its signal is ignored instead, since the
-    exit code is final. Nothing is handled if `enabled` is false, or outside the main thread.
+    Yield the state of signals. A run inside another one gets the state of the other run, and changes no handlers:
+    a signal received after its last step interrupts the other run. If `enabled` is false, or outside the main
+    thread, no signals are handled. Instead of a handler with the attribute `only_before_a_run`, which ends the
+    process, the signal is ignored afterwards, since the exit code is final.
     """
     if not enabled or threading.current_thread() is not threading.main_thread():
         yield SignalState()

@@ -21,9 +21,10 @@ __all__ = ["Forge", "PullRequest", "forge_of"]
 
 
 def forge_of(remote_url: str, environment: Mapping[str, str] | None = None) -> Forge:
-    """Return the forge that a git remote is on, without sending a request.
+    """Return the repository on GitHub or GitLab that the URL of a git remote refers to, without a request.
 
-    `environment` (None: that of this process) may have a token; without one, the forge can only be read.
+    `environment` has the variables, such as `GITHUB_TOKEN`, that may hold a token (None: those of this process);
+    without a token, the forge can only be read.
 
     Raises:
         Blocked: The remote is not on a known forge, or the token has characters that tokens never have.

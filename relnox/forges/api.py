@@ -34,11 +34,14 @@ _SECONDARY_LIMIT_WAIT = 60.0
 
 
 class RequestRejected(Failed):
-    """The error for a request that the forge rejected, but not because of the token."""
+    """The error for a request that the forge rejected for a reason other than the token: not 401, 403 or 404."""
 
 
 def _is_rate_limited(response: Response) -> bool:
-    """Return whether a response is status 403 due to the rate limit, for which GitHub uses both 403 and 429."""
+    """Return whether a response has status 403 because of the rate limit.
+
+    GitHub uses both 403 and 429 for that; 429 needs no such check.
+    """
     return response.status_code == HTTPStatus.FORBIDDEN and (
         "Retry-After" in response.headers
         or response.headers.get("X-RateLimit-Remaining", "").strip() == "0"
@@ -124,6 +127,7 @@ class CheckRun(Record, kw_only=True):
     """A result of CI for a commit: a check run or status on GitHub, a pipeline on GitLab.
 
     Attributes:
+        name: The name of the check or status; for a pipeline, its number and the branch or tag.
         state: `failed` includes canceled runs.
         url: The URL of its web page, or empty.
     """
@@ -148,11 +152,12 @@ class Environment(Record, kw_only=True):
 class Forge(ABC):
     """A repository on a forge. Methods that send requests retry them for at most about ten minutes.
 
-    They raise `TryLater` if the forge is down, or limits the rate of requests for too long; `Blocked` if
-    the token is missing, is not accepted or lacks a permission; and `Failed` if the forge rejects the request, or
-    its response is not as documented.
+    They raise `TryLater` if the forge is down, or limits the rate of requests for too long; `Blocked` if the token
+    is missing, is not accepted or lacks a permission; and `Failed` if the forge rejects the request, or its
+    response is not as documented.
 
     Args:
+        location: The repository, the URL of its API, and the variable that holds the token.
         token: The token, or None to only read, without authentication.
     """
 
@@ -212,11 +217,11 @@ class Forge(ABC):
 
     @abstractmethod
     def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
-        """Return the latest results of CI for a commit."""
+        """Return the latest result of each check or pipeline that CI ran for a commit; empty if there is none."""
 
     @abstractmethod
     def environment(self, name: str) -> Environment | None:
-        """Return an environment, or None if there is none of this name.
+        """Return how an environment is protected, or None if there is none of this name.
 
         On GitLab, an environment that is missing or not protected raises `Blocked`.
         """
@@ -244,7 +249,7 @@ class Forge(ABC):
         )
 
     def pull_request(self, number: int) -> PullRequest:
-        """Return the pull request with this number."""
+        """Return the pull request with this number; raise `Blocked` if there is none."""
         failure = f"cannot read {self.pull_request_term} {number}"
         path = f"{self.pull_requests_path}/{number}"
         return self._parse(
@@ -288,9 +293,10 @@ class Forge(ABC):
 
     @abstractmethod
     def check_release_permission(self, tag: str, commit: str) -> None:
-        """Raise `Blocked` if the token may not write releases, after at most one request, which changes nothing.
+        """Raise `Blocked` if the token is missing or may not write releases.
 
-        The tag need not exist; the forge must have the commit.
+        That takes at most one request, which changes nothing. The tag need not exist; the forge must have the
+        commit.
         """
 
     @abstractmethod
@@ -301,14 +307,14 @@ class Forge(ABC):
     def create_release(
         self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
     ) -> tuple[ReleasePage, ...]:
-        """Create a release, as a draft if the forge has drafts; else it is public, and links to the files.
+        """Create a release, as a draft if the forge has drafts; else it is public, and links to `files`.
 
         Return all releases of the tag, the oldest first: a repeated request or another job may have created one.
         """
 
     @abstractmethod
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
-        """Change the text of a release and, on a forge without drafts, add the links to files that it lacks."""
+        """Change the text of a release; on a forge without drafts, also add the links to `files` that it lacks."""
 
     @abstractmethod
     def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
@@ -320,16 +326,18 @@ class Forge(ABC):
 
     @abstractmethod
     def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
-        """Return the files of a release by name; none if there is no release (None).
+        """Return the files of a release by name; empty if `page` is None, which means that there is no release.
 
-        On GitLab they are in the generic package with this name and version, even before there is a release.
+        On GitLab, they are the files of the generic package with this name and version, even before there is a
+        release.
         """
 
     @abstractmethod
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
-        """Upload a file that the release lacks, or has only in part; on GitLab, to the generic package.
+        """Upload a file that the release lacks, or has only in part.
 
-        `page` may be None on GitLab only.
+        On GitLab, it is uploaded to the generic package with the name `package` and this version, and `page` may
+        be None.
         """
 
     @abstractmethod
@@ -344,7 +352,7 @@ class Forge(ABC):
     def generated_notes(self, tag: str, previous: str, version: Version) -> str:
         """Return the notes that the forge generates for the changes from tag `previous` to `tag`, in Markdown.
 
-        `version` is that of `tag`, which GitLab cannot parse.
+        `version` is the version in `tag`; GitLab needs it, since it does not know the tag format.
         """
 
     def download_sha256(self, file: ReleaseFile) -> str | None:
@@ -408,7 +416,10 @@ class Forge(ABC):
         return self._parse_response(response, failure, permission)
 
     def request_all(self, path: str, failure: str, permission: str, **query: str) -> Iterator[Any]:
-        """Request all pages of a list as `request` does, and yield its items; `query` is for the URL."""
+        """Request all pages of a list, and yield its items.
+
+        `path`, `failure` and `permission` are as in `request`; `query` has the parameters of the URL.
+        """
         number, items = 1, [None] * _PAGE_SIZE
         while len(items) >= _PAGE_SIZE:
             page = {"per_page": str(_PAGE_SIZE), "page": str(number)}

@@ -56,7 +56,7 @@ class GitHub(Forge):
         return (*runs, *self._get_quickly(path, failure, "statuses: read", _parse_statuses, per_page="100"))
 
     def environment(self, name: str) -> Environment | None:
-        """Return an environment with its protection rules."""
+        """Return an environment with its protection rules, or None if there is none of this name."""
         failure = f"cannot read the environments of {self.location.path}"
         path = "/environments"
         return self._get_quickly(path, failure, "actions: read", _parse_environments, per_page="100").get(name)
@@ -98,7 +98,7 @@ class GitHub(Forge):
     # --- releases
 
     def check_release_permission(self, tag: str, commit: str) -> None:
-        """Have notes generated, which needs the same permission, and which GitHub does not store."""
+        """Have notes generated, which GitHub does not store, as a test: this needs the same permission."""
         failure = f"cannot write releases of {self.location.path}"
         self.request(
             "POST",
@@ -109,7 +109,7 @@ class GitHub(Forge):
         )
 
     def releases(self, tag: str) -> tuple[ReleasePage, ...]:
-        """List all releases, the only request that includes drafts, and select those of the tag."""
+        """Return the releases of a tag, the oldest first, selected from a list of all: no other has drafts."""
         failure = f"cannot list the releases of {self.location.path}"
         documents = self.request_all("/releases", failure, "contents: read")
         pages = [self._parse(_parse_release, document, failure) for document in documents]
@@ -118,7 +118,13 @@ class GitHub(Forge):
     def create_release(
         self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
     ) -> tuple[ReleasePage, ...]:
-        """Create a draft, and wait for up to a minute until it is listed, else raise `TryLater`."""
+        """Create a draft, wait until it is listed, and return all listed releases of the tag.
+
+        `files` is ignored: files are uploaded to the draft.
+
+        Raises:
+            TryLater: The draft is not listed within a minute.
+        """
         del files
         failure = f"cannot create a draft release of {tag}"
         values = {"tag_name": tag, "name": title, "body": body, "draft": True, "prerelease": prerelease}
@@ -132,24 +138,24 @@ class GitHub(Forge):
         return retries.retry(look, retries.Deadline(_LISTING_TIMEOUT))
 
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
-        """Change the text, which is possible even if the release is immutable."""
+        """Change the text, which is possible even if the release is immutable; `files` is ignored."""
         del files
         failure = f"cannot change the release of {page.tag}"
         self._write_release("PATCH", f"/releases/{page.id}", failure, {"body": body})
 
     def publish_release(self, page: ReleasePage, *, prerelease: bool, latest: bool) -> None:
-        """Publish a draft with all flags: without `make_latest`, GitHub would make it the latest release."""
+        """Publish a draft; `latest` is always sent, since GitHub would by default make it the latest release."""
         values = {"draft": False, "prerelease": prerelease, "make_latest": str(latest).lower()}
         self._write_release("PATCH", f"/releases/{page.id}", f"cannot publish the release of {page.tag}", values)
 
     def latest_release(self) -> str | None:
-        """Return the tag of the latest release, which is neither a draft nor a prerelease."""
+        """Return the tag of the latest release, or None without one; drafts and prereleases do not count."""
         failure = f"cannot read the latest release of {self.location.path}"
         document = self.request("GET", "/releases/latest", failure, "contents: read", may_be_missing=True)
         return None if document is None else self._parse(_parse_release, document, failure).tag
 
     def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
-        """List the files of a release."""
+        """Return the files of a release by name; empty if `page` is None. `package` and `version` are ignored."""
         del package, version
         if page is None:
             return {}
@@ -159,7 +165,11 @@ class GitHub(Forge):
         return {file.name: file for file in files}
 
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
-        """Upload a file; each try looks for it first, since GitHub refuses a second file of the same name."""
+        """Upload a file to a draft, unless it is there completely; an incomplete file is deleted first.
+
+        Each attempt looks for the file, since GitHub refuses a second one of the same name. `package` and
+        `version` are ignored.
+        """
         assert page is not None  # noqa: S101 - there is a draft
         self.require_token()
         failure = f"cannot upload {path.name} to the release of {page.tag}"
@@ -187,17 +197,20 @@ class GitHub(Forge):
         retries.retry(send, deadline)
 
     def delete_release(self, page: ReleasePage) -> None:
-        """Delete a draft by its id."""
+        """Delete a draft by its id; do nothing if it does not exist."""
         failure = f"cannot delete draft {page.id}"
         self.request("DELETE", f"/releases/{page.id}", failure, "contents: write", may_be_missing=True)
 
     def delete_file(self, file: ReleaseFile) -> None:
-        """Delete a file by its URL."""
+        """Delete a file by its URL; do nothing if it does not exist."""
         path = file.url.removeprefix(f"{self.location.api}/{self._repository_path}")
         self.request("DELETE", path, f"cannot delete {file.name}", "contents: write", may_be_missing=True)
 
     def generated_notes(self, tag: str, previous: str, version: Version) -> str:
-        """Have notes generated; the previous tag is named, or else GitHub would compare with any release."""
+        """Return notes that GitHub generates for the changes since tag `previous`.
+
+        The tag is passed because GitHub would otherwise choose the release to compare with. `version` is ignored.
+        """
         del version
         failure = f"cannot generate notes for {tag}"
         values = {"tag_name": tag, "previous_tag_name": previous}
@@ -229,6 +242,7 @@ class GitHub(Forge):
 
 
 def _parse_release(document: Any) -> ReleasePage:
+    """Return the release that a JSON document of GitHub's API describes."""
     return ReleasePage(
         id=int(document["id"]),
         tag=str(document["tag_name"]),
@@ -241,7 +255,7 @@ def _parse_release(document: Any) -> ReleasePage:
 
 
 def _parse_check_runs(document: Any) -> list[CheckRun]:
-    """Return the check runs in an answer of GitHub's API."""
+    """Return the check runs in a JSON document of GitHub's API."""
     return [
         CheckRun(
             name=str(run["name"]),
@@ -257,7 +271,7 @@ def _parse_check_runs(document: Any) -> list[CheckRun]:
 
 
 def _parse_statuses(document: Any) -> list[CheckRun]:
-    """Return the commit statuses in an answer of GitHub's API as check runs."""
+    """Return the commit statuses in a JSON document of GitHub's API as check runs."""
     return [
         CheckRun(
             name=str(status["context"]),
@@ -269,7 +283,7 @@ def _parse_statuses(document: Any) -> list[CheckRun]:
 
 
 def _parse_environments(document: Any) -> dict[str, Environment]:
-    """Return the environments in an answer of GitHub's API, by name."""
+    """Return the environments in a JSON document of GitHub's API, by name."""
     environments = {}
     for environment in document["environments"]:
         rules = [rule for rule in environment.get("protection_rules", ()) if rule["type"] == "required_reviewers"]

@@ -48,12 +48,16 @@ class GitLab(Forge):
     pages_path = "/-"
 
     def check_runs(self, commit: str) -> tuple[CheckRun, ...]:
-        """Return the latest pipeline of a commit for each ref and source."""
+        """Return the latest pipeline of a commit for each branch or tag and each source, such as `push`."""
         failure = f"cannot read the pipelines of {commit[:10]}"
         return self._get_quickly("/pipelines", failure, "api", _parse_latest_pipelines, sha=commit, per_page="100")
 
     def environment(self, name: str) -> Environment | None:
-        """Return a protected environment; for others, and on free plans, GitLab's response raises `Blocked`."""
+        """Return a protected environment.
+
+        For one that is missing or not protected, and on free plans, GitLab returns an error, which raises
+        `Blocked`.
+        """
         failure = f"cannot read whether environment {name} is protected (GitLab says it on paid plans only)"
         path = f"/protected_environments/{quote(name, safe='')}"
         has_reviewers = self._get_quickly(path, failure, "api", _has_approval_rules)
@@ -98,7 +102,10 @@ class GitLab(Forge):
     # --- releases
 
     def check_release_permission(self, tag: str, commit: str) -> None:
-        """Check the role of the token's user, if GitLab states it; the token of a job always may."""
+        """Raise `Blocked` without a token, or if GitLab states that its user has a lower role than Developer.
+
+        The token of a CI job is accepted without a request. The tag and the commit are ignored.
+        """
         del tag, commit
         self.require_token()
         if self._has_job_token:
@@ -114,7 +121,7 @@ class GitLab(Forge):
             )
 
     def releases(self, tag: str) -> tuple[ReleasePage, ...]:
-        """Read the release of a tag, of which there is one at most."""
+        """Return the release of a tag as the only item, or an empty tuple if there is none."""
         failure = f"cannot read the release of {tag}"
         path = f"/releases/{quote(tag, safe='')}"
         document = self.request("GET", path, failure, "contents: read", may_be_missing=True)
@@ -123,7 +130,10 @@ class GitLab(Forge):
     def create_release(
         self, tag: str, title: str, body: str, *, prerelease: bool, files: Sequence[ReleaseFile] = ()
     ) -> tuple[ReleasePage, ...]:
-        """Create a release with its links in one request; an existing one is returned unchanged."""
+        """Create a public release with links to `files`, and return it; an existing one is returned unchanged.
+
+        `prerelease` is ignored.
+        """
         del prerelease
         links = [self._file_link(file) for file in files]
         values = {"tag_name": tag, "name": title, "description": body, "assets": {"links": links}}
@@ -137,7 +147,7 @@ class GitLab(Forge):
         return (self._parse(_parse_release, document, failure),)
 
     def change_release(self, page: ReleasePage, body: str, files: Sequence[ReleaseFile] = ()) -> None:
-        """Change the text if it differs, and add missing links."""
+        """Change the text if it differs, and add links to those of `files` that the release has no link to."""
         path, failure = f"/releases/{quote(page.tag, safe='')}", f"cannot change the release of {page.tag}"
         if body != page.body:
             self.request("PUT", path, failure, "contents: write", body={"description": body})
@@ -156,10 +166,13 @@ class GitLab(Forge):
         """Do nothing: GitLab has neither drafts nor flags."""
 
     def latest_release(self) -> str | None:
-        """Return None: on GitLab the release with the latest date is the latest one, which cannot be chosen."""
+        """Return None: GitLab always takes the release with the latest date as the latest one."""
 
     def files(self, page: ReleasePage | None, package: str, version: str) -> dict[str, ReleaseFile]:
-        """List the files of the generic package; the newest one of each name."""
+        """Return the files of the generic package with this name and version, the newest one of each file name.
+
+        `page` is ignored.
+        """
         del page
         failure = f"cannot list the files of the generic package {package} {version}"
         version = _valid_package_version(version)
@@ -174,7 +187,10 @@ class GitLab(Forge):
         return files
 
     def upload(self, page: ReleasePage | None, package: str, version: str, path: Path) -> None:
-        """Upload a file to the generic package; it becomes the newest one of its name."""
+        """Upload a file to the generic package with this name and version, as the newest one of its file name.
+
+        `page` is ignored.
+        """
         del page
         self.require_token()
         address, deadline = self._file_url(package, version, path.name), retries.Deadline()
@@ -193,7 +209,7 @@ class GitLab(Forge):
         """Do nothing: a newer file of the same name replaces this one."""
 
     def generated_notes(self, tag: str, previous: str, version: Version) -> str:
-        """Have notes generated from the commits with a trailer `Changelog:`."""
+        """Return notes that GitLab generates from the commits with a trailer `Changelog:` since tag `previous`."""
         failure = f"cannot generate notes for {tag}"
         number = f"{version.major}.{version.minor}.{version.micro}"  # GitLab demands three numbers
         query = {"version": number, "from": previous, "to": tag}
@@ -211,28 +227,36 @@ class GitLab(Forge):
 
 
 def _valid_package_version(version: str) -> str:
-    """Return the version for a generic package, where the `!` of an epoch is not allowed."""
+    """Return a version for a generic package, with `-` for characters that GitLab rejects, as in `1!2.0`."""
     return re.sub(r"[^\w.+-]", "-", version)
 
 
 def _package_ids(packages: Any, name: str, version: str) -> list[int]:
-    """Return the ids of the packages with exactly this name and version: GitLab also lists similar names."""
+    """Return the ids of the packages with exactly this name and version.
+
+    `packages` is the JSON list in a response; GitLab also lists packages with similar names.
+    """
     return [int(item["id"]) for item in packages if (item["name"], item["version"]) == (name, version)]
 
 
 def _parse_access_levels(document: Any) -> list[int]:
-    """Return the access levels of the token's user; empty for administrators and members of an invited group."""
+    """Return the access levels of the token's user in the project and in its group, as far as GitLab states them.
+
+    The list is empty for administrators, and for members of a group that was invited. `document` describes the
+    project.
+    """
     permissions = document["permissions"]
     levels = (permissions["project_access"], permissions["group_access"])
     return [int(access["access_level"]) for access in levels if access]
 
 
 def _parse_package_file(document: Any) -> tuple[str, str | None]:
-    """Return the name of a file, and its SHA-256 or None if GitLab does not state it."""
+    """Return the name and the SHA-256 of the file that a JSON document describes; None if it has no SHA-256."""
     return str(document["file_name"]), document.get("file_sha256")
 
 
 def _parse_release(document: Any) -> ReleasePage:
+    """Return the release that a JSON document of GitLab's API describes."""
     return ReleasePage(
         tag=str(document["tag_name"]),
         body=str(document["description"] or ""),
@@ -242,7 +266,10 @@ def _parse_release(document: Any) -> ReleasePage:
 
 
 def _parse_latest_pipelines(document: Any) -> tuple[CheckRun, ...]:
-    """Return the state of the latest pipeline of each ref and source; canceled ones have failed."""
+    """Return the latest pipeline of each ref and source in a JSON list of pipelines.
+
+    Canceled pipelines count as failed, and those that wait for a person as passed.
+    """
     latest: dict[tuple[str, str], CheckRun] = {}
     for pipeline in sorted(document, key=lambda pipeline: int(pipeline["id"])):
         status, ref = str(pipeline["status"]), str(pipeline["ref"])
@@ -255,11 +282,15 @@ def _parse_latest_pipelines(document: Any) -> tuple[CheckRun, ...]:
 
 
 def _has_approval_rules(document: Any) -> bool:
+    """Return whether someone must approve deployments to the protected environment in a JSON document."""
     rules = (rule["required_approvals"] for rule in document.get("approval_rules") or ())
     return bool(document.get("required_approval_count")) or any(rules)
 
 
 def _allows_self_review(document: Any) -> bool | None:
-    """Return whether who started a job may approve it; None if GitLab does not say."""
+    """Return whether users may approve the deployments that they started themselves; None if GitLab does not say.
+
+    `document` describes the project.
+    """
     value = document.get("allow_pipeline_trigger_approve_deployment")
     return value if isinstance(value, bool) else None

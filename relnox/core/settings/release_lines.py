@@ -36,16 +36,22 @@ class ReleaseLine(Record):
 
     @property
     def is_glob(self) -> bool:
-        """Whether the name is a glob, which may match several branches."""
+        """Whether `branch` is a glob, which may match several branches."""
         return "*" in self.branch or "?" in self.branch
 
     def contains(self, version: Version) -> bool:
-        """Return whether the final release of a version is within the bounds."""
+        """Return whether the final release of a version, such as 2.0 for 2.0a1, is within the bounds."""
         return not self.bounds or SpecifierSet(self.bounds).contains(version.base_version, prereleases=True)
 
 
 class ReleaseLineSetting(SettingKind):
-    """A branch, a list of branches, or a table of branches with bounds; converted to a tuple of release lines."""
+    """The kind of the setting `branch`, whose values are converted to tuples of release lines.
+
+    Attributes:
+        name: The kind of a value that is one branch.
+        names: The kind of a value that is a list of branches.
+        bounds: The kind of a value that is a table, which maps branches to version specifiers.
+    """
 
     expected = "a string, a list of strings, or a table of strings"
 
@@ -54,7 +60,13 @@ class ReleaseLineSetting(SettingKind):
     bounds: TableOf = TableOf(Text(rule=rules.version_bounds_problem), keys=Text(rule=rules.branch_problem))
 
     def check(self, value: Any, key: str) -> tuple[ReleaseLine, ...]:
-        """Return the release lines in a value of any of the three forms."""
+        """Return the release lines for a branch, a list of branches, or a table of branches and bounds.
+
+        `key` is the dotted key of the setting, for messages.
+
+        Raises:
+            Blocked: The value has none of these forms, or contains an invalid branch or version specifier.
+        """
         match value:
             case str():
                 return (ReleaseLine(self.name.check(value, key)),)
@@ -66,19 +78,20 @@ class ReleaseLineSetting(SettingKind):
                 raise self.wrong_type_error(value, key)
 
     def json_schema(self) -> dict[str, Any]:
-        """Return the JSON schema of the three forms."""
+        """Return a JSON schema that accepts a branch, a list of branches, or a table of branches and bounds."""
         return {"anyOf": [kind.json_schema() for kind in (self.name, self.names, self.bounds)]}
 
 
 def has_release_lines(lines: Sequence[ReleaseLine]) -> bool:
-    """Return whether there are several release lines; a single branch without bounds does not count."""
+    """Return whether there are several lines, or one whose branch is a glob or that has bounds."""
     return len(lines) > 1 or any(line.is_glob or line.bounds for line in lines)
 
 
 def release_lines_of_branch(branch: str, lines: Iterable[ReleaseLine]) -> tuple[ReleaseLine, ...]:
-    """Return a line with this branch as its name and the bounds of the line that matches it; empty if none does.
+    """Return the release line of a branch as the only item of a tuple, which is empty if no line matches it.
 
-    A line with the exact name takes precedence over globs.
+    The result has the branch as its name, and the bounds of the matching line. A line with the exact name takes
+    precedence over globs.
 
     Raises:
         Blocked: Several globs with different bounds match the branch.
@@ -101,5 +114,5 @@ def allows_version(lines: Sequence[ReleaseLine], version: Version) -> bool:
 
 
 def describe_release_lines(lines: Sequence[ReleaseLine]) -> str:
-    """Return branches with their bounds as text, such as `main (>=2)`."""
+    """Return at most four lines as text for messages, as in `main (>=2), 1.x (<2)`; others are counted."""
     return join_names(map(str, lines))

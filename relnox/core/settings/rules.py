@@ -30,12 +30,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _invalid_value(why: str, fix: str) -> Blocked:
-    """Return the error for a value, to which `check_text` adds the name of the setting."""
+    """Return the error with the message `why`, before which `Text.check_text` writes the setting and its value."""
     return Blocked("value-invalid", why, fix)
 
 
 def _rule(is_valid: Callable[[str], object], why: str, fix: str) -> Rule:
-    """Return a rule that gives this reason and fix for a string if `is_valid` returns something false for it."""
+    """Return a rule: a function that returns None for a string if `is_valid` returns something true for it.
+
+    For any other string, the rule returns an error with the message `why` and the fix.
+    """
     return lambda text: None if is_valid(text) else _invalid_value(why, fix)
 
 
@@ -60,7 +63,10 @@ def ref_name_violation(name: str) -> str | None:
 
 
 def tag_format_problem(text: str) -> Blocked | None:
-    """Return the problem with a tag format, which has `{version}` once and no unknown fields, or None."""
+    """Return the problem with a tag format, or None if it is valid.
+
+    It must have `{version}` once, may have `{name}` and `{directory}`, and must give tags that git accepts.
+    """
     fix = 'for example: tag-format = "{name}-v{version}"'
     fields = TAG_FIELDS.findall(text)
     if fields.count("version") != 1 or not set(fields) <= _KNOWN_FIELDS or _has_single_brace(text):
@@ -76,13 +82,16 @@ def _has_single_brace(text: str) -> bool:
 
 
 def branch_problem(text: str) -> Blocked | None:
-    """Return the problem with a branch name, which may be a glob with `*` and `?`, or None."""
+    """Return the problem with the name of a branch, or a glob of names with `*` and `?`; None if it is valid."""
     why = ref_name_violation(re.sub(r"[*?]", "x", text))
     return None if why is None else _invalid_value(f"git rejects it: {why}", 'for example: branch = "main"')
 
 
 def version_bounds_problem(text: str) -> Blocked | None:
-    """Return the problem with a version specifier, which may name final releases only or be empty, or None."""
+    """Return the problem with a version specifier (PEP 440), or None if it is valid.
+
+    It may be empty. All versions in it must be final releases, and `===` is not allowed.
+    """
     from packaging.specifiers import InvalidSpecifier, SpecifierSet  # imported lazily: it is slow to import
     from packaging.version import InvalidVersion, Version
 
@@ -100,7 +109,7 @@ def version_bounds_problem(text: str) -> Blocked | None:
 
 
 def file_path_problem(text: str) -> Blocked | None:
-    """Return the problem with a path, which must be relative and below the project's root, or None."""
+    """Return the problem with a path, or None if it is relative and below the project's root, as it must be."""
     fix = "use a path relative to the project's directory, with slashes"
     if not text.strip("/. "):
         return _invalid_value("it names no file or directory of the project", fix)
@@ -114,7 +123,10 @@ def file_path_problem(text: str) -> Blocked | None:
 
 
 def version_pattern_problem(text: str) -> Blocked | None:
-    """Return the problem with a regular expression, which needs a group named `version` or `value`, or None."""
+    """Return the problem with a regular expression for versions, or None if it is valid.
+
+    It must have a group named `version` or `value`.
+    """
     fix = 'for example: pattern = \'^version = "(?P<version>[^"]+)"\''
     try:
         groups = re.compile(text, re.MULTILINE).groupindex
@@ -124,7 +136,11 @@ def version_pattern_problem(text: str) -> Blocked | None:
 
 
 def index_name_problem(text: str) -> Blocked | None:
-    """Return the problem with a name for an index (no predefined one; of word characters, `-`, `.`), or None."""
+    """Return the problem with a name that the settings give an index, or None if it is valid.
+
+    It must consist of word characters, `-` and `.`. The names of predefined indexes, such as `pypi`, and `forge`
+    are not allowed.
+    """
     why = None
     if text.upper() == "FORGE":
         why = "the variable RELNOX_FORGE_TOKEN holds the token of the forge"
@@ -136,7 +152,10 @@ def index_name_problem(text: str) -> Blocked | None:
 
 
 def passed_variable_problem(text: str) -> Blocked | None:
-    """Return the problem with a variable that programs shall get, which is no upload credential, or None."""
+    """Return the problem with the name of a variable to pass to programs, or None if it is valid.
+
+    Variables that hold an upload credential or configure an upload tool are not allowed.
+    """
     if variable_name_problem(text) is not None:
         return _invalid_value("it is not a valid variable name", 'for example: pass-env = ["NAME"]')
     if is_upload_credential_name(text) or is_upload_setting_name(text):
@@ -146,7 +165,11 @@ def passed_variable_problem(text: str) -> Blocked | None:
 
 
 def requirement_problem(text: str) -> Blocked | None:
-    """Return the problem with a requirement (PEP 508, or a path or an option of the installer), or None."""
+    """Return the problem with a requirement (PEP 508) to install, or None if it is valid.
+
+    A text that begins with `-`, `.` or `/` is valid without a further check: it is an option of the installer or a
+    path.
+    """
     from packaging.requirements import InvalidRequirement, Requirement  # imported lazily: it is slow to import
 
     try:
@@ -160,7 +183,7 @@ def requirement_problem(text: str) -> Blocked | None:
 
 
 def expression_problem(text: str) -> Blocked | None:
-    """Return the problem with a text that is not an expression of Python, or None."""
+    """Return the problem with a text that must be a Python expression, or None if it is one."""
     try:
         ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -179,7 +202,10 @@ document_problem = _rule(str.strip, "it names no file", "name a file, or - for s
 
 
 def commit_message_problem(text: str) -> Blocked | None:
-    """Return the problem with a commit message or its fields, or None."""
+    """Return the problem with a commit message, or None if it is valid.
+
+    It must not be empty, and may have the fields `{version}` and `{packages}` but no others.
+    """
     if not text.strip():
         return _invalid_value("git requires a commit message", 'for example: commit-message = "Release {version}"')
     if unknown := [field for field in TAG_FIELDS.findall(text) if field not in _MESSAGE_FIELDS]:

@@ -62,12 +62,18 @@ class SettingKind(Record, ABC):
         """
 
     def parse(self, text: str, where: str) -> Any:
-        """Validate and convert a string; `where`, for messages, is the flag or environment variable with it."""
+        """Validate and convert a string from the command line or an environment variable.
+
+        `where`, for messages, is the flag or variable with it.
+
+        Raises:
+            Blocked: The value is invalid.
+        """
         return self.check(text, where)
 
     @abstractmethod
     def json_schema(self) -> dict[str, Any]:
-        """Return the JSON schema (draft 7); rules for strings are not part of it."""
+        """Return the JSON schema (draft 7) of values in TOML, without the `rules` that strings must follow."""
 
     def wrong_type_error(self, value: Any, key: str) -> Blocked:
         """Return the error for a value of the wrong type; `key` is the setting, flag or variable that has it."""
@@ -76,7 +82,11 @@ class SettingKind(Record, ABC):
 
 
 class Flag(SettingKind):
-    """A boolean. In a variable, 1, true, yes and on are true; 0, false, no, off and an empty string are false."""
+    """A boolean.
+
+    In an environment variable, `1`, `true`, `yes` and `on` are true; `0`, `false`, `no`, `off` and an empty string
+    are false. Capital letters are accepted too.
+    """
 
     expected = "true or false"
 
@@ -134,12 +144,13 @@ class Text(SettingKind):
     convert: Callable[[str], str] = str
 
     def check(self, value: Any, key: str) -> str:
+        """Validate and convert a value from a TOML file, or raise `Blocked`; `key` is its key, for messages."""
         if not isinstance(value, str):
             raise self.wrong_type_error(value, key)
         return self.check_text(value, f"{key} = {_format_value(value)}")
 
     def check_text(self, text: str, what: str) -> str:
-        """Validate and convert a string; `what` names it in messages."""
+        """Validate and convert a string, or raise `Blocked`; `what` names it in the message, as in `key = 'x'`."""
         if "\0" in text:
             message = f"{what} is not valid: it contains a NUL character"
             raise Blocked("value-invalid", message, "remove the NUL character")
@@ -151,18 +162,23 @@ class Text(SettingKind):
         return self.convert(text)
 
     def json_schema(self) -> dict[str, Any]:
+        """Return the JSON schema: any string, or one of `choices`."""
         return {"type": "string"} | ({"enum": list(self.choices)} if self.choices else {})
 
 
 class PathText(Text):
-    """A path, as text: on the command line relative to the working directory, otherwise to the project's root."""
+    """The kind of a path, whose value is a string.
+
+    A relative path on the command line is relative to the working directory, any other one to the project's root.
+    """
 
 
 class ListOf(SettingKind):
-    """A list of values of the same kind; in a variable they are separated by commas or white space.
+    """A list of values of the same kind; in an environment variable, commas or white space separate them.
 
     Attributes:
-        first: An additional rule for the first value, which must be a string.
+        item: The kind of each value.
+        first: An additional rule for the first value, which must be a string; None for no such rule.
         may_be_empty: Whether the list may have no values.
         contains: What at least one of the strings must contain; empty for no such requirement.
     """
@@ -174,6 +190,7 @@ class ListOf(SettingKind):
 
     @property
     def expected(self) -> str:  # type: ignore[override]  # it depends on the items
+        """What a valid value is, for messages, such as `a list of strings`."""
         return f"a list of {self.item.plural}"
 
     def check(self, value: Any, key: str) -> tuple[Any, ...]:
@@ -196,7 +213,12 @@ class ListOf(SettingKind):
 
 
 class TableOf(SettingKind):
-    """A table with arbitrary keys, which `keys` validates and converts, and values of the same kind."""
+    """A table with arbitrary keys, whose values all have the same kind.
+
+    Attributes:
+        item: The kind of each value.
+        keys: The kind that validates and converts each key.
+    """
 
     expected = "a table"
 
@@ -215,17 +237,17 @@ class TableOf(SettingKind):
         return {converted: self.item.check(value[name], f"{key}.{name}") for converted, name in names.items()}
 
     def json_schema(self) -> dict[str, Any]:
-        """Return the JSON schema; any key is valid there."""
+        """Return the JSON schema, which accepts any key: it leaves out the validation by `keys`."""
         return {"type": "object", "additionalProperties": self.item.json_schema()}
 
 
 class Table(SettingKind):
-    """A table with known keys, which is converted to an instance of a class.
+    """A table with known keys, which is converted to an instance of a subclass of `Settings`.
 
     Attributes:
-        settings: The class.
-        fields: The allowed keys; empty for those of the class. Values of fields that the class does not have
-            become the attribute `options` of the instance, by field name.
+        settings: The subclass.
+        fields: The fields whose keys are allowed; empty for those of the subclass. The values of fields that the
+            subclass does not have are collected in a dict by field name, the attribute `options` of the instance.
     """
 
     expected = "a table"
@@ -236,10 +258,16 @@ class Table(SettingKind):
 
     @property
     def keys(self) -> dict[str, Field]:
-        """Maps each allowed key to its field."""
+        """Maps each allowed key, as written in TOML, to its field."""
         return {field.key: field for field in self.fields or fields_of(self.settings)}
 
     def check(self, value: Any, key: str) -> Any:
+        """Return an instance of `settings` with the values of a table; `key` is the table's key, for messages.
+
+        Raises:
+            Blocked: The value is not a table, a key is unknown, missing or not allowed in files, or a value is
+                invalid.
+        """
         if not isinstance(value, dict):
             raise self.wrong_type_error(value, key)
         keys = self.keys
@@ -259,6 +287,7 @@ class Table(SettingKind):
         return self.settings(**own, options=checked) if checked else self.settings(**own)
 
     def json_schema(self) -> dict[str, Any]:
+        """Return the JSON schema, which accepts no keys but those that may be set in files."""
         fields = [field for field in self.keys.values() if "file" in field.sources]
         required_keys = [field.key for field in fields if field.is_required]
         return {
@@ -270,7 +299,7 @@ class Table(SettingKind):
 
 
 def _format_value(value: Any) -> str:
-    """Return a value as text for a message, at most `_MAX_SHOWN` characters."""
+    """Return the `repr` of a value for a message, cut after `_MAX_SHOWN` characters."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of many thousand digits, or a list of such numbers
@@ -291,6 +320,8 @@ class Field(Record):
     Attributes:
         default: The value if it is set nowhere.
         help: One sentence for help texts.
+        kind: The kind that validates and converts values.
+        sources: Where the value may be set: in a TOML file, in the environment, or on the command line.
         otherwise: What applies if the value is not set, for the reference documentation; or empty.
         metavar: The placeholder for the value in help texts; if empty, the name.
         short: The short flag, such as `-n`, or an empty string.
@@ -319,7 +350,7 @@ class Field(Record):
 
     @property
     def is_required(self) -> bool:
-        """Whether a table must contain this setting."""
+        """Whether the setting has no default, so that its table must contain it."""
         return self.default is _REQUIRED
 
     @property
@@ -334,13 +365,13 @@ class Field(Record):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The valid strings, or the valid items of a list or table; empty if any string is valid."""
+        """The valid strings, or the valid items of a list or values of a table; empty if any string is valid."""
         choices: tuple[str, ...] = getattr(getattr(self.kind, "item", self.kind), "choices", ())
         return choices
 
     @property
     def description(self) -> str:
-        """The help text with the choices and the default."""
+        """The help text, followed by the choices, if any, and the default, unless it is a boolean or empty."""
         words = [self.help]
         if self.choices:
             words.append(f"One of {', '.join(self.choices)}.")
@@ -350,7 +381,10 @@ class Field(Record):
 
     @property
     def key(self) -> str:
-        """The key in a table. Trailing underscores are removed, since they only avoid keywords of Python."""
+        """The key in TOML, such as `tag-format` for the attribute `tag_format`.
+
+        Trailing underscores are removed, since they only avoid keywords of Python.
+        """
         return self.name.rstrip("_").replace("_", "-")
 
     @property
@@ -368,7 +402,11 @@ class Field(Record):
 
     @property
     def environment_variable(self) -> str:
-        """The name of the environment variable that sets the option, such as `RELNOX_REPORT`."""
+        """The name of the environment variable for the option, such as `RELNOX_REPORT`.
+
+        An option with `setting` has the variable that is named after that setting. The variable is read only if
+        `sources` has `environment`.
+        """
         name = self.setting.rpartition(".")[2] or self.name.rstrip("_")
         return f"RELNOX_{name.upper()}"
 
@@ -378,21 +416,25 @@ class Field(Record):
         return kind.parse(text, self.flag)
 
     def accepting_options(self, options: Sequence[Field]) -> Field:
-        """Return a copy of this field, whose value is a table, that accepts the keys of these options as well."""
+        """Return a copy of this field for a table such as `[tool.relnox.build]`, which may also set these options.
+
+        The field's default must be an instance of the class that declares the other keys of the table.
+        """
         settings = type(self.default)
         return replace(self, kind=Table(settings, (*fields_of(settings), *options)))
 
     def json_schema(self) -> dict[str, Any]:
-        """Return the JSON schema of the setting, with its help text and its default."""
+        """Return the JSON schema of the setting, with its help text and, unless it is empty, its default."""
         default = list(self.default) if isinstance(self.default, tuple) else self.default
         is_constant = default not in (None, [], "") and isinstance(default, bool | int | str | list)
         return self.kind.json_schema() | {"description": self.help} | ({"default": default} if is_constant else {})
 
 
 def kind_of_default(default: Any, choices: tuple[str, ...], rule: Rule | None = None) -> SettingKind:
-    """Return the kind of a field with this default; None and strings stand for a string.
+    """Return the kind of a setting with this default: a table, a boolean, a number, a list of strings or a string.
 
-    The choices and the rule are those of the string, or of each item of a list; other kinds ignore them.
+    A tuple stands for a list of strings, None for a string. `choices` and `rule` are those of the string, or of
+    each item of the list; other kinds ignore them.
     """
     if isinstance(default, Settings):
         return Table(type(default))
@@ -411,10 +453,10 @@ def setting(  # noqa: PLR0913 - a declaration is read by its keywords
     rule: Rule | None = None,
     otherwise: str = "",
 ) -> Any:
-    """Declare a setting of `[tool.relnox]`; if `kind` is None, it follows from the default.
+    """Declare a setting of `[tool.relnox]` or of a table in it; return it as a `Field`.
 
-    `choices` and `rule` are those of the string, or of each item of a list; for `help` and `otherwise` see
-    `Field`.
+    If `kind` is None, the default implies it (`kind_of_default`); otherwise `choices` and `rule` are ignored. They
+    are those of the string, or of each item of a list. For `help` and `otherwise` see `Field`.
     """
     return Field(
         default, help, kind or kind_of_default(default, choices, rule), sources=("file",), otherwise=otherwise
@@ -422,7 +464,10 @@ def setting(  # noqa: PLR0913 - a declaration is read by its keywords
 
 
 def required_setting(help: str, kind: SettingKind | None = None) -> Any:  # noqa: A002 - as above
-    """Declare a setting that a table must contain; it is a string unless its kind is given."""
+    """Declare a setting that its table must contain; return it as a `Field`.
+
+    If `kind` is None, the value is any string. For `help` see `Field`.
+    """
     return Field(_REQUIRED, help, kind or Text(), sources=("file",))
 
 

@@ -32,8 +32,9 @@ _LARGEST = 2**53 - 1
 def format_version(version: Version, scheme: Scheme) -> str:
     """Format a version for pyproject.toml, Python files and tags.
 
-    Under any scheme, PEP 440 reads the text as the same version. Under `semver`, `2.1` is not padded to `2.1.0`,
-    and versions that SemVer cannot express are written in PEP 440's form.
+    Under `semver`, that is SemVer's form, such as `1.2.0-rc.1`, but `2.1` is not padded to `2.1.0`, and a version
+    that SemVer cannot express is written in PEP 440's form. Under other schemes, it is PEP 440's form, such as
+    `1.2.0rc1`. PEP 440 reads both as the same version.
     """
     if scheme != "semver" or semver_obstacle(version) is not None:
         return str(version)
@@ -57,7 +58,7 @@ def to_semver(version: Version) -> str:
 
 
 def semver_obstacle(version: Version) -> tuple[str, str] | None:
-    """Return the reason why SemVer cannot express a version, and the fix; return None if it can."""
+    """Return why SemVer cannot express a version, or sorts it in another order, and the fix; None if it can."""
     if version.epoch:
         return "SemVer has no epochs", "keep the version in Python files only"
     if version.post is not None:
@@ -134,7 +135,11 @@ def _semver_prerelease(version: Version) -> str | None:
 
 
 def _pep440_segment(text: str, prerelease: str) -> str:
-    """Convert a SemVer prerelease to a PEP 440 segment, or raise `Blocked`; messages name the version, `text`."""
+    """Convert a SemVer prerelease, such as `alpha.1`, to a PEP 440 segment, such as `a1`.
+
+    Raises:
+        Blocked: PEP 440 has no such prerelease; the message names `text`, the whole version.
+    """
     match = re.fullmatch(_PRERELEASE, prerelease)
     if match is None or match["word"].lower() not in _SEGMENTS:
         raise Blocked(

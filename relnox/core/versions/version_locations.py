@@ -48,7 +48,7 @@ class VersionSpan(NamedTuple):
 
 
 def find_assigned_string(code: str, name: str) -> VersionSpan:
-    """Find the string, inside its quotes, that a module assigns to a name.
+    """Return the position of the string, without its quotes, that a module assigns to a name.
 
     Raises:
         ValueError: The code is invalid, or the name is not assigned exactly once, to a plain string literal.
@@ -72,10 +72,10 @@ def find_assigned_string(code: str, name: str) -> VersionSpan:
 
 
 def version_literals_in(code: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and the string of each variable such as `__version__` or `VERSION` in a module.
+    """Yield the name and the string of each variable `version`, `__version__`, `VERSION` and so on in a module.
 
-    Variables that are assigned in a branch or more than once are left out: such values are fallbacks, or computed.
-    There are none if the code is invalid.
+    `code` is the source of the module. Variables that are assigned in a branch or more than once are left out:
+    such values are fallbacks, or computed. There are none if the code is invalid.
     """
     try:
         module = ast.parse(code)
@@ -92,7 +92,9 @@ def version_literals_in(code: str) -> Iterator[tuple[str, str]]:
 
 
 def find_pattern_matches(text: str, expression: str, count: int = 1) -> tuple[VersionSpan, ...]:
-    """Find the group `version`, or else `value`, in each match of a regular expression (in multi-line mode).
+    """Return the position of the group `version`, or else `value`, in each match of a regular expression.
+
+    `^` and `$` match at each line.
 
     Raises:
         ValueError: The expression is invalid, there are not `count` matches, or one has no version.
@@ -112,7 +114,7 @@ def find_pattern_matches(text: str, expression: str, count: int = 1) -> tuple[Ve
 
 
 def find_only_word(text: str) -> VersionSpan:
-    """Find the only word in a text; raise ValueError if there are none or several."""
+    """Return the position of the only word in a text; raise ValueError if there are none or several."""
     word = text.strip()
     if len(word.split()) != 1:
         raise ValueError("it does not contain exactly one version")
@@ -121,14 +123,22 @@ def find_only_word(text: str) -> VersionSpan:
 
 
 def read_versions(text: str, source: VersionSource) -> list[str]:
-    """Return the version at each place of a source in the text of its file; raise ValueError if there is none."""
+    """Return the versions as written at all places of `source`, given the text of its file.
+
+    Raises:
+        ValueError: The file is invalid, or a version is missing or found more or less often than declared.
+    """
     if source.kind in _PARSERS:
         return [documents.read_string(_PARSERS[source.kind](text), source.key or ("version",))]
     return [span.text for span in _find_version_spans(text, source)]
 
 
 def _find_version_spans(text: str, source: VersionSource) -> tuple[VersionSpan, ...]:
-    """Return all positions of a version in a file that is not TOML or JSON; raise ValueError if there are none."""
+    """Return the positions of a version in the text of a file that is not TOML or JSON.
+
+    Raises:
+        ValueError: The version is missing, or found more or less often than `source` declares.
+    """
     match source.kind:
         case "attribute":
             return (find_assigned_string(text, str(source.key[0])),)
@@ -141,7 +151,11 @@ def _find_version_spans(text: str, source: VersionSource) -> tuple[VersionSpan, 
 
 
 def parse_source_version(source: VersionSource) -> Version:
-    """Parse the version as it is written in a source; raise `Blocked` if it is invalid."""
+    """Parse the version written at a source, as SemVer if the source requires it, else as PEP 440.
+
+    Raises:
+        Blocked: The version is invalid; the message names the file.
+    """
     if not source.semver:
         return versioning.parse_version(source.text, where=source.file)
     try:
@@ -151,7 +165,9 @@ def parse_source_version(source: VersionSource) -> Version:
 
 
 def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
-    """Format a version in the form that a location has: SemVer's, a shortened one, or that of the scheme.
+    """Format a version for a location: as SemVer if the location requires it, else as the scheme does.
+
+    If the location has a `length`, it gets only that many numbers of the release.
 
     Raises:
         Blocked: The location requires SemVer, which cannot express the version.
@@ -167,7 +183,9 @@ def format_at(version: Version, location: VersionSource, scheme: Scheme) -> str:
 
 
 def detect_short_form(location: VersionSource, version: Version | None) -> VersionSource:
-    """Return a location, with `length` set if it has a short form of `version`, such as 1.4 of 1.4.2.
+    """Return a location, with `length` set if only the first numbers of `version` are there (1.4 of 1.4.2).
+
+    Otherwise, and if `version` is None, it is returned unchanged.
 
     Raises:
         Blocked: The version there is invalid.
@@ -180,14 +198,17 @@ def detect_short_form(location: VersionSource, version: Version | None) -> Versi
 
 
 def _shorten_release(version: Version, length: int) -> Version:
-    """Return the final version of the first `length` numbers of a release."""
+    """Return a final version with the first `length` numbers of a version: 1.4 for 1.4.2rc1 and 2."""
     return Version.from_parts(epoch=version.epoch, release=version.release[:length])
 
 
 def all_locations_have_version(package: Package, version: Version | None) -> bool:
-    """Return whether all locations of a package contain this version, also in a short form such as 1.4 of 1.4.2.
+    """Return whether all locations in files of a package contain this version, also in a short form such as 1.4.
 
-    None matches no location. Raise `Blocked` if a version there is invalid.
+    Only the short form of locations with a `length` counts. None matches no location.
+
+    Raises:
+        Blocked: The version at a location is invalid.
     """
     return all(
         parse_source_version(location)
@@ -210,7 +231,7 @@ def inconsistent_version_error(package: Package, version: Version | None, bump: 
 
 
 def replace_version(text: str, source: VersionSource, version: str) -> str:
-    """Return the text of a source's file with another version at all its places.
+    """Return the text of a source's file, in which `version` replaces the current version at all its places.
 
     Raises:
         ValueError: No version is found there, or it would not be found after the change.
@@ -225,7 +246,7 @@ def replace_version(text: str, source: VersionSource, version: str) -> str:
 
 
 def _assigned_values(module: ast.Module, name: str) -> Iterator[ast.expr]:
-    """Yield the values that a module assigns to a name, except inside of functions and classes."""
+    """Yield the values that a module assigns to a name, in branches too, but not inside functions and classes."""
     nodes: list[ast.AST] = list(module.body)
     while nodes:
         node = nodes.pop(0)

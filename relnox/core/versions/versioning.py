@@ -46,13 +46,14 @@ _FIRST = 1
 
 
 class Bump(Record, kw_only=True):
-    """A requested bump; `check_bump` checks the combination.
+    """A requested bump; `check_bump` checks the combination. A level is major, minor or patch.
 
     Attributes:
-        part: The part to bump; `pre` continues the current phase, `phase` starts the next one.
-        pre: The phase of the new version, alone or with a level. With `part="pre"`, it is the phase to start if
-            the current version has none. No other part can be combined with it.
-        to: The new version itself; then `part` and `pre` must be None.
+        part: The part to bump. `release` ends a prerelease or dev release, `pre` continues the current phase,
+            `phase` starts the next one; None with `to`, or with `pre` alone.
+        pre: The phase of the new version, alone or with a level as `part`. With `part="pre"`, it is the phase to
+            start if the current version has none. No other part can be combined with it.
+        to: The new version itself, if it is given; then `part` and `pre` must be None.
         always_increment: Whether to bump the level even if the current prerelease already leads to it, and to
             allow post releases of prereleases.
         allow_lower: Whether `to` may be lower than the current version.
@@ -157,9 +158,10 @@ def next_version(
 
 
 def may_result_from_bump(version: Version, bump: Bump) -> bool:
-    """Return whether a version is of the kind that a bump results in: final, a beta, a post release, and so on.
+    """Return whether a bump may result in this version: whether it is final, a beta, and so on, as requested.
 
-    A bump with `to` results in that version only.
+    The numbers of a release are not compared. With `to`, only that version is possible; with `number`, only that
+    dev release.
     """
     if bump.to is not None:
         return parse_version(bump.to, where="--to") == version
@@ -182,7 +184,10 @@ def phase_of(version: Version) -> Phase | None:
 
 
 def adjust_level_before_1_0(current: Version, level: Level, *, shift: bool = True) -> Level:
-    """Return a level that was derived from commits, one lower if the version is below 1.0 and `shift` is true."""
+    """Return the level of a bump that was derived from commits, lowered if the version is below 1.0.
+
+    Then `major` becomes `minor`, and `minor` becomes `patch`, unless `shift` is false.
+    """
     if not shift or current.major > 0:
         return level
     return LEVELS[min(LEVELS.index(level) + 1, PATCH)]
@@ -230,9 +235,10 @@ def _check_result_is_higher(current: Version, result: Version, bump: Bump) -> No
 
 
 def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
-    """Return a message if a version will be written in another form than now, or else None.
+    """Return a message if `scheme` writes a version in another form than `text`, or else None.
 
-    An example is `1.2.3-alpha.1 is normalized to 1.2.3a1`; with the scheme `semver`, it is the other way round.
+    An example is `1.2.3-alpha.1 is normalized to 1.2.3a1`, and under `semver`, `1.2.3a1 is normalized to
+    1.2.3-alpha.1`.
 
     Raises:
         Blocked: The text is not a version.
@@ -244,7 +250,10 @@ def normalization_note(text: str, *, scheme: Scheme = "pep440") -> str | None:
 
 
 def explain_bump(current: Version, bump: Bump, after: Version, *, scheme: Scheme = "pep440") -> str:
-    """Return a message about what a bump from `current` to `after` implies or drops; empty if nothing."""
+    """Return a message about what a bump from `current` to `after` implies or drops; empty if nothing.
+
+    Examples are that `minor` finishes the current prerelease, and that a local segment is dropped.
+    """
     notes = []
     is_new_release = after.release != current.release
     if bump.to is None and is_new_release and bump.part not in LEVELS:
@@ -266,10 +275,13 @@ def explain_bump(current: Version, bump: Bump, after: Version, *, scheme: Scheme
 
 
 class LevelCounting:
-    """Numbering by level: major, minor and patch, given as 0, 1 and 2."""
+    """Numbering by level: major, minor and patch, given as 0, 1 and 2. A release is a tuple of its numbers."""
 
     def begins_series(self, release: Release, level: int) -> bool:
-        """Return whether a release begins a series at this level or a higher one: at `minor`, 1.2.0 or 2.0.0."""
+        """Return whether a release begins a series at this level or a higher one.
+
+        At `minor`, 1.2.0 and 2.0.0 do, and 1.2.3 does not.
+        """
         # 0.0.0 counts as a patch, so that `major` of 0.0.0.dev1 is 1.0.0.
         last_nonzero = max((index for index, number in enumerate(release) if number), default=PATCH)
         return last_nonzero <= level
@@ -285,7 +297,14 @@ class LevelCounting:
 
 
 class CalendarCounting(LevelCounting):
-    """Numbering by date: YYYY.MM.MICRO if a version has three numbers, else YYYY.MINOR."""
+    """Numbering by date: YYYY.MM.MICRO if `release` has three numbers or more, else YYYY.MINOR.
+
+    The year has two digits if the first number of `release` has.
+
+    Args:
+        release: The release of the current version.
+        today: The current date; `Blocked` is raised if it is None.
+    """
 
     def __init__(self, release: Release, today: date | None) -> None:
         if today is None:
@@ -298,20 +317,28 @@ class CalendarCounting(LevelCounting):
         self.period: Release = (year, today.month) if has_month else (year,)
 
     def begins_series(self, release: Release, level: int) -> bool:  # noqa: ARG002 - every level means the next calendar version
-        """Return whether a release is of the current year or month, whatever the level is."""
+        """Return whether a release is of the current month, or under YYYY.MINOR of the current year.
+
+        The level is ignored: every level means the next calendar version.
+        """
         return _pad_release(release, len(self.period))[: len(self.period)] == self.period
 
     def next_release(self, release: Release, level: int) -> Release:
-        """Return the next release of the current year or month."""
+        """Return the next release of the current month, or under YYYY.MINOR of the current year.
+
+        In July 2026, it is 2026.7.0 after 2026.6.3, and 2026.7.1 after 2026.7.0. The level is ignored.
+        """
         if self.begins_series(release, level):
             return super().next_release(release, len(self.period))
         return _pad_release((*self.period, 0), len(release))
 
     def next_prerelease_number(self, number: int, *, is_used: bool) -> int:
-        """Return the date of today if `number` is a date, such as 260730; else as by level.
+        """Return today's date in the form of `number` if that is a date, such as 260730.
+
+        Otherwise, return `number`, or the one after it if it `is_used` already.
 
         Raises:
-            Blocked: `number` is the date of today and used, or a later date.
+            Blocked: `number` is a later date, or is today's date and already used.
         """
         date_format = _date_format(number)
         if date_format is None:
@@ -327,7 +354,7 @@ class CalendarCounting(LevelCounting):
 
 
 def _date_format(number: int) -> str | None:
-    """Return the format of a prerelease number that is a date, such as `%y%m%d`, or None if it is no date."""
+    """Return the format, such as `%y%m%d`, of a prerelease number that is a date; None if it is not one."""
     for length, date_format in _DATE_FORMATS.items():
         if number in range(10 ** (length - 1), 10**length):
             with contextlib.suppress(ValueError):
@@ -342,19 +369,29 @@ def _pad_release(release: Release, length: int) -> Release:
 
 
 def _final_version(version: Version, release: tuple[int, ...] | None = None) -> Version:
-    """Return the final version of `release`, by default the version's own: without pre, post and dev segments."""
+    """Return the final version with the numbers `release`, or with the version's own if that is None.
+
+    The epoch is that of the version; its pre, post, dev and local segments are dropped.
+    """
     return Version.from_parts(epoch=version.epoch, release=version.release if release is None else release)
 
 
 def _precedes_final_version(version: Version) -> bool:
-    """Return whether the final version of this release comes later, which is not so for 1.2.3.post1.dev1."""
+    """Return whether the final version with the same numbers comes later: 1.2.3 after 1.2.3rc1 and 1.2.3.dev1.
+
+    That is not so for 1.2.3.post1.dev1.
+    """
     return version.pre is not None or (version.dev is not None and version.post is None)
 
 
 class BumpComputation(Record):
-    """The computation of the version after `version`; a phase begins with the number `start`.
+    """The computation of the next version; methods raise `Blocked` if a bump of this kind is not possible.
 
-    Methods raise `Blocked` if the version has no such bump.
+    Attributes:
+        version: The current version, without a local segment.
+        bump: The requested bump, which must not have `to`.
+        counting: How the next numbers are determined: by level or by date.
+        start: The number of the first release of a phase.
     """
 
     version: Version
