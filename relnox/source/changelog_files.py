@@ -20,9 +20,10 @@ _PLACES = ("", "docs/", "doc/", "docs/source/", "doc/source/")
 
 
 def find_changelogs(root: Path, directory: str) -> tuple[str, ...]:
-    """Return the files that may be the changelog of the package in a directory, the most usual place first.
+    """Return the files of a package whose names are usual for changelogs, the most usual place first.
 
-    Links to another one of them are left out. The directory (`.` for the root) and paths are relative to the root.
+    They are in the package's `directory` (`.` for the root) or in its directory of documentation. A link to
+    another of them is left out. All paths are relative to the root.
     """
     prefix = "" if directory == "." else f"{directory}/"
     paths = [
@@ -37,13 +38,16 @@ def find_changelogs(root: Path, directory: str) -> tuple[str, ...]:
 
 
 class _ChangeFileTool(NamedTuple):
-    """A tool that collects change files; its paths and globs are relative to the directory of a package.
+    """A tool that makes changelog sections from change files, each of which describes one unreleased change.
+
+    Paths and globs are relative to the directory of a package.
 
     Attributes:
-        command: What adds the change files to the changelog, with `{version}` for the version.
+        command: The command that adds the changes to the changelog, with `{version}` for the version.
         settings: The files that may have its settings, as globs.
         table: A regular expression for the beginning of the settings in such a file; empty for the whole file.
-        keys: The settings whose values, joined with slashes, are the directory; empty if it cannot be set.
+        keys: The settings whose values, joined with slashes, are the directory of change files; empty if it cannot
+            be set.
         defaults: The directories of change files if there are no such settings, as globs.
     """
 
@@ -94,9 +98,14 @@ _NO_CHANGE = re.compile(r"\..*|README.*|.*template.*|.*\.(j2|ini|json|toml|cfg)"
 
 
 class ChangeFiles(NamedTuple):
-    """The directory in which a tool collects changes until a release, and its files, relative to the root.
+    """A directory of change files, each of which describes one unreleased change for the changelog.
 
-    `command` is the tool's command that adds them to the changelog, with `{version}` for the version.
+    Attributes:
+        directory: Its path, relative to the root.
+        tool: The name of the tool that reads the files, such as `towncrier`.
+        command: The tool's command that adds the changes to the changelog, with `{version}` for the version.
+        files: The paths of the change files, relative to the root; templates, settings and README files are left
+            out.
     """
 
     directory: str
@@ -106,9 +115,10 @@ class ChangeFiles(NamedTuple):
 
 
 def find_change_files(root: Path, directories: Iterable[str]) -> tuple[ChangeFiles, ...]:
-    """Return the change files of the tools that have settings in these directories (relative to the root).
+    """Return the existing directories in which changelog tools collect unreleased changes, with the files in them.
 
-    In a directory without any settings, all tools are taken to use their default directories of change files.
+    `directories`, relative to the root, are those to search. If one has settings of such tools, only these tools
+    count there; else the default directories of all tools are looked for.
     """
     change_files: dict[str, ChangeFiles] = {}
     for top in (root / directory for directory in directories):
@@ -126,7 +136,10 @@ def find_change_files(root: Path, directories: Iterable[str]) -> tuple[ChangeFil
 
 
 def _read_tool_settings(tool: _ChangeFileTool, top: Path) -> Iterator[str]:
-    """Yield the text of each of a tool's settings files in the directory `top`, from the tool's table on."""
+    """Yield the text of each of a tool's settings files in the directory `top`, from the tool's table on.
+
+    Files without that table are left out.
+    """
     for path in (path for name in tool.settings for path in top.glob(name)):
         text = read_project_file(top, path.relative_to(top).as_posix()).decode(errors="replace")
         if (match := re.search(tool.table, text)) is not None:
@@ -134,9 +147,10 @@ def _read_tool_settings(tool: _ChangeFileTool, top: Path) -> Iterator[str]:
 
 
 def _change_file_directory(text: str, keys: Collection[str]) -> str | None:
-    """Return the change file directory that settings (TOML, INI or YAML) name, as a glob.
+    """Return the directory of change files that a tool's settings (TOML, INI or YAML) name, escaped as a glob.
 
-    None if one of the keys is missing, or if the directory is not below that of the package.
+    The values of `keys`, joined with slashes, are its path. None if there are no keys, if one of them is missing,
+    or if the directory is not below that of the package.
     """
     matches = [re.search(rf"^\s*{key}\s*[:=]\s*[\"']?([^\s\"'#]+)", text, re.MULTILINE) for key in keys]
     path = posixpath.normpath("/".join(match[1] for match in matches if match is not None))

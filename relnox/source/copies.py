@@ -43,11 +43,12 @@ files, and with their line ends as committed: only attributes of the commit conv
 def copy_commit(
     git: Git, commit: str, into: Path, edits: Mapping[str, bytes | None] = MappingProxyType({})
 ) -> Git:
-    """Check out a commit (a full id) in `into`/checkout, a new repository that shares only objects with `git`.
+    """Check out a commit (a full id) in `into`/checkout, a new repository with the objects and settings of `git`.
 
-    The copy has the branches, tags and submodules of the repository. Submodules are copied from the current
-    checkout; those that are not initialized there stay empty. Files have the time of the commit, except edited
-    ones. `edits` has the new content of files, or None for a removed file, by path relative to the root.
+    It shares these with `git`, but has no hooks. It has the branches, tags and submodules of the repository.
+    Submodules are copied from the current checkout; those that are not initialized there stay empty. Files have
+    the time of the commit, except those that `edits` changes: it has their new content, or None for a file to
+    remove, by path relative to the root.
 
     Returns:
         The copy, with the root that corresponds to that of `git`.
@@ -69,9 +70,10 @@ def copy_commit(
 
 
 def read_changes_in_copy(copy: Git, edits: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    """Return the files that changed in a copy since `copy_commit` made it with these edits, with their content.
+    """Map the files that changed in a copy since `copy_commit` made it to their content, None for a deleted file.
 
-    None stands for a deleted file, in `edits` and in the result.
+    `edits` are those passed to `copy_commit`, which do not count as changes. Paths are relative to the root. Files
+    that git ignores are left out, except those in `edits`.
     """
     contents = {
         name: read_project_file(copy.root, name) if (copy.root / name).is_file() else None
@@ -83,7 +85,8 @@ def read_changes_in_copy(copy: Git, edits: Mapping[str, bytes | None]) -> dict[s
 def _check_out(source: Git, commit: str, into: Path, git_directory: Path, fix: str) -> None:
     """Check out a commit, with its submodules, into a new repository that shares the objects of the source.
 
-    `git_directory` becomes the repository of the checkout `into`; an error of git has the fix `fix`.
+    The checkout is in `into`, its repository in `git_directory`. `fix` is what the error says to do if git cannot
+    check out the commit.
     """
     object_format = "sha1" if len(commit) == 40 else "sha256"  # noqa: PLR2004 - hexadecimal digits
     options = ["--quiet", "--template=", f"--object-format={object_format}"]
@@ -125,8 +128,8 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
     """Clone a repository into `into`/remote.git, and clone that, its remote, into `into`/checkout.
 
     All objects are copied, so the clones cannot affect the original. Initialized submodules are cloned as well. In
-    both clones, the branch points to the commit. The checkout has the same committer, and calls its remote
-    `remote_name`.
+    both clones, the branch points to the commit. The checkout has the committer's name and email address of the
+    original, and calls its remote `remote_name`. `Failed` is raised if git fails.
 
     Returns:
         The directory in the new checkout that corresponds to `git.root`.
@@ -147,7 +150,10 @@ def clone_with_remote(git: Git, into: Path, commit: str, branch: str, remote_nam
 
 
 def _clone_submodules(source: Git, commit: str, into: Path) -> None:
-    """Clone the initialized submodules of a commit, and their own, into their places in the checkout `into`."""
+    """Clone a commit's submodules, and the submodules in these, to their paths in the checkout `into`.
+
+    Those that are not initialized in the checkout `source` are left out.
+    """
     for path, submodule_commit in _find_submodules(source, commit):
         if _is_initialized(source.root / path):
             submodule, clone = Git(source.root / path), into / path
@@ -208,7 +214,10 @@ def _find_submodules(git: Git, commit: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_submodule_settings(git: Git, commit: str) -> dict[str, str]:
-    """Return settings such as `submodule.NAME.path`: those of .gitmodules, overridden by git's configuration."""
+    """Map keys such as `submodule.NAME.path` to their values in a commit's .gitmodules or git's configuration.
+
+    The configuration has precedence.
+    """
     listing = git.run("config", "-z", "--blob", f"{commit}:.gitmodules", "--list", stderr=False).output
     committed = (entry.partition("\n") for entry in listing.split("\0") if entry)
     own = {key: value or "" for key, value in git.config.items() if key.startswith("submodule.")}

@@ -34,7 +34,7 @@ class _CargoManifest(Record):
 
     @property
     def crate_name(self) -> str:
-        """The name of the crate; empty for a mere workspace."""
+        """The name of the crate; empty if the file only defines a Cargo workspace."""
         return str(table_at(self.document, "package").get("name", ""))
 
     @property
@@ -43,15 +43,19 @@ class _CargoManifest(Record):
         return table_at(self.document, "package", "version").get("workspace") is True
 
     def lists_directory(self, directory: str, key: Literal["members", "exclude"]) -> bool:
-        """Return whether the key lists a directory (relative to the root) or one above it; globs are ignored."""
+        """Return whether the list `key` of `[workspace]` has a directory (relative to the root) or one above it.
+
+        Globs in the list are not expanded.
+        """
         paths = strings_in(table_at(self.document, "workspace").get(key))
         parents = (posixpath.normpath(posixpath.join(self.directory, path)) for path in paths)
         return any(f"{directory}/".startswith(f"{parent}/") for parent in parents)
 
     def dependencies(self) -> Iterator[tuple[KeyPath, str, Mapping[str, Any]]]:
-        """Yield the keys that lead to the version, the name of the crate, and the table of each dependency.
+        """Yield the key path of the version, the name of the crate, and the table of each dependency.
 
-        A string, which is only a version, is yielded as a table with the key `version`.
+        The table need not have a version. A dependency that is a string, its version, is yielded as a table with
+        the key `version`.
         """
         targets = [("target", name) for name in table_at(self.document, "target")]
         tables = [(*keys, name) for keys in ((), *targets) for name in _DEPENDENCY_TABLES]
@@ -64,9 +68,9 @@ class _CargoManifest(Record):
 
 
 def find_crate_version_location(file: str, root: Path) -> VersionSource | None:
-    """Return where the version of a crate is: in its manifest `file`, or in that of its workspace.
+    """Return where the version of a crate is: in its manifest `file`, or in that of its Cargo workspace.
 
-    Return None if there is no such manifest in the project, or it has no version.
+    `file` is relative to the root. Return None if there is no such manifest in the project, or it has no version.
     """
     manifest, keys = _read_manifest(file, root), _VERSION_KEY
     if manifest is not None and manifest.inherits_version:
@@ -79,7 +83,11 @@ def find_crate_version_location(file: str, root: Path) -> VersionSource | None:
 
 
 def add_crates(package: Package, root: Path) -> Package:
-    """Return a package with the crates that share its version, and requirements on them in their workspaces."""
+    """Return a package with the names of the Rust crates that have its version, and the requirements on them.
+
+    The requirements are those with a version, on crates from a local path or a patch, in the Cargo.toml files of
+    the same Cargo workspaces. A package without such crates is returned unchanged.
+    """
     crates: set[str] = set()
     requirements: list[Dependency] = []
     for place in [place for place in package.locations if posixpath.basename(place.file) == CARGO]:
@@ -108,14 +116,17 @@ def add_crates(package: Package, root: Path) -> Package:
 
 
 def _is_version_of_crate(place: VersionSource, manifest: _CargoManifest, top: _CargoManifest) -> bool:
-    """Return whether `place` is the version that a crate has itself or inherits from `top`, its workspace."""
+    """Return whether `place` is the location of a crate's version: its own, or that of its workspace if inherited.
+
+    `manifest` is that of the crate, and `top` that of the workspace.
+    """
     holder, keys = (top, ("workspace", *_VERSION_KEY)) if manifest.inherits_version else (manifest, _VERSION_KEY)
     is_same_text = table_at(holder.document, *keys[:-1]).get("version") == place.text
     return holder.file == place.file and (place.key == keys or (place.kind == "pattern" and is_same_text))
 
 
 def _read_manifest(file: str, root: Path) -> _CargoManifest | None:
-    """Return a manifest, or None if the file does not exist or is outside the project."""
+    """Return the manifest at a path relative to the root; None if it does not exist or is outside the project."""
     file = posixpath.normpath(file)
     if file.startswith(("../", "/")) or not (root / file).is_file():
         return None
@@ -148,10 +159,11 @@ def _excludes_directory(workspace: _CargoManifest, directory: str) -> bool:
 
 
 def _read_workspace_manifests(file: str, root: Path) -> list[_CargoManifest]:
-    """Return the manifests in the workspace of the crate with the manifest `file`, that of the workspace first.
+    """Return the manifests in the Cargo workspace of a crate, first that of the workspace, then those of members.
 
-    Members are listed there, or are path dependencies of members below its directory. Without a workspace, `file`
-    is the only manifest; the result is empty if it does not exist.
+    `file` is the crate's manifest, relative to the root. Members are listed by the workspace, or are path
+    dependencies of members below its directory. Without a workspace, `file` is the only manifest; the result is
+    empty if it does not exist.
     """
     manifest = _read_manifest(file, root)
     top = manifest and (_find_workspace_manifest(manifest, root) or manifest)

@@ -45,11 +45,14 @@ _SKIPPED_SUFFIXES = tuple(
 
 
 def find_project_root(start: Path, top: Path | None) -> Path:
-    """Return the root directory of the project that `start` is in; raise `Blocked` if there is none.
+    """Return the root directory of the project that `start` is in.
 
     The search goes upwards from `start` to `top`, the top-level directory of the checkout (None outside git). The
     root is the nearest directory whose pyproject.toml has `[tool.relnox]` or defines a uv workspace, else the
     nearest directory with a pyproject.toml, else `top`.
+
+    Raises:
+        Blocked: There is no such directory, or a pyproject.toml is invalid.
     """
     start = start.resolve()
     candidates = [start, *start.parents]
@@ -81,10 +84,11 @@ def find_project_root(start: Path, top: Path | None) -> Path:
 def find_unlisted_packages(
     files: Sequence[str], root: Path, workspace: Workspace, config: Config
 ) -> tuple[Package, ...]:
-    """Return the packages in a checkout with a build system that are neither in the workspace nor excluded.
+    """Return the packages of a checkout that have a build system, but are not in the workspace.
 
-    Packages inside other packages, and samples such as tests and templates, are left out as well. `files` are all
-    pyproject.toml files in the checkout, relative to the root; some may be outside the root (`../pyproject.toml`).
+    Left out are packages that settings exclude, packages inside other packages, invalid ones, and samples such as
+    tests and templates. `files` are all pyproject.toml files in the checkout, relative to the root; some may be
+    outside the root (`../pyproject.toml`).
     """
     document = pyproject.read_toml(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
     uv = strings_in(table_at(document, "tool", "uv", "workspace").get("exclude"))
@@ -111,10 +115,14 @@ def find_unlisted_packages(
 def discover_packages(
     root: Path, config: Config, filter_ignored: Callable[[Iterable[str]], set[str]] | None = None
 ) -> Workspace:
-    """Return the packages of a project, with their versions; raise `Blocked` if there are none.
+    """Return the packages of a project, with their versions, sorted by name.
 
-    `filter_ignored` returns those of the given paths that git ignores; it is None outside git. An invalid package
-    is an error, but one that only a search finds is skipped with a warning.
+    If no setting lists packages, and there is none in the root, all directories below it are searched. An invalid
+    package is then skipped, with a warning in the result. `filter_ignored` returns those of the given paths that
+    git ignores, which the setting `exclude` may name; it is None outside git.
+
+    Raises:
+        Blocked: There are no packages, or a package or setting is invalid.
     """
     _check_exclude_setting(root, config.exclude, filter_ignored)
     document = pyproject.read_toml(root, _PYPROJECT) if (root / _PYPROJECT).is_file() else {}
@@ -189,8 +197,8 @@ def _check_same_repository(root: Path, packages: Sequence[Package]) -> None:
 def _reason_for_no_package(document: Mapping[str, Any], directory: str, root: Path) -> str | None:
     """Return why the pyproject.toml of a directory declares no package, or None if it declares one.
 
-    The reason is empty if a setting there says so. As for uv, a project needs a build system to be a package,
-    unless it has `[tool.uv] package = true`.
+    The reason is empty if a setting such as `[tool.uv] package = false` says that there is none. As for uv, a
+    project needs a build system to be a package, unless it has `[tool.uv] package = true`.
     """
     if not pyproject.describes_package(document):
         name = _other_metadata_file(root, directory)
@@ -260,8 +268,9 @@ def _read_packages(
 ) -> list[Package]:
     """Return the packages in these directories; raise `Blocked` if one is invalid, or two have the same name.
 
-    Directories without a package are skipped, and `warnings` gets the reasons. If a setting of relnox lists the
-    directories (`is_listed`), projects without a build system or with `package = false` count as well.
+    Directories without a package are skipped. A warning with the reason is appended to `warnings`, unless a
+    setting there says that it is none. If a setting of relnox lists the directories (`is_listed`), projects
+    without a build system or with `package = false` count as packages.
     """
     packages: dict[str, Package] = {}
     for directory in directories:
@@ -282,9 +291,10 @@ def _read_packages(
 
 
 def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) -> Iterator[Package]:
-    """Yield the packages that a search below the root finds where no glob in `exclude` matches.
+    """Yield the packages in the root and all directories below it, except where a glob in `exclude` matches.
 
-    Invalid packages are skipped, and `warnings` gets the reasons.
+    An invalid package, or another one of the same name, is skipped, and a warning with the reason is appended to
+    `warnings`. Directories such as `tests` are not searched, see `_find_pyproject_directories`.
     """
     directories: dict[str, str] = {}
     for directory in _find_pyproject_directories(root, exclude, warnings):
@@ -307,9 +317,10 @@ def _search_packages(root: Path, exclude: Sequence[str], warnings: list[str]) ->
 def _check_exclude_setting(
     root: Path, globs: Sequence[str], filter_ignored: Callable[[Iterable[str]], set[str]] | None
 ) -> None:
-    """Raise `Blocked` if a glob of the setting `exclude` matches no directory, nor one that git ignores.
+    """Raise `Blocked` if a glob of the setting `exclude` matches neither a directory nor a path that git ignores.
 
-    Names of directories that are never searched are allowed. `filter_ignored` is that of `discover_packages`.
+    Names of directories that are never searched for packages are allowed. `filter_ignored` returns those of the
+    given paths that git ignores; it is None outside git.
     """
     for glob in globs:
         path = normalize_path(glob)
@@ -327,7 +338,8 @@ def _check_exclude_setting(
 def _check_changelog_file_setting(file: str | None, tops: Sequence[Path]) -> None:
     """Raise `Blocked` if `changelog-file` is a directory, or its directory does not exist; the file may be new.
 
-    It is relative to one of `tops`, the root and the packages; None if it is not set.
+    `file` is the value of the setting, None if it is not set. It may be relative to any of `tops`: the root and
+    the directories of packages.
     """
     if file is None:
         return

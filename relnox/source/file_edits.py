@@ -21,14 +21,15 @@ from relnox.system import files
 
 
 def apply_edits(root: Path, edits: Iterable[Edit], staging: Path | None = None) -> tuple[Edit, ...]:
-    """Make all edits or, if one fails, none; return those that were not made before.
+    """Make all edits or, if one fails, none; return those that this call made, without those made before.
 
     New files are written in `staging`, a directory outside of the checkout (None: beside the old files), before
     they replace the old ones.
 
     Raises:
         Blocked: A file is outside of the checkout; nothing was changed.
-        Conflict: A file has neither its old nor its new content; nothing was changed.
+        Conflict: A file has neither its old nor its new content; the others were restored, or the error names
+            them.
         Failed: A file could not be written; the others were restored, or the error names them.
     """
     edits = [edit for edit in edits if not _is_edit_applied(root, edit)]
@@ -71,7 +72,10 @@ def conflicting_files(root: Path, edits: Iterable[Edit]) -> list[str]:
 
 
 def copying_edit(root: Path, file: str, source: Path) -> Edit:
-    """Return the edit of `root` that copies a file from the directory `source`, or removes it if that lacks it."""
+    """Return the edit that gives a file in `root` the content of the same path in `source`, another directory.
+
+    The edit removes the file if it is missing in `source`.
+    """
     edit = Edit(
         file=file, before=None, after=None, is_link=any((top / file).is_symlink() for top in (root, source))
     )
@@ -79,7 +83,10 @@ def copying_edit(root: Path, file: str, source: Path) -> Edit:
 
 
 def find_linked_files(root: Path, names: Iterable[str]) -> list[str]:
-    """Return the files, of these, that are symbolic links or below one in the project; relative to the root."""
+    """Return those of the files that are symbolic links, or are below a linked directory inside the root.
+
+    Paths are relative to the root.
+    """
     directories = {name: posixpath.dirname(name) for name in names}
     real_root = os.path.realpath(root)
     linked_directories = {
@@ -97,7 +104,8 @@ def find_linked_files(root: Path, names: Iterable[str]) -> list[str]:
 def restore_files(root: Path, edits: Iterable[Edit], staging: Path | None = None) -> list[str]:
     """Undo edits; return the files that could not be restored, or that something else has written since.
 
-    `staging` is that of `apply_edits`.
+    These files are not changed. `staging` is the directory for new files until they replace the others (None:
+    beside them).
     """
     left = []
     for edit in edits:
@@ -129,7 +137,7 @@ def read_link_targets(root: Path, names: Iterable[str]) -> dict[str, bytes]:
 
 
 def _current_content(root: Path, edit: Edit) -> bytes | None:
-    """Return the content of an edit's file, or the target of its link; None if it does not exist."""
+    """Return the current content of an edit's file, of a link its target; None if the file does not exist."""
     path = root / edit.file
     try:
         return os.fsencode(path.readlink()) if edit.is_link and path.is_symlink() else files.read_file(path)
@@ -145,7 +153,10 @@ def _path_to_write(root: Path, edit: Edit) -> Path:
 
 
 def _write_edit(root: Path, edit: Edit, staging: Path | None) -> None:
-    """Write or remove the file of an edit; raise `Conflict` if another content was saved in between."""
+    """Write or remove the file of an edit; raise `Conflict` if it has neither its old nor its new content by now.
+
+    `staging` is the directory for the new file until it replaces the old one (None: beside it).
+    """
     path = _path_to_write(root, edit)
     compare = partial(_is_edit_applied, root, edit)  # once more: an editor may have saved it in between
     if edit.after is not None and not edit.is_link:

@@ -27,11 +27,12 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
     paths: Mapping[str, Sequence[str]] = MappingProxyType({}),
     revision: str = "HEAD",
 ) -> dict[str, ReleaseHistory]:
-    """Return the release history of each package at the commit `revision`, by package name.
+    """Return, by package name, its last release up to a commit, and the commits since then that change it.
 
-    `tag_formats` are by package name; `tags` maps each tag to its commit. `lines` are the release lines of the
-    commit; tags outside their bounds count only for a package that has no others. `paths` is the setting of this
-    name: file patterns by names or globs of packages; `Blocked` is raised if one matches no file.
+    `revision` names the commit. `tag_formats` are by package name; `tags` maps each tag to its commit. `lines` are
+    the release branches that the commit is on, with bounds on versions: tags outside the bounds count only for a
+    package that has no others. `paths` is the setting `[tool.relnox.paths]`: patterns of the files whose changes
+    count for a package, by names or globs of packages. `Blocked` is raised if a pattern matches no file.
     """
     parents = _read_parents(git, revision)
     versions = {package.name: package.version for package in workspace.packages}
@@ -58,10 +59,10 @@ def read_release_histories(  # noqa: PLR0913 - what a history is read from
 def packages_by_commit(
     git: Git, workspace: Workspace, paths: Mapping[str, Sequence[str]]
 ) -> dict[str, frozenset[str]]:
-    """Map the id of each commit in the whole history to the names of the packages that it changes.
+    """Map the id of each commit in the whole history of HEAD to the names of the packages that it changes.
 
-    A merge changes what differs from its first parent. The checkout must have a commit; `paths` is as in
-    `read_release_histories`.
+    A merge changes what differs from its first parent. The checkout must have a commit. `paths` is the setting
+    `[tool.relnox.paths]`: patterns of the files whose changes count for a package, by names or globs of packages.
     """
     by_id: dict[str, Commit] = {}
     for commit in _read_commits(git, (), merges=True):
@@ -72,7 +73,10 @@ def packages_by_commit(
 
 
 def _check_path_patterns(paths: Mapping[str, Sequence[str]], git: Git, commits: Iterable[Commit]) -> None:
-    """Raise `Blocked` if a pattern without `!` matches no file that is tracked or changed by a commit."""
+    """Raise `Blocked` if a pattern without `!` in `paths` matches no file that is tracked or changed by a commit.
+
+    `paths` is the setting `[tool.relnox.paths]`: file patterns by names or globs of packages.
+    """
     files = {*git.tracked_files(), *(file for commit in commits for file in commit.files)}
     for key, patterns in paths.items():
         for pattern in patterns:
@@ -113,7 +117,7 @@ def _any_changes_former_pyproject(commits: Iterable[Commit], workspace: Workspac
 def _find_renamed_directories(
     git: Git, exclusions: Sequence[str], revision: str
 ) -> dict[str, list[tuple[str, str]]]:
-    """Map each commit that moved a pyproject.toml to pairs of its old and new directory.
+    """Map each commit that moved pyproject.toml files to pairs of the old and the new directory of each of them.
 
     The commits are those in the history of `revision` and not in that of `exclusions`.
     """
@@ -137,9 +141,10 @@ def _find_renamed_directories(
 def _read_commits(
     git: Git, exclusions: Sequence[str], revision: str = "HEAD", *, merges: bool = False
 ) -> Iterator[Commit]:
-    """Yield commits with messages and files, newest first, except those in `exclusions` and their ancestors.
+    """Yield the commits in the history of `revision`, newest first, except `exclusions` and their ancestors.
 
-    A merge has no files; with `merges`, it is yielded once for each parent, with the files that differ from that.
+    Each has its message and the files that it changes. A merge has no files; with `merges`, it is yielded once for
+    each parent, with the files that differ from that parent.
     """
     options = ["-z", "--no-show-signature", "--no-color", "--encoding=UTF-8", "--format=%x00%x00%H%x00%B%x00"]
     options += ["--no-renames", "--name-only", "--relative", *(["-m"] if merges else [])]

@@ -48,7 +48,7 @@ def read_toml(root: Path, name: str) -> Mapping[str, Any]:
 
 
 def describes_package(document: Mapping[str, Any]) -> bool:
-    """Return whether the content of a pyproject.toml describes a package, and not only settings of tools."""
+    """Return whether a pyproject.toml describes a package: it has `[project]`, or a name in `[tool.poetry]`."""
     return bool(document.get("project")) or "name" in table_at(document, "tool", "poetry")
 
 
@@ -66,7 +66,8 @@ _FILE_SETTINGS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 def parse_package(document: Mapping[str, Any], directory: str) -> Package:
     """Return the package that a pyproject.toml declares; its version is None if it is dynamic.
 
-    `directory` is that of the file, relative to the root. Raise `Blocked` if the name or version is invalid.
+    `directory` is that of the file, relative to the root. Raise `Blocked` if the name or the version is missing or
+    invalid, or the build backend is invalid.
     """
     file = "pyproject.toml" if directory == "." else f"{directory}/pyproject.toml"
     project, poetry = table_at(document, "project"), table_at(document, "tool", "poetry")
@@ -115,7 +116,10 @@ def parse_package(document: Mapping[str, Any], directory: str) -> Package:
 
 
 def _has_no_modules(tool: Mapping[str, Any]) -> bool:
-    """Return whether hatchling's or setuptools' settings in `tool` say that a package has only requirements."""
+    """Return whether settings of hatchling or setuptools say that a package has no files, but only requirements.
+
+    `tool` is the table of that name in pyproject.toml.
+    """
     setuptools = table_at(tool, "setuptools")
     files = [
         setuptools.get(key) for key in ("packages", "py-modules", "ext-modules", "data-files", "script-files")
@@ -179,7 +183,11 @@ def _read_dependencies(document: Mapping[str, Any]) -> Iterator[Dependency]:
 
 
 def _read_requirements(value: Any, table: DependencyTable, key: tuple[str, ...]) -> Iterator[Dependency]:
-    """Yield the requirements in a list at the path `key`; other items, such as included groups, are skipped."""
+    """Yield the requirements in `value`, a list at the path `key`; nothing if it is no list.
+
+    Other items of the list, such as included groups, are skipped. `table` is the kind of table that the list is
+    in.
+    """
     for number, text in enumerate(value if isinstance(value, list) else ()):
         if isinstance(text, str) and (name := requirement_name(text)) is not None:
             yield Dependency(name=name, text=text, table=table, key=(*key, number))
@@ -188,9 +196,11 @@ def _read_requirements(value: Any, table: DependencyTable, key: tuple[str, ...])
 def _read_poetry_requirements(
     document: Mapping[str, Any], table: DependencyTable, key: tuple[str, ...]
 ) -> Iterator[Dependency]:
-    """Yield the requirements in the table at the path `key`: constraints, tables, or lists of these, by name.
+    """Yield the requirements in the table at the path `key`, which is in Poetry's form; Python itself is left out.
 
-    The text and the key are empty for one without a version. Python itself is left out.
+    The table has names of packages as keys; each value is a version constraint, a table or a list of these. A
+    requirement without a version has an empty text and an empty key. `table` is the kind of the table; an optional
+    requirement of the kind `runtime` becomes `extra`.
     """
     for name, value in table_at(document, *key).items():
         if name == "python":
@@ -213,7 +223,10 @@ def _read_poetry_requirements(
 
 
 def _find_versioned_requirements(value: Any, key: KeyPath) -> Iterator[Dependency]:
-    """Yield the strings with a requirement and its version in lists at any depth; `key` is the path of `value`."""
+    """Yield each requirement with a version, such as `x>=1`, that is an item of a list at any depth of `value`.
+
+    `key` is the path of `value`.
+    """
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _find_versioned_requirements(inner, (*key, name))

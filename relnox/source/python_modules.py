@@ -48,8 +48,8 @@ def find_imports_of_untracked_modules(
 ) -> tuple[tuple[str, str], ...]:
     """Return pairs of paths: a tracked module, and an untracked module of the same package that it imports.
 
-    Imports whose ImportError is caught are ignored, since they may be of modules that the build generates. All
-    paths are relative to the root; `untracked_files` has no files that git ignores.
+    `untracked_files` are those to look for, whether git ignores them or not. Imports whose ImportError is caught
+    do not count, since they may be of modules that the build generates. All paths are relative to the root.
     """
     pairs: dict[tuple[str, str], None] = {}
     for package in packages:
@@ -72,10 +72,10 @@ def find_imports_of_untracked_modules(
 
 
 def _imported_names(root: Path, file: str, module: str, *, is_package: bool) -> Iterator[str]:
-    """Yield the full name of everything that a module imports; nothing if it is invalid.
+    """Yield the full name of everything that a module imports; nothing if its file cannot be parsed.
 
-    Imports with a caught ImportError, or for type checkers only, are left out. `module` is its own full name,
-    and `is_package` means `__init__.py`.
+    Imports with a caught ImportError, or for type checkers only, are left out. `module` is the full name of the
+    module in `file`, and `is_package` says whether this is an `__init__.py`: relative imports depend on both.
     """
     try:
         nodes: list[ast.AST] = [syntax_trees.parse(read_project_file(root, file))]

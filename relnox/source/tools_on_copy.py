@@ -51,8 +51,8 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
 
     The copy has the planned edits `contents`: the new content of each file, or None for a removed file, by path
     relative to the root; the result has the same form. The tool runs in `directory`, also relative to the root.
-    `alternative` says in errors how to do without it. The variables in `pass_env` are passed to it even if they
-    look like credentials.
+    `alternative` says in errors how to do without it. The tool gets the environment variables named in `pass_env`
+    even if they look like credentials.
 
     Raises:
         Blocked: The tool is not installed.
@@ -77,9 +77,15 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
 def update_lock_files(
     git: Git, locks: Sequence[str], *, planned: Mapping[str, bytes | None], pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """Update lock files of Poetry and PDM with their own tools; return the new contents of those that change.
+    """Update lock files of Poetry and PDM with their own tools; return the new content of those that change.
 
-    `planned` are the edits that the tools see; these, the result and errors are as in `run_tool_on_copy`.
+    `planned` are the edits that the tools see. They and the result map paths relative to the root, as `locks` are,
+    to the new content of files, or None for a removed file. The tools get the variables named in `pass_env` even
+    if they look like credentials.
+
+    Raises:
+        Blocked: A tool is not installed.
+        Failed: A tool or git fails.
     """
     contents: dict[str, bytes | None] = {}
     for lock in locks:
@@ -97,7 +103,7 @@ def update_lock_files(
 
 
 class ChangelogRelease(Record):
-    """A release as a changelog tool has to know it.
+    """What a changelog tool needs to know of a release.
 
     Attributes:
         directory: The directory with the tool's settings, relative to the root.
@@ -118,7 +124,10 @@ class ChangelogRelease(Record):
 
 
 def detect_changelog_tool(directory: Path, setting: str) -> Tool | None:
-    """Return the changelog tool that `setting` names or, if it is `auto`, that has settings there, or None."""
+    """Return the changelog tool that `setting` names or, if this is `auto`, that has settings in the directory.
+
+    None if there is none, such as for another value of the setting.
+    """
     for tool in _SETTINGS_OF_TOOLS:
         if tool == setting or (setting == "auto" and _has_settings(directory, tool)):
             return tool
@@ -128,11 +137,15 @@ def detect_changelog_tool(directory: Path, setting: str) -> Tool | None:
 def run_changelog_tool(  # noqa: PLR0913 - what a changelog is made of
     tool: Tool, git: Git, release: ChangelogRelease, today: date, changelog: str, *, pass_env: Collection[str] = ()
 ) -> dict[str, bytes | None]:
-    """Run a changelog tool on a copy of the checkout, and return the files that it changes.
+    """Run a changelog tool on a copy of the current commit, and return the files that it changes.
 
-    `today` is the date of the release for towncrier, and `changelog` the name of the file if neither `release` nor
-    the tool's settings have one. For the result, `pass_env` and errors, see `run_tool_on_copy`; `Blocked` is also
-    raised if the tool rewrites earlier releases.
+    The result has their new content, or None for a removed file, by path relative to the root. `today` is the date
+    of the release for towncrier, and `changelog` the name of the file if neither `release` nor the tool's settings
+    have one. The tool gets the variables named in `pass_env` even if they look like credentials.
+
+    Raises:
+        Blocked: The tool is not installed, or its output lacks the last of the earlier releases.
+        Failed: The tool or git fails.
     """
     contents: dict[str, bytes | None] = {}
     if tool == "towncrier":
@@ -165,7 +178,7 @@ def _keep_earlier_releases(
     The content of a new file stays as it is, as does None (removed).
 
     Raises:
-        Blocked: The tool rewrites those sections.
+        Blocked: The tool left out the section of the last of these releases.
     """
     if content is None or not (git.root / file).is_file():
         return content
@@ -194,7 +207,7 @@ def _towncrier_name_option(directory: Path) -> list[str]:
 def _git_cliff_arguments(directory: Path, release: ChangelogRelease, changelog: str) -> list[str]:
     """Return git-cliff's arguments for tags and output, except those that its settings in `directory` determine.
 
-    `changelog` is the name of a new changelog there.
+    `changelog` is the name of the file to write there if neither `release` nor the settings have one.
     """
     texts = (_text_or_empty(directory, name) for name in (*_SETTINGS_OF_TOOLS["git-cliff"][0], _PYPROJECT))
     settings = next(filter(None, texts), "")
@@ -215,9 +228,11 @@ def _git_cliff_arguments(directory: Path, release: ChangelogRelease, changelog: 
 
 
 def _has_settings(directory: Path, tool: Tool) -> bool:
+    """Return whether a directory has a settings file of the tool, or a pyproject.toml with its table."""
     files, table = _SETTINGS_OF_TOOLS[tool]
     return any((directory / name).is_file() for name in files) or table in _text_or_empty(directory, _PYPROJECT)
 
 
 def _text_or_empty(directory: Path, name: str) -> str:
+    """Return the text of a file in a directory, or an empty string if there is no such file."""
     return read_project_file(directory, name).decode(errors="replace") if (directory / name).is_file() else ""

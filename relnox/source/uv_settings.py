@@ -46,7 +46,8 @@ class UvBuildSettings(Record):
 
     Attributes:
         build: The settings that relnox applies.
-        applied_settings: Their keys, each with the file that it is in, and environment variables.
+        applied_settings: What these come from, for messages: keys, each with its file in parentheses, and
+            environment variables.
         ignored_settings: A message for each setting that relnox does not apply, with what it does instead.
     """
 
@@ -70,11 +71,12 @@ class PackageSource(Record):
 
 
 def _read_settings_tables(root: Path, directory: Path, variables: Mapping[str, str]) -> list[SettingsTable]:
-    """Return the tables of settings that uv reads in a directory, highest precedence first.
+    """Return the settings that uv reads in a directory, as pairs of a file and its content, the strongest first.
 
-    These are the settings of the project, the user and the system, or only those in the file that `UV_CONFIG_FILE`
-    names, or none with `UV_NO_CONFIG`. Those of the project are in the uv workspace of the directory, if that is
-    inside `root`, else in the nearest uv.toml or pyproject.toml in the directory or its parents.
+    They are those of the project, the user and the system; only those in the file that `UV_CONFIG_FILE` names, if
+    it is set; or none with `UV_NO_CONFIG`. Those of the project are in the root of the uv workspace that the
+    directory belongs to, if it is inside `root`, else in the nearest uv.toml or pyproject.toml upwards from the
+    directory. `variables` are the environment.
     """
     if file := variables.get("UV_CONFIG_FILE"):
         return [(Path(file), _read_uv_toml(Path(file)))]
@@ -137,7 +139,10 @@ def read_build_settings(root: Path, package: Package, variables: Mapping[str, st
 
 
 def _merge_tables(tables: Sequence[SettingsTable]) -> dict[str, Any]:
-    """Merge settings as uv does: lists and tables are combined; of other values, the first counts."""
+    """Merge settings as uv does: lists and tables are combined; of other values, the first counts.
+
+    The first table has the highest precedence.
+    """
     merged: dict[str, Any] = {}
     for _, table in tables:
         for key, value in table.items():
@@ -161,7 +166,7 @@ def _describe_ignored_settings(
 ) -> Iterator[str]:
     """Yield a message for each setting of builds in uv's `table` that relnox does not apply.
 
-    `extra_requires` is the package's value in `extra-build-dependencies`, or None.
+    `extra_requires` is what `extra-build-dependencies` has for the package, or None.
     """
     isolation_note = 'relnox always isolates builds, with [build-system] requires and "extra-build-dependencies"'
     if package.name in map(normalize_name, strings_in(table.get("no-build-isolation-package"))):
@@ -210,7 +215,10 @@ def find_package_sources(root: Path, variables: Mapping[str, str]) -> tuple[Pack
 
 
 def _find_package_locations(table: Mapping[str, Any]) -> Iterator[tuple[SourceKind, str]]:
-    """Yield the kind and URL of each index, except `explicit` ones, and each `find-links` location in settings."""
+    """Yield the kind and URL of each index and each `find-links` location in uv's settings.
+
+    Indexes that are `explicit` (used only for packages that name them) are left out.
+    """
     for index in table.get("index", ()):
         if not index.get("explicit"):
             yield "index" if index.get("default") else "extra index", str(index.get("url", ""))
@@ -222,7 +230,10 @@ def _find_package_locations(table: Mapping[str, Any]) -> Iterator[tuple[SourceKi
 
 
 def _find_uv_table(directory: Path) -> SettingsTable | None:
-    """Return uv's settings file in a directory, and its settings with absolute paths of indexes, or None."""
+    """Return uv's settings file in a directory, and the settings in it; None if the directory has none.
+
+    The file is uv.toml, or pyproject.toml with `[tool.uv]`. Paths of indexes in the settings are made absolute.
+    """
     if (file := directory / "uv.toml").is_file():
         return file, _with_absolute_index_paths(read_toml(directory, file.name), directory)
     if (file := directory / "pyproject.toml").is_file():

@@ -40,8 +40,9 @@ class _BackendVersionLocation(Record):
     """The place where a build backend reads the version.
 
     Attributes:
+        kind: How the version is found in the file, as in `VersionSource`.
         files: Paths relative to the package, of which the first that exists is read.
-        key: The key, attribute or pattern in it, as in `VersionSource`.
+        key: The key, the name of the attribute, or the pattern, by `kind`, as in `VersionSource`.
     """
 
     kind: SourceKind
@@ -50,7 +51,7 @@ class _BackendVersionLocation(Record):
 
 
 def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Package:
-    """Return the package that the pyproject.toml of a directory declares, with its version and where that is.
+    """Return the package that `document`, the pyproject.toml of a directory, declares, with its version.
 
     `directory` is relative to the root. The version is None if only the backend can compute it. Raise `Blocked` if
     the package is invalid.
@@ -75,7 +76,7 @@ def read_package(document: Mapping[str, Any], directory: str, root: Path) -> Pac
 
 
 def version_at_commit(commit: str, package: Package, git: Git) -> Version | None:
-    """Return the version in a commit's copy of the package's version file, or None if it cannot be read there."""
+    """Return the version in a commit's copy of `package.source.file`, or None if it cannot be read there."""
     content = git.run("cat-file", "blob", f"{commit}:{git.prefix}{package.source.file}", stderr=False)
     if content.returncode != 0:
         return None
@@ -87,9 +88,10 @@ def version_at_commit(commit: str, package: Package, git: Git) -> Version | None
 
 
 def add_declared_version_files(packages: Sequence[Package], config: Config, root: Path) -> list[Package]:
-    """Return packages with the files in `[[tool.relnox.version-files]]` added to their version locations.
+    """Return packages with the places in `[[tool.relnox.version-files]]` added to the locations of their versions.
 
-    Files with `count = 0` are removed instead. Raise `Blocked` if a file cannot be read, or has no clear package.
+    Places in files with `count = 0` are removed instead. Raise `Blocked` if a file cannot be read, has no version,
+    or belongs to no clear package.
     """
     sources: dict[str, list[VersionSource]] = {package.name: [] for package in packages}
     excluded_files = {file.file for file in config.version_files if file.count == 0}
@@ -102,7 +104,7 @@ def add_declared_version_files(packages: Sequence[Package], config: Config, root
 
 
 def _add_version_files(package: Package, sources: Sequence[VersionSource], excluded_files: set[str]) -> Package:
-    """Return a package with its version's locations: the declared `sources`, and those detected before.
+    """Return a package with all places of its version: those detected before, and the declared `sources`.
 
     Detected ones in `excluded_files` are left out. If only the backend knows the version so far, it is read at the
     first of the `sources`.
@@ -115,7 +117,7 @@ def _add_version_files(package: Package, sources: Sequence[VersionSource], exclu
 
 
 def _take_version_from(package: Package, locations: Sequence[VersionSource]) -> Package:
-    """Return a package with the version at the first of these locations, and the others as further locations."""
+    """Return a package with the version at the first of these locations; the others become `other_locations`."""
     first, *others = locations
     return replace(
         package, version=version_locations.parse_source_version(first), source=first, other_locations=tuple(others)
@@ -123,10 +125,10 @@ def _take_version_from(package: Package, locations: Sequence[VersionSource]) -> 
 
 
 def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config: Config) -> Package:
-    """Return the package that a declared version file belongs to; raise `Blocked` if that is unclear.
+    """Return the package whose version a file of `[[tool.relnox.version-files]]` contains.
 
     It is the package that the setting names, else the innermost one whose directory contains the file, else the
-    only package, or any package if all have the same version.
+    only package, or the first one if all have the same version. Raise `Blocked` if none of this is so.
     """
     if file.package is not None:
         return Workspace(tuple(packages)).select([file.package])[0]
@@ -144,7 +146,10 @@ def _owning_package(file: VersionFileConfig, packages: Sequence[Package], config
 
 
 def _read_version_file(file: VersionFileConfig, root: Path) -> VersionSource:
-    """Return the location of the version in a declared file, or raise `Blocked` if it cannot be read there."""
+    """Return where a file of `[[tool.relnox.version-files]]` has the version.
+
+    Raise `Blocked` if it cannot be read there.
+    """
     name = posixpath.basename(file.file)
     semver = file.scheme == "semver" or (file.scheme is None and name in (crates.CARGO, _NODE))
     kind: SourceKind
@@ -179,7 +184,7 @@ def _read_version_file(file: VersionFileConfig, root: Path) -> VersionSource:
 
 
 def _with_version_text(source: VersionSource, root: Path) -> VersionSource:
-    """Return a location with the text of the version that its file has there.
+    """Return a location with `text` set to the version that the file has there.
 
     Raises:
         ValueError: The version is missing, does not occur `source.count` times, or differs between places.
@@ -204,7 +209,10 @@ def _find_crate_locations(package: Package, document: Mapping[str, Any], root: P
 
 
 def _with_version_from_location(package: Package, location: _BackendVersionLocation, root: Path) -> Package:
-    """Return the package with the version at a location, or with the reason why it cannot be read there."""
+    """Return the package with the version at a location.
+
+    If it cannot be read there, the version stays unknown, and `source.text` gets the reason, for messages.
+    """
     directory = root / package.directory
     name = next((file for file in location.files if (directory / file).is_file()), None)
     if name is None:
@@ -228,7 +236,10 @@ def _with_unknown_version(package: Package, reason: str) -> Package:
 
 
 def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _BackendVersionLocation | None:
-    """Return the place where the backend reads the version, or None if that is not in a file."""
+    """Return the place where the backend reads the version, or None if it is not known to be in a file.
+
+    `document` is the package's pyproject.toml.
+    """
     tool = table_at(document, "tool")
     hatch, pdm = table_at(tool, "hatch", "version"), table_at(tool, "pdm", "version")
     setuptools = table_at(tool, "setuptools", "dynamic", "version")
@@ -255,7 +266,10 @@ def _find_backend_location(package: Package, document: Mapping[str, Any]) -> _Ba
 
 
 def _find_default_location(package: Package, document: Mapping[str, Any]) -> _BackendVersionLocation | None:
-    """Return where the backend reads the version if pyproject.toml names no file, or None if in none."""
+    """Return where a backend reads the version if its usual settings name no file, or None if it reads no file.
+
+    The backends are flit, meson-python and scikit-build-core. `document` is the package's pyproject.toml.
+    """
     if package.backend.startswith("flit_core"):  # without a declaration flit reads the version from the module
         project = table_at(document, "project")
         name = table_at(document, "tool", "flit", "module").get("name") or project.get("name", "")

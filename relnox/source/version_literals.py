@@ -45,7 +45,8 @@ class VersionLiterals(Record):
     Attributes:
         workspace: The packages, with the literals added to their locations.
         locations: The literals alone.
-        possible_locations: By package name, strings in tables of tools that may be its version, or only equal it.
+        possible_locations: By package name, strings in tables of other tools that equal its version, but may mean
+            something else; `workspace` does not have them.
     """
 
     workspace: Workspace
@@ -54,9 +55,10 @@ class VersionLiterals(Record):
 
 
 def find_version_literals(git: Git | None, workspace: Workspace, config: Config, root: Path) -> VersionLiterals:
-    """Search modules and pyproject.toml files for versions; outside git, only modules that usually have one.
+    """Find the strings in modules and pyproject.toml files that are versions of packages.
 
-    Nothing is found if `version-literals` is off, and for packages whose version is not in a file.
+    Outside git, only modules that usually have one are searched, such as `_version.py`. Nothing is found if
+    `version-literals` is off, and for packages whose version is not in a file.
     """
     packages = [package for package in workspace.packages if package.source.is_in_file and package.version]
     if not packages or not config.version_literals:
@@ -95,9 +97,9 @@ def find_version_literals(git: Git | None, workspace: Workspace, config: Config,
 
 
 def _find_version_keys(value: Any, package: Package, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield the keys that lead to the package's version in tables of tools, except in dependencies.
+    """Yield the path of each key such as `version` whose value in a table of tools is the package's version.
 
-    `key` is the path of `value` in pyproject.toml.
+    `value` is at the path `key` of pyproject.toml. Tables of dependencies and of relnox are not searched.
     """
     if isinstance(value, dict):
         for name, inner in value.items():
@@ -122,7 +124,10 @@ def _find_usual_version_modules(root: Path, packages: Iterable[Package]) -> Iter
 
 
 def _find_literals_in_module(root: Path, file: str, package: Package) -> Iterator[VersionSource]:
-    """Yield the version strings in a package's module, except those that seem to be of something else."""
+    """Yield the places of strings in a module, such as `__version__`, that are or seem its package's version.
+
+    Nothing is found in files that are already in `package.locations`.
+    """
     # In a file that is a location already, the settings decide which of its strings is the version.
     if full_module_name(root, file, package) is None or any(
         location.file == file for location in package.locations

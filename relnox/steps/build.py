@@ -56,18 +56,24 @@ class BuildSource(Record, kw_only=True):
 
 
 class HookGeneratedFiles(Record, kw_only=True):
-    """The files that a hook generated before the build, relative to the project's directory."""
+    """Files that a `before-build` hook generated in the exported commit, and that git ignores there.
+
+    The paths are relative to the project's directory.
+    """
 
     files: tuple[str, ...]
 
 
 def hook_generated_files(run: Run) -> set[str]:
-    """Return the `HookGeneratedFiles` of all hooks of the run."""
+    """Return the files that `before-build` hooks of the run generated, relative to the project's directory."""
     return {name for generated in run.results(HookGeneratedFiles) for name in generated.files}
 
 
 def source_to_build(run: Run) -> BuildSource:
-    """Return the source that a run builds: the exported commit with generated files, or the working tree."""
+    """Return the source that a run builds: the exported commit, or the working tree if none was exported.
+
+    The files that hooks generated in an exported commit count as tracked.
+    """
     source = run.result(BuildSource) or BuildSource(directory=run.root)
     generated = hook_generated_files(run)
     if source.tracked_files is None or not generated:
@@ -118,8 +124,9 @@ class Build(Step, key="build {self.package}"):
         settings: The project's settings for the build besides `[build-system]`.
         may_be_empty: Whether the wheel may have no module, script or data: a package that only has requirements.
         optional_extensions: Whether the wheel may lack the native modules that the source declares.
-        fake_secrets: Globs for the end of paths: what looks like a secret in such files is none.
-        ignored_imports: Pairs of a module's path and the path of one that it imports, which git ignores.
+        fake_secrets: Globs for the end of paths: files in which what looks like a secret is allowed.
+        ignored_imports: Pairs of paths: a module, and a module that it imports and git ignores, so that the wheel
+            has it only if the build generates it.
     """
 
     runs_project_code = True
@@ -203,7 +210,8 @@ def build_archives(
     """Build the archives of a step in the directory `into`, and return the paths of those to release.
 
     They come from the project's own build command; without one, they are an sdist, and wheels built from it.
-    `source` is the package's directory; `conditions` is None for the default umask, time zone and locale.
+    `source` is the package's directory; `conditions` is None for the default umask, time zone and locale. `Failed`
+    is raised if a build fails.
     """
     conditions = conditions or build_environments.DEFAULT_CONDITIONS
     variables = run.environment_variables(more=conditions.environment_variables(step.epoch))
@@ -264,7 +272,11 @@ class CheckReproducibility(
     key="compare {self.build.package}",
     title="build {self.build.package} again in another directory, and compare",
 ):
-    """Build a package again with another path, umask, time zone, locale and file times; fail if a hash differs."""
+    """Build a package again with another path, umask, time zone, locale and file times; fail if a hash differs.
+
+    Attributes:
+        build: The step that built the package before, in the same run.
+    """
 
     runs_project_code = True
     concurrent = True

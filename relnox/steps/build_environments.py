@@ -52,7 +52,10 @@ class BuildingServices(SharedService):
             pool.close()
 
     def installer_variables(self) -> dict[str, str]:
-        """Return environment variables for installers, with `only_index` or else the user's index settings."""
+        """Return the environment of installers, with `InstallerSettings.only_index` as the only index, if set.
+
+        Otherwise, the user's index settings apply.
+        """
         variables = self._run.environment_variables(own_indexes=True)
         index = self._settings.only_index
         return variables if index is None else environments.single_index_variables(variables, index)

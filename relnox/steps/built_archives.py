@@ -55,13 +55,14 @@ def check_archives(
     tags: CommitTags | None = None,
     strict: bool = False,
 ) -> BuiltPackage:
-    """Check the archives of a package against its planned build; `warn` is called once, with all warnings, if any.
+    """Check the built archives of a package, and return them with their hashes and requirements.
 
-    `tags` are those of the commit, or None if the version is not from tags. With `strict`, warnings are errors,
-    except those about incomplete metadata.
+    `warn` is called once, with all warnings, which may be none. `tags` are those of the commit if the backend
+    derives the version from tags, else None. With `strict`, warnings are errors, except those about incomplete
+    metadata.
 
     Raises:
-        Failed: An archive differs from the plan, would be rejected by the index, or contains a secret; the message
+        Failed: An archive is not as `expected`, would be rejected by the index, or contains a secret; the message
             lists all problems.
     """
     release = [archives.read_archive(path) for path in paths]
@@ -95,7 +96,10 @@ def check_archives(
 def _derived_version_problems(
     archive: Archive, expected: ExpectedArchive, tags: CommitTags | None
 ) -> Iterator[Problem]:
-    """Yield a problem if the version that a backend derived from tags is not that of `tags`, if given."""
+    """Yield a problem if the version that a backend derived for an archive contradicts the tags of the commit.
+
+    Nothing is yielded if `tags` is None or the version was planned.
+    """
     if tags is None or expected.version is not None:
         return
     variable = tag_versions.find_version_variable(os.environ, archive.version)
@@ -105,7 +109,7 @@ def _derived_version_problems(
 
 
 def _to_distribution(archive: Archive) -> Distribution:
-    """Return an archive as in the manifest; its file is read for the size and hashes."""
+    """Return the entry for an archive in the manifest of a build; the file is read for its size and hashes."""
     digests = archives.hash_file(archive.path)
     return Distribution(
         package=archive.name,
@@ -119,7 +123,10 @@ def _to_distribution(archive: Archive) -> Distribution:
 
 
 def read_manifest_if_valid(output: Path) -> Manifest | None:
-    """Return the manifest of an earlier run in a directory, or None if it is missing or invalid."""
+    """Return the manifest, which lists the built archives, of an earlier run; None if it is missing or invalid.
+
+    `output` is the directory of the archives.
+    """
     path = output / MANIFEST_JSON
     try:
         return Manifest.from_json(read_file(path).decode(), where=str(path))
@@ -141,9 +148,9 @@ def archive_staging_directory(output: Path, package: str) -> Iterator[Path]:
 
 
 def move_files(directory: Path, files: Iterable[Path]) -> None:
-    """Move files to a directory, over files there, each atomically and with its content on the disk.
+    """Move files to a directory, where they replace those of the same name, each atomically.
 
-    Afterwards, only their owner may write them.
+    The content is flushed to disk before. Afterwards, only their owner may write them.
     """
     for path in files:
         with path.open("rb") as content:
@@ -157,7 +164,7 @@ def changed_archive_error(
 ) -> Problem:
     """Return the error for an archive that is missing (`found_sha256` is None), or is not the one that was built.
 
-    `path` is for the message. `missing` is the class of the error for a missing file; another is a `Conflict`.
+    `path` and `fix` are for its message. For a missing file, its class is `missing`; otherwise it is a `Conflict`.
     """
     if found_sha256 is None:
         return missing("archive-missing", f"{path} is missing, although the manifest lists it", fix)
@@ -170,7 +177,12 @@ def changed_archive_error(
 
 
 class CleanDirectory(Step, key="clean"):
-    """Remove files of earlier builds, given by name, from the output directory."""
+    """Remove files of earlier builds from the output directory.
+
+    Attributes:
+        directory: The output directory, relative to the root.
+        files: The names of the files.
+    """
 
     exclusive = True
     directory: str

@@ -18,7 +18,10 @@ def edit_staging_directory(run: Run) -> Path | None:
 
 
 def undo_edits_on_failure(run: Run, edits: Sequence[Edit]) -> None:
-    """Have the edited files restored if a later step fails; those that something else has written since stay."""
+    """Have the edited files restored if a later step fails.
+
+    A file that something else has written since is not restored, which is reported to the user.
+    """
 
     def restore_files() -> None:
         if changed_files := file_edits.restore_files(run.root, edits, edit_staging_directory(run)):

@@ -40,7 +40,8 @@ class ReleaseFiles(Record, kw_only=True):
     """The files of a package, downloaded or copied, whose hashes are the expected ones.
 
     Attributes:
-        publishers: Who signed them, by their provenance; empty without provenance or without the extra `attest`.
+        publishers: Who signed them, by their provenance, as text for messages; empty without provenance or without
+            the extra `attest`.
     """
 
     package: str
@@ -151,11 +152,12 @@ def _project_warnings(package: str, listing: Listing, index: Index, storage_limi
 
 
 def _project_warning(code: str, message: str, fix: str) -> Problem:
+    """Return a warning about a project on an index."""
     return Problem(code, message, fix, level="warning")
 
 
 def _describe_files(files: tuple[IndexFile, ...]) -> str:
-    """Return how many files a release has, their size, the day of the first upload, and the provenance."""
+    """Return a line about a release's files: number, size, day of the first upload, how many have provenance."""
     parts = [format_count(len(files), "file")]
     if sizes := [file.size for file in files if file.size is not None]:
         parts.append(format_size(sum(sizes)))
@@ -167,7 +169,10 @@ def _describe_files(files: tuple[IndexFile, ...]) -> str:
 
 
 def _allows_python(requires_python: str, version: str) -> bool:
-    """Return whether a `Requires-Python` in a listing allows a Python; an invalid one allows all, as for pip."""
+    """Return whether a `Requires-Python` of an index allows a Python version.
+
+    An invalid one allows all, as for pip.
+    """
     try:
         return version in SpecifierSet(requires_python)
     except InvalidSpecifier:
@@ -205,8 +210,8 @@ class Download(_FetchStep):
         """Download the files and compare hashes, with retries: an index may list a file before it serves it.
 
         Raises:
-            Conflict: A file has another hash.
-            Failed: A file is yanked, or its provenance is not valid.
+            Conflict: A file has another hash, or its provenance is not valid.
+            Failed: A file is yanked.
             TryLater: The index does not list and serve all files before the deadline.
         """
         directory, deadline = run.create_temporary_directory(self.key), Deadline(self.deadline)
@@ -285,6 +290,8 @@ class CopyFiles(_FetchStep):
 def select_archive(downloads: Iterable[Archive], package: str, python: str) -> Archive:
     """Return the file to install with a Python on this machine: the best compatible wheel, else the sdist.
 
+    `python` is a version such as `3.12`.
+
     Raises:
         Failed: None of the files can be installed here; the message names `package`.
     """
@@ -300,7 +307,10 @@ def select_archive(downloads: Iterable[Archive], package: str, python: str) -> A
 
 
 def select_file(names: Iterable[str], python: str) -> str | None:
-    """Return the name of the file to install with a Python on this machine: the best wheel, the sdist, or None."""
+    """Return the name of the file to install on this machine: the best compatible wheel, else the sdist, or None.
+
+    `python` is the version of the Python to install it with, such as `3.12`.
+    """
     ranks = _wheel_tag_ranks(python)
     candidates: list[tuple[int, str]] = []
     for name in names:
@@ -313,7 +323,7 @@ def select_file(names: Iterable[str], python: str) -> str | None:
 
 @cache
 def _wheel_tag_ranks(python: str) -> Mapping[Tag, int]:
-    """Return the wheel tags that a Python supports here, with the rank of each; 0 is the best (PEP 425)."""
+    """Return the wheel tags that a Python such as `3.12` supports here, each with its rank; 0 is the best."""
     if python == RUNNING_PYTHON:
         return {tag: rank for rank, tag in enumerate(tags.sys_tags())}
     major, minor = (int(number) for number in python.split(".")[:2])

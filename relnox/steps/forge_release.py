@@ -32,8 +32,9 @@ class AttachedFile(Record, kw_only=True):
     """A file to attach to a release.
 
     Attributes:
-        name: Its name on the forge and, without `content`, in the directory of archives.
-        content: Its text, if it is written for the release, else None.
+        name: Its name on the forge; an archive has the same name in the directory of archives.
+        content: The text of a file that is written for the release; None for an archive, or where only the name
+            and hash matter.
     """
 
     name: str
@@ -42,9 +43,10 @@ class AttachedFile(Record, kw_only=True):
 
 
 class ForgeReleaseStep(Step):
-    """A step of making the release of a tag on a forge.
+    """A step of making the release of a tag on a forge, GitHub or GitLab.
 
     Attributes:
+        remote_name: The git remote that is on the forge.
         package: The name of the generic package that has the files, on GitLab.
         version: The version of that package.
     """
@@ -71,7 +73,10 @@ class ForgeReleaseStep(Step):
 
 
 def choose_release(pages: Sequence[ReleasePage], tag: str) -> ReleasePage | None:
-    """Return which of a tag's releases (oldest first) to complete: a public one, a draft of relnox, or None."""
+    """Return which of a tag's releases to complete: the first public one, else the first draft of relnox, or None.
+
+    `pages` are the releases, the oldest first.
+    """
     published = [page for page in pages if not page.is_draft]
     drafts = [page for page in pages if page.is_draft and release_page.is_made_by_relnox(page.body, tag)]
     return next(iter([*published, *drafts]), None)
@@ -103,10 +108,14 @@ class DraftRelease(
     key="draft release {self.tag}",
     title="draft release {self.name} of tag {self.tag}: notes and installation",
 ):
-    """Create a draft release, or update the text of a release that exists."""
+    """Create a draft release; if the tag has a release, update the section about installation in its text."""
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason, and record the release, if it is the only one and has the planned section."""
+        """Return the address of the release if it has the planned section, and record it for later steps.
+
+        Return None otherwise, and if relnox made other drafts for the tag that have no files: `apply` deletes
+        these.
+        """
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -119,7 +128,7 @@ class DraftRelease(
         return f"{'draft' if page.is_draft else 'release'}: {page.url}"
 
     def apply(self, run: Run) -> None:
-        """Create or update the release; of the drafts that parallel jobs create, only the oldest one stays."""
+        """Create or update the release; delete other drafts of relnox without files, made by parallel jobs."""
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             pages = forge.releases(self.tag)
@@ -139,7 +148,7 @@ class AttachFile(
     key="attach {self.file.name} to {self.tag}",
     title="attach {self.file.name} to the release of {self.tag}",
 ):
-    """Attach a file to a release; one of that name with another hash is replaced, if the release is a draft.
+    """Attach a file to a release; one of that name with another hash is replaced, unless the release is public.
 
     Attributes:
         directory: The directory of archives, relative to the root.
@@ -219,7 +228,11 @@ class PublishRelease(ReleaseTextStep, key="publish release {self.tag}"):
         return super().previewed_edits if self.latest is None else ()  # otherwise the draft shows it
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason, and record the address, if the release is public as planned; else None."""
+        """Return the address of the release if it is public and as planned, and record it in a table; else None.
+
+        It is as planned if it has the section about installation and, on GitLab, links to the files. A release
+        that relnox made must also be the latest one if that is planned.
+        """
         with _mark_partly_public():
             forge = run.forge(self.remote_name)
             page = choose_release(forge.releases(self.tag), self.tag)
@@ -290,7 +303,10 @@ class PublishRelease(ReleaseTextStep, key="publish release {self.tag}"):
 
 
 def _has_planned_hash(forge: Forge, file: ReleaseFile, sha256: str) -> bool:
-    """Return whether the forge states this hash for a file, or none, and a download of it has this hash."""
+    """Return whether a file, downloaded from the forge, has this hash, and the forge states no other one.
+
+    An incomplete file does not count.
+    """
     is_stated = file.is_complete and file.sha256 in (None, sha256)
     return is_stated and forge.download_sha256(file) == sha256
 

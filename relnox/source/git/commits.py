@@ -37,8 +37,9 @@ _ADD_SETTINGS = tuple(
 def commit_edits(git: Git, message: str, edits: Sequence[Edit]) -> str:
     """Commit edits that `apply_edits` has made in the checkout, and nothing else that is changed or staged there.
 
-    Git's index is not changed; `reset_index` makes it that of the new commit. The reflog has the planned tree, so
-    that `read_planned_tree` knows it if this run is killed before the commit is compared with it.
+    Git's index is not changed: call `reset_index` for the files afterwards. The id of the planned tree, which is
+    that of HEAD with the edits, is also written to the reflog: if this run is killed, the next one can still
+    compare it with the commit (see `read_planned_tree`).
 
     Returns:
         The id of the planned tree; a hook may have given the commit another one.
@@ -72,7 +73,10 @@ def commit_edits(git: Git, message: str, edits: Sequence[Edit]) -> str:
 
 
 def read_planned_tree(git: Git) -> str | None:
-    """Return the id of the tree that `commit_edits` planned for HEAD, or None if it did not create that commit."""
+    """Return the id of the tree that `commit_edits` planned for the commit HEAD, as recorded in the reflog.
+
+    It differs from that of the commit if a hook changed files. None if `commit_edits` did not create the commit.
+    """
     reason = git.run(
         "log", "--walk-reflogs", "-1", "--no-show-signature", "--format=%gs", "HEAD", stderr=False
     ).output
@@ -142,7 +146,10 @@ def delete_tags(git: Git, names: Iterable[str]) -> None:
 
 
 def _update_refs(git: Git, commands: Iterable[str], action: str) -> None:
-    """Run commands of `git update-ref --stdin` in one transaction; `action` starts the error message."""
+    """Run commands of `git update-ref --stdin` in one transaction; raise `Failed`, with no change, if one fails.
+
+    `action` says in the error what failed, such as `deleting tags`.
+    """
     lines = "".join(f"{command}\n" for command in commands)
     if lines:
         git.run("update-ref", "--stdin", stdin=lines).check(action, fix=GIT_FAILED)
@@ -156,17 +163,21 @@ def _is_setting_enabled(git: Git, setting: str) -> bool:
 
 
 def _pathspecs(git: Git, files: Iterable[str]) -> str:
-    """Return files, relative to the root, as input for `--pathspec-from-file`; no character is a wildcard."""
+    """Return files, relative to the root, as NUL-separated text for `--pathspec-from-file`, with no globs in it.
+
+    The text is empty if there are no files.
+    """
     return "\0".join(f":(top,literal){git.prefix}{name}" for name in files)
 
 
 class PlannedTree(NamedTuple):
-    """The tree of a commit with edited files.
+    """The tree that a commit of edits on a base commit would have.
 
     Attributes:
         id: The object id of the tree.
-        is_changed: Whether it differs from the tree of the commit.
-        links: The symbolic links that it replaces or removes, by path relative to the top level of the repository.
+        is_changed: Whether it differs from the tree of the base commit.
+        links: The symbolic links of the base commit that the edits change, replace or remove, by path relative to
+            the top level of the repository.
     """
 
     id: str
@@ -185,8 +196,8 @@ class CommitContent(NamedTuple):
 def plan_tree(git: Git, edits: Iterable[Edit], base: str = "HEAD", *, stored: bool = False) -> PlannedTree:
     """Compute the tree that a commit of the edits on a base commit would have.
 
-    The checkout and its index are not changed. Unless it is `stored`, the tree is not added to the repository, and
-    cannot be committed.
+    The checkout and its index are not changed. Only with `stored`, the tree is added to the repository, so that it
+    can be committed.
     """
     with temporary_directory() as directory:
         files, objects = directory / "files", directory / "objects"
@@ -255,9 +266,9 @@ def _read_commit(git: Git, commit: str) -> CommitContent | None:
 
 @contextlib.contextmanager
 def temporary_checkout(git: Git, commit: str) -> Iterator[Git]:
-    """Yield the repository with a temporary checkout of a commit, whose index is temporary as well.
+    """Yield a temporary checkout of a commit, which is removed at the end of the `with` block.
 
-    Refs and settings are those of the repository. Files of Git LFS stay pointers.
+    It has its own files and index, but the refs and settings of the repository. Files of Git LFS stay pointers.
     """
     with temporary_directory() as directory:
         top = directory / "files"

@@ -33,7 +33,7 @@ class Remote:
     def refs(self) -> Mapping[str, str] | None:
         """The object id of each branch and tag by full name; `NAME^{}` is the commit of an annotated tag.
 
-        None if there is no such remote; also if it does not answer within ten seconds: then `error` says why.
+        None if there is no such remote, or if it cannot be reached within ten seconds; then `error` says why.
         """
         if (
             self._refs is None
@@ -109,13 +109,19 @@ def read_push_refs(git: Git, remote: str) -> dict[str, str]:
 
 
 def default_branch(git: Git, remote: str) -> str | None:
-    """Ask a remote for its default branch; return its short name, or None if it has none; may raise `Failed`."""
+    """Ask a remote for its default branch; return its short name, or None if it has none.
+
+    Raise `Failed` if the remote cannot be reached.
+    """
     target = _run_ls_remote(git, remote, "--symref", pattern="HEAD").partition("\tHEAD")[0]
     return target.removeprefix("ref: refs/heads/") if target.startswith("ref: refs/heads/") else None
 
 
 def _run_ls_remote(git: Git, remote: str, *options: str, pattern: str = "", timeout: float | None = None) -> str:
-    """Return the output of `git ls-remote` for refs that match a pattern (empty: all), or raise `Failed`."""
+    """Return the output of `git ls-remote`, for the refs that match a pattern (empty: all).
+
+    Raise `Failed` if the remote cannot be reached, or does not respond within `timeout` seconds (None: no limit).
+    """
     command = ("ls-remote", *options, "--", remote, *filter(None, [pattern]))
     listing = git.run(*command, stderr=False, timeout=timeout)
     if listing.returncode != 0:
@@ -130,7 +136,10 @@ def _run_ls_remote(git: Git, remote: str, *options: str, pattern: str = "", time
 
 
 def _failure_reason(completed: process.CompletedProgram) -> str:
-    """Return the first line that a failed command printed, except warnings, as ` (LINE)`; "" without one."""
+    """Return the first line, except warnings, that a failed command printed, in parentheses after a space.
+
+    Return an empty string if there is no such line, or the command succeeded.
+    """
     lines = map(str.strip, completed.output.splitlines() if completed.returncode != 0 else ())
     reason = next((line for line in lines if line and not line.lower().startswith("warning:")), "")
     return f" ({reason.removeprefix('fatal: ')[:_MAX_REASON]})" if reason else ""
@@ -149,8 +158,8 @@ def push_branch_and_tags(
     """Push a branch (none, if it is empty) and new tags atomically; raise `Failed` if the remote rejects them.
 
     If the remote does not support atomic pushes, the branch is pushed first, so that the remote never has tags of
-    commits that are not on its branch. `replaces` is the commit that the remote's branch must still be at; None
-    allows only a fast-forward or a new branch.
+    commits that are not on its branch. `replaces` is the commit of the remote's branch that the push may
+    overwrite, and the branch must still point to it; None allows only a fast-forward or a new branch.
     """
     lease = [f"--force-with-lease=refs/heads/{branch}:{replaces}"] if replaces is not None else []
     names = list(tags)
@@ -174,7 +183,7 @@ def push_branch_and_tags(
 def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.CompletedProgram:
     """Push tags that do not exist on the remote, atomically or, if the remote does not support that, one by one.
 
-    Return the result of the command, which fails if one of the tags exists on the remote by now.
+    Return the result of `git push`. No error is raised if it fails, such as for a tag that exists there by now.
     """
     refs = [f"refs/tags/{tag}" for tag in tags]
     return _push_refs(git, remote, [([f"--force-with-lease={ref}:"], [f"{ref}:{ref}"]) for ref in refs])
@@ -183,14 +192,14 @@ def push_new_tags(git: Git, remote: str, tags: Iterable[str]) -> process.Complet
 def push_commit(git: Git, remote: str, commit: str, branch: str, replaces: str | None) -> process.CompletedProgram:
     """Push a commit to a branch, if that still points to the commit `replaces`, or, for None, does not exist.
 
-    Return the result of the command, which may have failed: the remote's refs tell what happened.
+    Return the result of `git push`. No error is raised if it fails: the remote's refs tell what happened.
     """
     ref = f"refs/heads/{branch}"
     return _push_refs(git, remote, [([f"--force-with-lease={ref}:{replaces or ''}"], [f"{commit}:{ref}"])])
 
 
 def quote_push_output(completed: process.CompletedProgram) -> str:
-    """Return the last lines of the output of `git push`, each marked as a quotation, for an error message."""
+    """Return the last lines of the output of `git push`, each after `  | `, for an error message."""
     lines = [line for line in completed.output.splitlines() if line.strip() and not line.startswith("To ")]
     return "\n".join(f"  | {line}" for line in lines[-_MAX_OUTPUT_LINES:])
 

@@ -118,10 +118,12 @@ class Git:
         umask: int = -1,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> process.CompletedProgram:
-        """Run a git command in the root without checking its exit status; for `umask`, see `process.run`.
+        """Run a git command in the root without checking its exit status.
 
-        The result includes standard error if `stderr` is set. `variables` are set in addition to those of relnox.
-        Raise `Failed` if git takes longer than `timeout` seconds, or cannot be started.
+        The result includes standard error if `stderr` is set. `stdin` is the standard input, None for none.
+        `variables` are set in addition to the environment of all git commands. `umask` is that of the command (-1:
+        that of relnox). Raise `Failed` if git takes longer than `timeout` seconds (None: no limit), or cannot be
+        started.
         """
         return process.run(
             ["git", *arguments],
@@ -139,18 +141,21 @@ class Git:
         return self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output.strip()
 
     def read_lines(self, *arguments: str) -> list[str]:
-        """Run a git command, and return the lines that it prints; raise `Failed` if it fails."""
+        """Run a git command and return the lines that it prints, but no empty ones; raise `Failed` if it fails."""
         # Not splitlines: names of refs may contain other Unicode white space.
         listing = self.run(*arguments, stderr=False).check(f"git {arguments[0]}").output
         return list(filter(None, listing.split("\n")))
 
     def read_entries(self, command: str, *arguments: str) -> list[str]:
-        """Run a git command with `-z`, and return the entries that it prints; raise `Failed` if it fails."""
+        """Run a git command with `-z`, and return the entries that it prints, such as paths, but no empty ones.
+
+        Raise `Failed` if the command fails.
+        """
         listing = self.run(command, "-z", *arguments, stderr=False).check(f"git {command}").output
         return list(filter(None, listing.split("\0")))
 
     def resolve_all(self, revisions: Sequence[str]) -> list[str | None]:
-        """Return the full id of the object that each revision names, or None if this clone has no such object."""
+        """Return, for each revision, the full id of the object that it names, or None if this clone lacks it."""
         lines = [revision for revision in revisions if "\n" not in revision]
         ids: dict[str, str | None] = {}
         if lines:
@@ -220,9 +225,10 @@ class Git:
         return tuple(sorted(self.read_entries("ls-files", "--recurse-submodules")))
 
     def index_states(self) -> dict[str, str]:
-        """Map each tracked file of the checkout, relative to its root, to its letter in `git ls-files -v`.
+        """Map each tracked file of the whole checkout, relative to `Git.root`, to its letter in `git ls-files -v`.
 
-        The letter says how git treats it: `S` and `s` for skip-worktree, lowercase ones for assume-unchanged.
+        Paths outside the root begin with `../`. The letter says how git treats the file: `S` and `s` for
+        skip-worktree, lowercase ones for assume-unchanged, `H` for most files.
         """
         return {entry[2:]: entry[0] for entry in self.read_entries("ls-files", "-v", "--", ":/")}
 
@@ -232,12 +238,18 @@ class Git:
         return {name for name in completed.output.split("\0") if name}
 
     def changed_and_untracked_files(self) -> tuple[str, ...]:
-        """Return the files below the root that differ from HEAD, or are untracked and not ignored."""
+        """Return the files that differ from HEAD, or are untracked and not ignored.
+
+        Only files below the root are returned, sorted and relative to it.
+        """
         _, changed_files, untracked_files = self._read_status("--no-renames")
         return tuple(sorted({*changed_files, *untracked_files}))
 
     def grep(self, expression: str) -> Iterator[tuple[str, str]]:
-        """Yield the file and text of each line in tracked text files that matches a POSIX extended expression."""
+        """Yield the file and the text of each matching line in the tracked text files below the root.
+
+        `expression` is a POSIX extended regular expression; files are relative to the root.
+        """
         options = ("--no-color", "-I", "-z", "-E", "-e", expression)
         listing = self.run("grep", *options, "--", ".", stderr=False)
         # A file name is before each line; it ends in NUL, and may contain line ends.
@@ -252,7 +264,7 @@ class Git:
         return self.read_output("rev-parse", "--is-shallow-repository") == "true"
 
     def identity_error(self, role: Literal["AUTHOR", "COMMITTER"] = "COMMITTER") -> str | None:
-        """Return git's error if the name or email address for this role is missing or invalid, else None."""
+        """Return git's message if the name or email address for this role is missing or invalid, else None."""
         identity = self.run("var", f"GIT_{role}_IDENT")
         if identity.returncode == 0:
             return None
@@ -298,10 +310,10 @@ class Git:
         return set(self.read_entries("diff-index", *options))
 
     def files_differing_from(self, commit: str, files: Iterable[str]) -> set[str]:
-        """Return the files, of these, whose content differs from that in a commit, after git's filters.
+        """Return those of the files whose content, as git would store it, differs from that in a commit.
 
-        A symbolic link always differs. Unlike `git diff`, this ignores bits of the index that hide changes
-        (skip-worktree, assume-unchanged).
+        A file that is missing in one of the two differs, and a symbolic link always does. Unlike `git diff`, this
+        ignores bits of the index that hide changes (skip-worktree, assume-unchanged).
         """
         ids = self.object_ids(commit, files)
         paths = {name: self.root / name for name in ids}
@@ -407,7 +419,11 @@ def find_repository(directory: Path) -> Git | None:
 
 
 def _git_variables() -> dict[str, str]:
-    """Return the environment for git, without credentials of indexes and what selects another repository."""
+    """Return the environment of relnox without credentials of indexes, adapted for git commands.
+
+    Variables that make git use another repository, such as `GIT_DIR`, are removed. Others are set so that git
+    never asks for input, and can use the token of a GitHub Actions job.
+    """
     return {
         name: value
         for name, value in without_upload_credentials(os.environ).items()
@@ -416,9 +432,9 @@ def _git_variables() -> dict[str, str]:
 
 
 def _job_token_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return variables that let git use the token of a GitHub Actions job; none elsewhere.
+    """Return variables that let git log in with the token of a GitHub Actions job; none elsewhere.
 
-    The checkout of such a job has no credentials (`persist-credentials: false`), and the token is neither on a
+    The checkout of such a job may have no credentials (`persist-credentials: false`). The token is neither on a
     command line nor in a file. git uses it only for the server of the job.
     """
     server = environment.get("GITHUB_SERVER_URL", "").rstrip("/")
@@ -464,7 +480,7 @@ def _parse_status(output: str) -> tuple[dict[str, str], list[str], list[str]]:
 
 
 def quote_path(name: str) -> bytes:
-    """Return a path in double quotes, as git reads it from input with one path on each line."""
+    """Return a path in double quotes, escaped for git's standard input where it expects one path on each line."""
     inside = name.encode("utf-8", "surrogateescape")
     for old, new in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
         inside = inside.replace(old, new)
