@@ -65,6 +65,7 @@ class Project(Record):
     Attributes:
         root: The project's directory; all paths in plans are relative to it.
         git: The git checkout, or None outside git.
+        options_by_table: Returns, for tables of the settings, the options whose defaults they may set.
         before_tools: Called before tools or hooks of the project run, possibly several times.
         on_output: Called with the step and each output line of a program that runs during planning.
         remote_tags: When to read tags and branches of the remote as well (`if-none`: if this clone has no tags).
@@ -87,12 +88,12 @@ class Project(Record):
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """The table `[tool.relnox]` as it is written; `config` has its parsed values."""
+        """The table `[tool.relnox]` as it is written, empty if there is none; `config` has its parsed values."""
         return dict(_read_settings(self.root) or {})
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The packages; reading them also checks the package names in the settings."""
+        """The packages; reading them raises `Blocked` if the settings name unknown ones, or if there are none."""
         filter_ignored = self.git.filter_ignored if self.git is not None else None
         workspace = discovery.discover_packages(self.root, self.config, filter_ignored)
         check_package_names(self.config, workspace.packages)
@@ -107,7 +108,7 @@ class Project(Record):
 
     @cached_property
     def metadata_only_packages(self) -> frozenset[str]:
-        """The names of the packages that may have an empty wheel, because they only have requirements."""
+        """The names of the packages whose wheel may have no modules, by their backend's settings or relnox's."""
         return frozenset(
             package.name
             for package in self.workspace.packages
@@ -116,27 +117,37 @@ class Project(Record):
 
     @cached_property
     def unlisted_packages(self) -> tuple[Package, ...]:
-        """The packages in the checkout that the project neither has nor excludes."""
+        """The packages with a build system that are in the checkout, but neither in the project nor excluded.
+
+        Samples, such as tests and templates, and packages inside other packages are left out.
+        """
         files = [name for name in self.tracked_pyproject_and_lock_files if not name.endswith(".lock")]
         return discovery.find_unlisted_packages(files, self.root, self.workspace, self.config)
 
     @cached_property
     def tracked_pyproject_and_lock_files(self) -> tuple[str, ...]:
-        """The sorted paths of all tracked pyproject.toml and lock files of the whole checkout."""
+        """The sorted paths of all pyproject.toml and lock files that git tracks in the whole checkout.
+
+        They are relative to the root, so that those above it begin with `../`; none outside git.
+        """
         return tuple(
             sorted(name for name in self.tracked_file_states if f"/{name}".endswith(("/pyproject.toml", ".lock")))
         )
 
     @cached_property
     def tracked_file_states(self) -> Mapping[str, str]:
-        """Maps tracked files of the whole checkout to their letters in `git ls-files -v`; empty outside git."""
+        """Maps tracked files of the whole checkout to their letters in `git ls-files -v`; empty outside git.
+
+        Paths are relative to the root. A letter such as `S` (skip-worktree) says how git treats a file.
+        """
         return self.git.index_states() if self.git is not None else {}
 
     @cached_property
     def release_lines(self) -> tuple[ReleaseLine, ...]:
-        """The release lines that the current commit belongs to; none if it is on no release branch.
+        """The release branches, with bounds on versions, that the current commit is on; empty if it is on none.
 
-        A detached head belongs to the lines of the remote's branches that contain it, as of the last fetch.
+        They are those in the setting `branch` that match the current branch or, if the head is detached, the
+        remote's branches that contain it, as of the last fetch.
         """
         if not self.config.branch or self.state is None or self.git is None:
             return ()
@@ -159,7 +170,10 @@ class Project(Record):
 
     @cached_property
     def tags(self) -> Mapping[str, str]:
-        """Maps tags of this clone and, depending on `remote_tags`, others of the remote to their commits."""
+        """Maps tags to their commits: those of this clone and, if `includes_remote_refs`, others of the remote.
+
+        It is empty outside git.
+        """
         local_tags = self.state.tags if self.state is not None else {}
         return {**self.remote.tags, **local_tags} if self.includes_remote_refs else local_tags
 
@@ -171,7 +185,7 @@ class Project(Record):
 
     @property
     def includes_remote_refs(self) -> bool:
-        """Whether the task also looks at the branches and tags of the remote, depending on `remote_tags`."""
+        """Whether tags and branches of the remote are read as well, as `remote_tags` says; False outside git."""
         is_needed = self.remote_tags == "if-none" and self.state is not None and not self.state.tags
         return self.state is not None and (self.remote_tags == "always" or is_needed)
 
@@ -179,7 +193,7 @@ class Project(Record):
     def at_head(self) -> Iterator[Project]:
         """Yield the project with the files of HEAD, which are in a temporary directory.
 
-        Its settings and its git state, with uncommitted changes, are those of this project.
+        Its settings and its git state, with uncommitted changes, are those of this project, which must be in git.
         """
         assert self.git is not None  # noqa: S101 - there is no HEAD outside git
         with temporary_checkout(self.git, "HEAD") as git:
@@ -193,7 +207,7 @@ class Project(Record):
     def at_commit(self, revision: str) -> Iterator[Project]:
         """Yield the project with the files and settings of a commit, as if it were checked out without changes.
 
-        The files are in a temporary directory, and no branch is checked out.
+        `revision` is a commit or a tag. The files are in a temporary directory, and no branch is checked out.
 
         Raises:
             Blocked: The project is not in a git repository, this clone has no such commit, or the commit has no
@@ -238,7 +252,10 @@ class Project(Record):
 
     @cached_property
     def version_literals(self) -> VersionLiterals:
-        """The version literals in files of packages; its `workspace` also has the lock files that a bump edits."""
+        """The versions that modules and tables of release tools contain as strings.
+
+        Its `workspace` also has the lock files that a bump edits.
+        """
         literals = version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
         return replace(literals, workspace=replace(literals.workspace, lock_files=self._lock_files_to_edit))
 
@@ -264,9 +281,9 @@ class Project(Record):
 
     @cached_property
     def changelog_candidates(self) -> Mapping[str, tuple[str, ...]]:
-        """Maps the root and the directory of each package to the files in it that may be changelogs.
+        """Maps `.` (the root) and the directory of each package to paths of files in it that may be changelogs.
 
-        If the settings name the file, it need not exist.
+        With the setting `changelog-file`, this is only that file, which need not exist.
         """
         directories, name = (
             {".", *(package.directory for package in self.workspace.packages)},
@@ -278,7 +295,10 @@ class Project(Record):
 
     @cached_property
     def poetry_and_pdm_locks(self) -> tuple[str, ...]:
-        """The poetry.lock and pdm.lock files next to packages, which only Poetry and PDM can write."""
+        """The paths of the poetry.lock and pdm.lock files next to packages, which only Poetry and PDM can write.
+
+        Files that git ignores are left out.
+        """
         directories = [package.directory for package in self.workspace.packages]
         return self._existing_files(directories, ("poetry.lock", "pdm.lock"))
 
@@ -295,7 +315,8 @@ class Project(Record):
     ) -> tuple[tuple[str, str], ...]:
         """Return pairs of files: a committed module of a package, and an untracked module that it imports.
 
-        With `ignored`, the imported modules are those that git ignores, which a build may generate.
+        The imported modules are those that git does not ignore or, with `ignored`, only those that it ignores,
+        which a build may generate. There are none outside git.
         """
         if self.git is None or self.state is None:
             return ()
@@ -306,7 +327,7 @@ class Project(Record):
 
     @cached_property
     def ignored_modules(self) -> tuple[str, ...]:
-        """The Python modules below the root that git ignores."""
+        """The paths of the Python modules below the root that git ignores; none outside git."""
         options = ("--others", "--ignored", "--exclude-standard", "--", "*.py")
         return tuple(self.git.read_entries("ls-files", *options)) if self.git is not None else ()
 
@@ -324,13 +345,15 @@ class Project(Record):
 
     @cached_property
     def current_versions(self) -> Mapping[str, Version]:
-        """The version of each package that has one, by name: from its files, or from its last tag."""
+        """The version of each package that has one, by name: from its files or, if tags set it, the last tag."""
         packages = self.workspace.packages
         history = self.history if any(package.source.kind == "tags" for package in packages) else {}
         return release_history.current_versions(packages, history)
 
     def require_commit(self, option: str = "") -> tuple[Git, GitState, str]:
-        """Return the checkout, its state and its current commit; messages name `option`, if any, which needs them.
+        """Return the checkout, its state and its current commit.
+
+        `option` is the name of what needs them, such as `--lock`, for the error; empty if the whole task does.
 
         Raises:
             Blocked: The project is not in a git repository, or there is no commit.
@@ -351,7 +374,11 @@ class Project(Record):
 
     @cached_property
     def detected_tag_formats(self) -> DetectedTagFormats:
-        """The tag format of each package, and the packages for which it is unclear."""
+        """The tag format of each package, from the settings or the tags, and the packages for which it is unclear.
+
+        Raises:
+            Blocked: A format is invalid, or does not distinguish the tags of two packages.
+        """
         return detect_tag_formats(self.workspace, self.config, self.tags, self._had_version)
 
     def _had_version(self, package: Package, tag: str, version: Version) -> bool | None:
@@ -367,18 +394,18 @@ class Project(Record):
         return None if before is None else before == version
 
     def tag_format_problems(self, packages: Iterable[Package]) -> Iterator[Problem]:
-        """Yield a problem if the tag format of one of these packages is unclear."""
+        """Yield one problem for all of these packages whose tag format is unclear, or none if all are clear."""
         names = {package.name for package in packages}
         return unclear_tag_format_problems(names, self.detected_tag_formats, self.tags)
 
     @property
     def tag_formats(self) -> Mapping[str, TagFormat]:
-        """The tag format of each package by name; for an unclear one, the format that the fix proposes to set."""
+        """The tag format of each package by name; an unclear one as `tag_format_problems` proposes to set it."""
         return self.detected_tag_formats.proposals
 
     @cached_property
     def package_tags(self) -> Mapping[str, Mapping[str, Version]]:
-        """Maps each package to its tags with their versions; empty if formats are invalid or not distinct."""
+        """Maps each package to its tags, and these to versions; empty if formats are invalid or not distinct."""
         try:
             formats = self.detected_tag_formats.formats if self.tags else {}
         except Blocked:  # `bump` reports them
@@ -388,7 +415,7 @@ class Project(Record):
         return {name: by_format[tag_format] for name, tag_format in formats.items()}
 
     def tag_formats_with(self, tag: str) -> Mapping[str, TagFormat]:
-        """Return the tag format of each package if `tag`, which this clone may lack, is one of the tags."""
+        """Return the tag format of each package by name, detected as if `tag`, which may be missing, existed."""
         if tag in self.tags:
             return self.tag_formats
         return detect_tag_formats(self.workspace, self.config, {*self.tags, tag}, self._had_version).formats
@@ -423,7 +450,7 @@ class Project(Record):
 
     @cached_property
     def indexes(self) -> Indexes:
-        """The project's indexes; closed when the `with` block of the project ends."""
+        """The project's package indexes; closed when the `with` block of the project ends."""
         from relnox.indexes import Indexes  # with requests, which is slow to import
 
         return Indexes(self.config, self.persistent_directory / "index")
@@ -431,7 +458,7 @@ class Project(Record):
     def versions_on(
         self, index: str, names: tuple[str, ...], *, seconds: float, fix: str
     ) -> Mapping[str, frozenset[Version]]:
-        """Return the versions of each of these packages on an index; none if it does not have the project.
+        """Return the versions of each of these packages on an index, by name; none if it lacks the project.
 
         Raise `TryLater` with the fix `fix` if the index does not answer for all of them within `seconds`.
         """
@@ -446,7 +473,10 @@ class Project(Record):
             self.indexes.close()
 
     def once(self, function: Callable[..., _Value], *arguments: Any, **options: Any) -> _Value:
-        """Call a function once for equal arguments; later calls return its value or raise its `Problem` again."""
+        """Call a function once for equal arguments; later calls return its value or raise its `Problem` again.
+
+        `options` are the keyword arguments. Other exceptions are not kept.
+        """
         key = (function, *map(freeze_value, arguments), *options, *map(freeze_value, options.values()))
         if key not in self._results:
             try:
@@ -464,16 +494,17 @@ class Project(Record):
         return {}
 
     def select(self, names: Sequence[str]) -> tuple[Package, ...]:
-        """Return the packages with these names or directories, or all if empty, in release order.
+        """Return the packages with these names or directories, or all if `names` is empty.
 
-        Raise `Blocked` if one is unknown.
+        They are in release order: each package follows those that it needs. Raise `Blocked` if a name matches none
+        or several.
         """
         return self.workspace.release_order(self.workspace.select(names) if names else None)
 
     def bump_command(self, package: str, *words: str, tag: bool = False) -> str:
-        """Return the command, for a fix, that bumps a package (in lockstep: all), commits and, with `tag`, tags.
+        """Return a command for a fix: it bumps a package (in lockstep: all), commits in git and, with `tag`, tags.
 
-        `words` are further words of it, such as `--part` and `patch`.
+        `words` are more flags and values of the command, such as `--part` and `patch`.
         """
         is_alone = self.config.versions != "lockstep" and len(self.workspace.packages) > 1
         selected = ("--package", package) if is_alone else ()
@@ -489,7 +520,10 @@ def _read_existing_file(root: Path, name: str) -> bytes | None:
 def _read_versions(
     indexes: Indexes, index: str, names: tuple[str, ...], seconds: float, fix: str
 ) -> dict[str, frozenset[Version]]:
-    """Read the versions of packages on an index; raise `TryLater` if that takes more than `seconds`."""
+    """Return the versions of packages on an index, by name; empty for those that it does not have.
+
+    Raise `TryLater` with the fix `fix` if that takes more than `seconds`.
+    """
     versions, deadline = {}, Deadline(seconds)
     for name in names:
         try:
@@ -503,6 +537,8 @@ def _read_versions(
 
 def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
     """Open the project that the directory `start` is in.
+
+    `options_by_table` returns, for tables of the settings, the options whose defaults they may set.
 
     Raises:
         Blocked: There is no project, its settings are invalid, or Python does not encode file names as UTF-8.
@@ -530,7 +566,10 @@ def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
 
 
 def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
-    """Return the settings in the pyproject.toml of a project, or defaults; raise `Blocked` if they are invalid."""
+    """Return the settings in the pyproject.toml of a project, or defaults; raise `Blocked` if they are invalid.
+
+    `options_by_table` returns, for tables of the settings, the options whose defaults they may set.
+    """
     try:
         settings = _read_settings(root)
         return Config() if settings is None else parse_settings(settings, options_by_table)
@@ -542,13 +581,19 @@ def _read_config(root: Path, options_by_table: OptionsByTable) -> Config:
 
 
 def _read_settings(root: Path) -> Any:
-    """Return `[tool.relnox]` of the pyproject.toml of a project; None if there is none."""
+    """Return `[tool.relnox]` of the pyproject.toml of a project, not validated; None if there is none.
+
+    Raise `Blocked` if the file is not valid TOML.
+    """
     has_file = (root / "pyproject.toml").is_file()
     return table_at(pyproject.read_toml(root, "pyproject.toml"), "tool").get("relnox") if has_file else None
 
 
 def parse_settings(data: Any, options_by_table: OptionsByTable) -> Config:
-    """Validate and convert the content of `[tool.relnox]`; raise `Blocked` if it is invalid."""
+    """Validate and convert the content of `[tool.relnox]`; raise `Blocked` if it is invalid.
+
+    `options_by_table` returns, for tables of the settings, the options whose defaults they may set.
+    """
     config = Config.parse(data, options_by_table(data if isinstance(data, dict) else ()))
     if config.indexes or config.targets or config.trusted_index:
         from relnox.indexes import targets  # with requests, which is slow to import

@@ -35,9 +35,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def reserve_standard_output(*paths: Any) -> AbstractContextManager[None]:
-    """Return a context in which only documents go to standard output, and all else goes to standard error.
+    """Return a context in which only documents go to standard output, if one of the paths is `-`.
 
-    If none of the paths is `-`, the context changes nothing; paths may be None.
+    Documents are what `write_document` writes: plan, report and JSON. Everything else goes to standard error. If
+    none of the paths, which may be None, is `-`, the context changes nothing.
     """
     return STDOUT.redirect_to(STDERR) if STANDARD_OUTPUT in paths else contextlib.nullcontext()
 
@@ -87,7 +88,10 @@ def write_document(path: str, text: str, what: str) -> None:
 
 
 def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
-    """Return the error that a file cannot be written; `what` is the name of the option that has its path."""
+    """Return the error that a file cannot be written.
+
+    `what` is the name of the option that has its path, and `why` the reason given by the system, if any.
+    """
     return Blocked(
         "file-not-writable",
         f"the {what} cannot be written to {path}: {why}",
@@ -98,8 +102,8 @@ def _not_writable_error(path: str, what: str, why: str | None) -> Blocked:
 def write_ci_outputs(outcome: Outcome, options: CommonOptions, project: Project) -> tuple[str, ...]:
     """Write what a run released to the file in `GITHUB_OUTPUT`, and to the dotenv file of the option `--outputs`.
 
-    Tasks without that option write nothing. Return the names of the variables whose values cannot be in the dotenv
-    file, and are left out there.
+    Nothing is written to a file that is not set, or by tasks without that option. Return the names of the
+    variables whose values cannot be in the dotenv file, and are left out there.
 
     Raises:
         Blocked: A file cannot be written.
@@ -133,9 +137,10 @@ def _read_manifest(file: Path) -> tuple[Manifest | None, str | None]:
 
 
 def check_expected_plan(expected: str, plan: Plan) -> None:
-    """Raise `Blocked` if a plan is not the expected one, or if the file of that is invalid.
+    """Raise `Blocked`, with the differences, if a plan is not the expected one.
 
-    `expected` is the path of a plan file, or the digest of a plan (64 hexadecimal digits).
+    `expected` is the path of a plan file, or the digest of a plan (64 hexadecimal digits). An invalid plan file is
+    an error, too.
     """
     approved = {} if _DIGEST.fullmatch(expected) else _read_plan(expected)
     digest = approved.get("digest", expected)
@@ -157,7 +162,10 @@ def check_expected_plan(expected: str, plan: Plan) -> None:
 
 
 def _read_plan(file: str) -> dict[str, Any]:
-    """Return the JSON of a plan file; raise `Blocked` if it is no plan, of another schema, or was edited."""
+    """Return the JSON of a plan file; raise `Blocked` if it cannot be read, is no plan, or was edited.
+
+    A plan with the schema of another version of relnox is no plan either.
+    """
     try:
         document = json.loads(Path(file).read_bytes())
     except OSError as error:
@@ -172,6 +180,7 @@ def _read_plan(file: str) -> dict[str, Any]:
 
 
 def _plan_file_error(file: str, why: str) -> Blocked:
+    """Return the error that the file of an expected plan is not valid; `why` is quoted in its message."""
     return Blocked(
         "plan-file-invalid",
         f"{file} is not a plan ({why})",
@@ -180,13 +189,19 @@ def _plan_file_error(file: str, why: str) -> Blocked:
 
 
 def _comparable_parts(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of a plan's JSON to compare with the expected one: task, commit, and steps by title."""
+    """Return the parts of a plan's JSON to compare with those of the expected plan: task, commit, and steps.
+
+    The keys of steps are `step TITLE`, so that the lines of differences name them.
+    """
     steps = {f"step {step['title']}": step for step in document["steps"]}
     return {"task": document.get("task"), "commit": document.get("commit"), **steps}
 
 
 def _difference_lines(expected: Any, current: Any, where: str = "") -> Iterator[str]:
-    """Yield a line for each value that differs between plans; `where` is its place, empty for the whole plan."""
+    """Yield a line for each value that differs between the JSON of two plans, an expected and the current one.
+
+    `where` is the place of the values in the plan, for the lines; it is empty for the whole plan.
+    """
     if isinstance(expected, list) and isinstance(current, list) and len(expected) == len(current):
         expected, current = dict(enumerate(expected)), dict(enumerate(current))
     if isinstance(expected, dict) and isinstance(current, dict):

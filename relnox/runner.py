@@ -55,9 +55,9 @@ def run_task(
     """Run a task for a front end, report its progress, and return its outcome.
 
     This also writes the report and the outputs for CI. Options on the `command_line`, and `defaults` that a
-    noxfile or a tasks file sets, are by field name. `front_end` has the form of commands in fixes. An error before
-    the first step is the only problem of the outcome's plan. A bug is raised; but if something may be public, the
-    outcome has its traceback.
+    noxfile or a tasks file sets, are by field name. `front_end` decides how fixes write commands, for example with
+    `nox`. If an error ends the task before its first step, it is the only problem of the outcome's plan. A bug is
+    raised; but if something may be public, the outcome has its traceback.
     """
     directory = command_line.get("project")
     front_end = replace(front_end, options=("--project", str(directory)) if directory else ())
@@ -108,8 +108,11 @@ def run_task(
 def _open_project(command_line: Mapping[str, Value]) -> Project:
     """Return the project in the directory of `--project`, or with `--manifest` the one that this file describes.
 
+    `command_line` has the values of options by field name. Without these two options, it is the project that the
+    working directory is in.
+
     Raises:
-        Blocked: `--manifest` is combined with another directory, or the project is not valid.
+        Blocked: `--manifest` is combined with `--project` or `--dist`, or the project is not valid.
     """
     if (manifest := command_line.get("manifest")) is None:
         return open_project(Path(str(command_line.get("project") or ".")), commands.options_by_table)
@@ -124,7 +127,7 @@ def _options_from_command_line(
 ) -> CommonOptions:
     """Return the options of a task; paths on the command line are relative to the working directory.
 
-    With `--manifest`, `dist` is the directory of that file.
+    With `--manifest`, `dist` is the directory of that file. `defaults` are those of a noxfile or tasks file.
     """
     values = {
         name: _relative_to_root(value, project.root) if name in _path_options(task) else value
@@ -144,7 +147,10 @@ def _write_report(path: Value, outcome: Outcome, convert: Callable[[str], str]) 
 def _write_outputs_for_ci(
     outcome: Outcome, options: CommonOptions, project: Project, reporter: reporters.PlainReporter
 ) -> None:
-    """Write what a run released to files for the next CI jobs; show the names of values left out, and errors."""
+    """Write what a run released to files for the next CI jobs.
+
+    Show the names of the variables that the dotenv file cannot have; an error is shown, too, and not raised.
+    """
     try:
         refused = run_files.write_ci_outputs(outcome, options, project)
     except Blocked as error:
@@ -162,9 +168,10 @@ def resolve_options(
     project: Project,
     defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> CommonOptions:
-    """Return the options of a task from all their sources; values are by field name.
+    """Return the options of a task, each from the first source that sets it; values are by field name.
 
-    Paths are relative to the root. `defaults` are those of a noxfile or tasks file.
+    The sources are the command line, the environment, the settings, and the `defaults` of a noxfile or tasks file.
+    Paths are relative to the root.
 
     Raises:
         Blocked: A value is invalid, or a relative path in the settings leads out of the checkout.
@@ -192,7 +199,11 @@ def resolve_options(
 
 
 def _environment_for_options(declaration: type[CommonOptions]) -> Mapping[str, str]:
-    """Return the environment without variables of other tasks for options that this one has by flag only."""
+    """Return the environment, without variables for options that only other tasks read from there.
+
+    Without this, such a variable would be an error for a task (`declaration`) that takes the option on the command
+    line only.
+    """
     fields = [field for task in COMMANDS.values() for field in fields_of(task.options)]
     settable = {field.environment_variable for field in fields if "environment" in field.sources}
     others = {field.environment_variable for field in fields_of(declaration) if "environment" not in field.sources}
@@ -200,14 +211,15 @@ def _environment_for_options(declaration: type[CommonOptions]) -> Mapping[str, s
 
 
 def _path_options(task: str) -> dict[str, Field]:
-    """Return the options of a task that are paths in the project, by field name."""
+    """Return the fields of a task's options that are paths, by name."""
     return {field.name: field for field in fields_of(COMMANDS[task].options) if field.kind in (PATH, PATHS)}
 
 
 def _relative_to_root(value: Any, root: Path) -> Any:
-    """Return a path of the command line, or a tuple of them, relative to the root; absolute if it is outside.
+    """Return a path, or a tuple of paths, relative to the root instead of the working directory.
 
-    A path that is absolute stays as it is.
+    A path outside of the root becomes absolute, unless the root is the working directory. An absolute path stays
+    as it is.
     """
     if isinstance(value, tuple):
         return tuple(_relative_to_root(item, root) for item in value)
@@ -283,13 +295,13 @@ class PlannedTask:
     def run(self) -> Outcome:
         """Check the plan, ask for confirmation, execute the steps, show the tables, and return the outcome.
 
-        The file of `--plan` is written first. With `--dry-run`, the plan is only shown. With `--json`, the JSON
-        document of the task is printed. A signal ends the run while steps are executed; after the last one, it
-        does not change the exit code.
+        The file of `--plan` is written first. With `--dry-run`, the plan is shown, and nothing is executed. With
+        `--json`, the JSON document of the task is printed. A signal ends the run while steps are executed; after
+        the last one, it does not change the exit code.
 
         Raises:
-            Blocked: The plan has problems, except those of a checklist, or is not the expected one; the user
-                declined; or a file cannot be written.
+            Blocked: The plan has problems, except those of a checklist, or is not the one of `--expect-plan`; the
+                user declined; or a file cannot be written.
         """
         plan, options = self.plan, self._options
         try:
@@ -404,7 +416,10 @@ class PlannedTask:
 
 
 def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
-    """Ask on the terminal; raise `Blocked` if the user declines, without a terminal, or if not `interactive`."""
+    """Ask on the terminal; raise `Blocked` if the user declines, or cannot be asked.
+
+    The user cannot be asked without a terminal, or if the task is not `interactive`.
+    """
     if not (interactive and STDIN.isatty() and STDERR.isatty()):
         message = f"confirmation needed, but stdin is not a terminal: {question}"
         raise Blocked("confirmation-needed", message, "pass --yes")
@@ -418,7 +433,7 @@ def _ask_for_confirmation(question: str, *, interactive: bool) -> None:
 
 
 def _read_installer_settings(project: Project) -> InstallerSettings:
-    """Return the settings for installers in build environments, from those of the project and of uv."""
+    """Return the settings for installers in build environments, from `trusted-index` and the settings of uv."""
     from relnox.indexes import targets  # with requests, which is slow to import
 
     return InstallerSettings(
@@ -431,7 +446,7 @@ def _report_visible_credentials(project: Project, reporter: reporters.PlainRepor
     """Show a warning if the environment of this task, which runs project code, has upload credentials.
 
     Raises:
-        Blocked: It has, and `on-visible-credentials` is `refuse`.
+        Blocked: It has some, and the setting `on-visible-credentials` is `refuse`.
     """
     if names := find_upload_credential_variables(os.environ):
         problem = Blocked(
@@ -446,7 +461,10 @@ def _report_visible_credentials(project: Project, reporter: reporters.PlainRepor
 
 
 def _report_late_error(error: BaseException, reporter: reporters.PlainReporter) -> None:
-    """Report an error after the last step, which does not change the exit code; ignore KeyboardInterrupt."""
+    """Show an error that was raised after the last step, and does not change the exit code.
+
+    `KeyboardInterrupt` is not shown.
+    """
     if isinstance(error, KeyboardInterrupt):
         return
     mask_error(error)

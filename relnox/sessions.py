@@ -74,7 +74,7 @@ _BY_IMPORT_NAME = {name: task for task in TASKS.values() for name in task.import
 
 
 class _Settings(NamedTuple):
-    """The settings that `add` was given for one session, by the names of its arguments.
+    """The settings of one session, with the names and values that `add` was given for its task.
 
     `names` is the name of the session, or empty for that of the task.
     """
@@ -170,9 +170,10 @@ if not TYPE_CHECKING:
 
 
 def _register(task: Task, settings: _Settings) -> Any:
-    """Register and return the session of a task; settings given to `add` replace those of an earlier import.
+    """Register the session of a task, if it is not registered yet, and return its function.
 
-    Raise `Blocked` if the project has a session with that name, or the task was added with other settings.
+    Settings given to `add` replace those of an earlier import. Raise `Blocked` if the project has a session with
+    that name, or the task was added with other settings.
     """
     name = settings.names or task.name
     registered: Any = nox.registry.get().get(name)
@@ -207,7 +208,7 @@ def _task_name_of(function: Any) -> str | None:
 
 
 def _name_taken_error(name: str, task: str) -> Blocked:
-    """Return the error that the noxfile has a session `name`, which is also that of relnox's task."""
+    """Return the error that the project has a session `name`, which is also the name of the session of `task`."""
     return Blocked(
         "session-name-twice",
         f"two sessions are named {name}: relnox's {task}, and another one in this noxfile",
@@ -216,7 +217,10 @@ def _name_taken_error(name: str, task: str) -> Blocked:
 
 
 def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]) -> None:
-    """Run the task of a session with the options after `--`; an error or a failure fails the session."""
+    """Run the task of a session with the options after `--`; an error or a failure fails the session.
+
+    `defaults` are the options that `add` was given, by field name.
+    """
     try:
         for name, function in nox.registry.get().items():
             if name in _registered_tasks and _task_name_of(function) is None:  # nox runs only the later session
@@ -228,14 +232,14 @@ def _run_session(session: nox.Session, task: Task, defaults: Mapping[str, Value]
 
 
 def _print_error(error: Problem) -> None:
-    """Print an error as the command line does."""
+    """Print an error to standard error, as the command line does."""
     from relnox.reporters.text import PlainReporter
 
     PlainReporter().show_error(error)
 
 
 def _fail_session(session: nox.Session, error: Problem, task: str) -> NoReturn:
-    """Print an error, and fail the session."""
+    """Print the error of a task, and fail the session."""
     _print_error(error)
     session.error(f"{task}: exit code {error.exit_code.value}, see above")
 
@@ -243,7 +247,12 @@ def _fail_session(session: nox.Session, error: Problem, task: str) -> NoReturn:
 def _run_task(
     session: nox.Session, task: Task, options: Mapping[str, Value], defaults: Mapping[str, Value], *, check: bool
 ) -> Outcome:
-    """Run a task; with `check`, its failure fails the session. An interruption interrupts the session, too."""
+    """Run a task, and return its outcome; with `check`, its failure fails the session.
+
+    `options` take precedence over the settings, and these over `defaults`; both are by field name. With
+    `--install-only`, nothing is run. An interruption of the task interrupts the session, too, with
+    `KeyboardInterrupt`.
+    """
     from relnox.core.planning.events import Outcome
     from relnox.core.planning.plan import Plan
     from relnox.runner import run_task
@@ -262,7 +271,7 @@ def _run_task(
 
 
 def _noxfile_front_end() -> FrontEnd:
-    """Return the commands of tasks for fixes: `nox -s` for those with a session in this noxfile, else `relnox`."""
+    """Return how fixes write commands: `nox -s` for tasks with a session in this noxfile, `relnox` for others."""
     commands: dict[str, TaskCommand] = {}
     for name, function in nox.registry.get().items():
         if (task := _task_name_of(function)) is not None:
@@ -273,8 +282,9 @@ def _noxfile_front_end() -> FrontEnd:
 def _parse_posargs(session: nox.Session, task: Task) -> dict[str, Value]:
     """Return the options after `--` by field name; those that are not given are absent.
 
-    nox passes them to every session of a run. Those that this session does not have, but one of relnox that runs
-    later, are left to that one: `nox -s publish -- --yes` also runs the sessions that `publish` requires.
+    nox passes the same words to every session of a run. An option that this session does not have is ignored if a
+    session of relnox that runs later has it: `nox -s publish -- --yes` also runs the sessions that `publish`
+    requires.
 
     Raises:
         Blocked: An option is invalid, or none of these sessions has it.

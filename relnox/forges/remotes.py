@@ -30,11 +30,12 @@ class RepositoryLocation(Record, kw_only=True):
     """The location of a repository on a forge.
 
     Attributes:
+        kind: The kind of forge, `github` or `gitlab`.
         host: The host, with the port if it is not the default one.
         path: The path of the repository, `owner/name`; on GitLab it may have several groups.
         web: The URL of the repository's web page.
         api: The URL of the API, without a slash at the end.
-        token_variable: The environment variable with the token for this API, or an empty string if none is set.
+        token_variable: The first of `accepted_variables` that is set, or an empty string if none is.
         accepted_variables: The environment variables that may hold a token for this API, by precedence.
     """
 
@@ -50,12 +51,14 @@ class RepositoryLocation(Record, kw_only=True):
 def repository_location(remote_url: str, environment: Mapping[str, str]) -> RepositoryLocation:
     """Return the location of the repository that the URL of a git remote refers to.
 
-    A token is sent only to the servers that it is for: `CI_JOB_TOKEN` to the server of the CI job; `GH_TOKEN`,
-    `GITHUB_TOKEN` and `GITLAB_TOKEN` to that server and to github.com, ghe.com and gitlab.com; and
-    `RELNOX_FORGE_TOKEN` to the host of any remote.
+    `environment` has the tokens, `RELNOX_FORGE`, and the URLs of the CI job's server. A token is sent only to the
+    servers that it is for: `CI_JOB_TOKEN` to the server of the CI job; `GH_TOKEN`, `GITHUB_TOKEN` and
+    `GITLAB_TOKEN` to that server and to github.com, ghe.com and gitlab.com; and `RELNOX_FORGE_TOKEN` to the host
+    of any remote.
 
     Raises:
-        Blocked: The remote is not on a known forge, or `RELNOX_FORGE` names none.
+        Blocked: The URL is not that of a repository on a known forge, or `RELNOX_FORGE` is not `github` or
+            `gitlab`.
     """
     scheme, host, path = _parse_remote_url(remote_url)
     own_server = (
@@ -89,10 +92,13 @@ def repository_location(remote_url: str, environment: Mapping[str, str]) -> Repo
 
 
 def _parse_remote_url(remote_url: str) -> tuple[str, str, str]:
-    """Return the scheme, the host with its port, and the repository path of a remote's URL.
+    """Return the scheme, the host and the path of the repository in a remote's URL.
+
+    The scheme of `git@HOST:PATH` is `ssh`. The host includes the port only for http and https, and only if it is
+    not the default. The path has no slash at its ends and no `.git`.
 
     Raises:
-        Blocked: It is not the URL of a repository on a server.
+        Blocked: The URL is empty, or not that of a repository on a server.
     """
     if not remote_url:
         raise _unknown_forge_error("git has no such remote", "git remote add REMOTE URL")
@@ -117,9 +123,10 @@ def _parse_remote_url(remote_url: str) -> tuple[str, str, str]:
 
 
 def _detect_forge_kind(host: str, setting: str, own_servers: tuple[str, str]) -> Kind:
-    """Return the kind of forge on a host: the value of `RELNOX_FORGE` (`setting`), or else detected from the host.
+    """Return the kind of forge on a host.
 
-    `own_servers` are the hosts of the CI job's GitHub and GitLab servers, empty outside of such a job.
+    It is `setting`, the value of `RELNOX_FORGE`; if that is empty, the kind is detected from the host.
+    `own_servers` are the hosts of the CI job's GitHub and GitLab servers, each empty if there is none.
 
     Raises:
         Blocked: The setting is not valid, or the forge cannot be detected.
@@ -142,7 +149,7 @@ def _host_of_server(url: str | None) -> str:
 
 
 def _default_api_url(kind: Kind, host: str, origin: str) -> str:
-    """Return the URL of a forge's API by that of its server (`origin`)."""
+    """Return the usual URL of a forge's API; `origin` is the URL of its server, such as `https://gitlab.com`."""
     if kind == "gitlab":
         return f"{origin}/api/v4"
     is_in_cloud = host == "github.com" or host.endswith(".ghe.com")
@@ -150,6 +157,7 @@ def _default_api_url(kind: Kind, host: str, origin: str) -> str:
 
 
 def _unknown_forge_error(reason: str, fix: str = f"{_SETTING}; to see the URL: git remote -v") -> Blocked:
+    """Return the error for a git remote that is not on a known forge; `reason` is quoted in its message."""
     return Blocked(
         "forge-unknown",
         f"the git remote is not on a known forge ({reason})",

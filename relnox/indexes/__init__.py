@@ -23,8 +23,11 @@ from relnox.system.secrets import Secret
 class Indexes:
     """The indexes of a project, looked up by name (`indexes[name]`). Each one is opened when it is first used.
 
+    The names are those in the settings, `pypi`, `testpypi`, and `embedded` for the index that runs on this
+    machine.
+
     Args:
-        directory: The directory of the embedded index.
+        directory: The directory in which the embedded index keeps its files.
         environment: The environment variables, which may contain credentials; None for those of this process.
     """
 
@@ -54,16 +57,21 @@ class Indexes:
 
     @cached_property
     def trusted_index(self) -> Index:
-        """The index from which third-party requirements are installed; it takes no uploads."""
+        """The index from which third-party requirements are installed; it takes no uploads.
+
+        It is that of the setting `trusted-index`, by default PyPI.
+        """
         return Index(Target("trusted-index", "", targets.trusted_simple_url(self._config)), {})
 
     @cached_property
     def embedded_index(self) -> EmbeddedIndex:
-        """The embedded index; it is not running until it is looked up by its name."""
+        """The index that runs on this machine; it is not started until it is looked up by its name, `embedded`."""
         return EmbeddedIndex(self._directory, upload_token=self._upload_token)
 
     def request_signing_identity(self) -> JobIdentity | str:
-        """Request an identity token of the CI job for the signing service; return the reason if there is none.
+        """Request an identity token of the CI job for the signing service (Sigstore).
+
+        If there is none, return the reason as text.
 
         Raises:
             TransientError: The CI provider did not respond; a retry may succeed.

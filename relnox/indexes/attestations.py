@@ -38,7 +38,7 @@ class InvalidAttestation(Conflict):
 
 
 def is_attest_installed() -> bool:
-    """Return whether the extra `attest` is installed."""
+    """Return whether the extra `attest` is installed, which is needed to sign and to verify."""
     return find_spec("pypi_attestations") is not None
 
 
@@ -47,10 +47,12 @@ def sign_files(
 ) -> None:
     """Sign files with an identity token of the CI job, without retries.
 
-    `store` is called in another thread with each file and its attestation, as JSON, once that is signed.
+    `store` is called in another thread with each file and its attestation, as JSON, once that is signed. The time
+    limit is one minute, and ten more seconds for each file.
 
     Raises:
-        TransientError: A retry may succeed; what was stored need not be signed again.
+        TransientError: The service failed or was too slow. A retry may succeed; what was stored need not be signed
+            again.
         Failed: The signing service rejected the token or the request.
     """
     from sigstore.oidc import IdentityError
@@ -88,7 +90,7 @@ def sign_files(
 def _sign_with_sigstore(
     files: Sequence[Distribution], identity: JobIdentity, store: Callable[[Distribution, bytes], None]
 ) -> None:
-    """Sign files as `sign_files` does, but without a time limit."""
+    """Sign and store files as `sign_files` does, but without a time limit, and with the exceptions of sigstore."""
     from pypi_attestations import Attestation
     from sigstore.models import ClientTrustConfig
     from sigstore.oidc import IdentityToken
@@ -104,7 +106,9 @@ def _sign_with_sigstore(
 
 
 def verify_attestation(content: bytes, file: Distribution, publisher: Publisher) -> None:
-    """Verify offline that an attestation, as JSON, is for a file and by a publisher.
+    """Verify offline that an attestation is for a file, and was signed by a publisher.
+
+    `content` is the attestation as JSON (PEP 740).
 
     Raises:
         InvalidAttestation: It is not a valid attestation, or it is for another file or by another publisher.
@@ -122,9 +126,9 @@ def verify_attestation(content: bytes, file: Distribution, publisher: Publisher)
 
 
 def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
-    """Verify offline that a file was signed by the publishers in its provenance (PEP 740, as JSON).
+    """Verify offline that a file was signed by the publishers in its provenance; return their names as text.
 
-    Return the publishers as text; it and `index` are for messages.
+    `content` is the provenance as JSON (PEP 740); `index` is the name of the index that serves it, for messages.
 
     Raises:
         InvalidAttestation: The provenance is not valid, empty, or not for this file.
@@ -149,7 +153,7 @@ def verify_provenance(content: bytes, file: Distribution, index: str) -> str:
 
 
 def _call_verifier(verify: Callable[[], None], what: str) -> None:
-    """Call a function of pypi-attestations; any error becomes `InvalidAttestation`, with `what` in its message."""
+    """Call a function; any error becomes `InvalidAttestation`, whose message names `what` was verified."""
     from pydantic import ValidationError  # of an extra, as above
 
     try:
@@ -174,7 +178,7 @@ def _to_subject(file: Distribution) -> Any:
 
 
 def _response_of_error(error: Exception) -> Response | None:
-    """Return the response that an error or its cause is about, or None."""
+    """Return the HTTP response of an error, of its cause or of its context; None if none of them has one."""
     errors = (error, error.__cause__, error.__context__)
     responses = (getattr(cause, "response", None) for cause in errors)
     return next((response for response in responses if response is not None), None)

@@ -56,13 +56,14 @@ class Credentials(Record):
     def secret(self, project: str) -> Secret:
         """Return the password or token for uploading a file of a project (by its normalized name).
 
-        Call this before each upload, in any thread: an expired token is requested again (`TokenProvider.token`).
+        Call this before each upload, in any thread: an expired token is requested again, with the errors of
+        `TokenProvider.token`.
         """
         return self.password if isinstance(self.password, Secret) else self.password(project)
 
 
 class Login(HTTPBasicAuth):
-    """The login of requests (`auth`); its secret is masked in output as long as this object exists."""
+    """HTTP basic authentication for `requests`; its secret is masked in output as long as this object exists."""
 
     def __init__(self, user: str, secret: Secret) -> None:
         # The bytes of environment variables that are not UTF-8 are sent as they are (PEP 383).
@@ -71,7 +72,11 @@ class Login(HTTPBasicAuth):
 
 
 def token_variables(index: str) -> tuple[str, ...]:
-    """Return the variables that may contain a token for an index, in order of precedence."""
+    """Return the environment variables that may contain a token for an index, in order of precedence.
+
+    For `testpypi`, they are `RELNOX_TESTPYPI_TOKEN` and `TEST_PYPI_TOKEN`, and likewise for `pypi`; for other
+    names, there is only the first.
+    """
     variable = f"RELNOX_{index.upper().replace('-', '_').replace('.', '_')}_TOKEN"
     return (variable, _COMMON_VARIABLE[index]) if index in _COMMON_VARIABLE else (variable,)
 
@@ -82,13 +87,13 @@ def find_credentials(target: Target, environment: Mapping[str, str], *, is_chose
     The order of the search is: the index's token variables, `TWINE_USERNAME` and `TWINE_PASSWORD`, the index's
     section of `.pypirc`, Trusted Publishing if the CI provider issues an identity token, and the keyring.
 
-    Twine's variables that name no index are used for PyPI, TestPyPI, and an index that the user, not the settings
-    of the checkout, selected (`is_chosen`).
+    If no variable of twine names an index, `TWINE_PASSWORD` is used for PyPI, TestPyPI, and an index that the
+    user, not the settings of the checkout, selected (`is_chosen`).
 
     Raises:
         CredentialsNotFound: There are no credentials.
-        Blocked: The credentials are for another index or are not readable, would be sent over plain http, or
-            indexes reject the identity of the CI job.
+        Blocked: The credentials are for another index or are not readable, would be sent over plain http, or the
+            identity of the CI job cannot be used (see `token_provider`).
         TransientError: The index or the CI provider does not respond.
     """
     if not addresses.is_encrypted_url(target.upload_url):
@@ -128,7 +133,11 @@ def _find_in_token_variables(target: Target, environment: Mapping[str, str]) -> 
 def _find_in_twine_variables(
     target: Target, environment: Mapping[str, str], *, is_chosen: bool
 ) -> Credentials | str:
-    """Return the credentials in twine's variables, or the reason why there are none for this index."""
+    """Return the credentials in `TWINE_USERNAME` and `TWINE_PASSWORD`, or the reason why none are for this index.
+
+    If no variable of twine names an index, they are for PyPI, TestPyPI, and an index that the user selected
+    (`is_chosen`).
+    """
     if not (password := environment.get("TWINE_PASSWORD")):
         return "TWINE_PASSWORD: not set"
     names = [name for name in ("TWINE_REPOSITORY_URL", "TWINE_REPOSITORY") if environment.get(name)]
@@ -168,9 +177,10 @@ def _find_in_pypirc(target: Target, environment: Mapping[str, str]) -> Credentia
 
 
 def _read_pypirc(environment: Mapping[str, str]) -> tuple[str, configparser.RawConfigParser]:
-    """Return the path and the sections of the user's `.pypirc`: all, whatever `index-servers` lists.
+    """Return the path and the sections of the user's `.pypirc`, also sections that `index-servers` does not list.
 
-    There are none if it cannot be opened; if it cannot be parsed, `Blocked` is raised.
+    The path is `TWINE_CONFIG_FILE`, by default `~/.pypirc`. If the file cannot be opened, there are no sections;
+    if it cannot be parsed, `Blocked` is raised.
     """
     path = environment.get("TWINE_CONFIG_FILE") or "~/.pypirc"
     parser = configparser.RawConfigParser()
@@ -187,7 +197,13 @@ def _read_pypirc(environment: Mapping[str, str]) -> tuple[str, configparser.RawC
 
 
 def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked | None:
-    """Return the error for an index that is in `.pypirc` but not in the project's settings; otherwise None."""
+    """Return the error for an index that the project's settings lack, if `.pypirc` has it; otherwise None.
+
+    The caller has looked for the name in the settings.
+
+    Raises:
+        Blocked: `.pypirc` cannot be parsed.
+    """
     path, sections = _read_pypirc(environment)
     if name not in sections:
         return None
@@ -200,7 +216,10 @@ def undeclared_index_error(name: str, environment: Mapping[str, str]) -> Blocked
 
 
 def _find_trusted_publishing(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    """Return credentials for Trusted Publishing, or the reason why it cannot be used."""
+    """Return credentials for Trusted Publishing, or the reason why it cannot be used.
+
+    Errors are those of `token_provider`.
+    """
     provider = trusted_publishing.token_provider(target, environment)
     if isinstance(provider, str):
         return f"Trusted Publishing: {provider}"
@@ -209,7 +228,11 @@ def _find_trusted_publishing(target: Target, environment: Mapping[str, str]) -> 
 
 
 def _find_in_keyring(target: Target, environment: Mapping[str, str]) -> Credentials | str:
-    """Return the credentials that twine would find in the keyring, or the reason why there are none."""
+    """Return the credentials that twine would find in the keyring, or the reason why there are none.
+
+    They are looked up by the upload URL and by the user name in `TWINE_USERNAME` or `.pypirc`, if there is one. An
+    error of the keyring is a reason, too.
+    """
     _, sections = _read_pypirc(environment)
     own_user = sections.get(target.name, "username", fallback="")
     user = environment.get("TWINE_USERNAME") or own_user
@@ -231,8 +254,8 @@ def _find_in_keyring(target: Target, environment: Mapping[str, str]) -> Credenti
 def _keyring_backends() -> list[KeyringBackend]:
     """Return the configured backend of the keyring, or else those of this platform, the preferred one first.
 
-    `keyring.get_keyring`, which twine calls, imports those of all: one starts linkers on macOS, which delete
-    `/dev/null` for root.
+    `keyring.get_keyring`, which twine calls, is not used: it imports the backends of all platforms, and one of
+    them starts linkers on macOS, which delete `/dev/null` if the user is root.
     """
     from keyring import backend, core
 

@@ -53,7 +53,11 @@ class EmbeddedIndex:
     It listens on a free port, and has URLs while it runs. Files cannot be replaced.
 
     Args:
+        directory: The directory for the files, which is created if missing; it may have those of earlier runs.
         upload_token: The password for uploads, since every user of this machine can connect; None: none is needed.
+
+    Raises:
+        Blocked: The directory cannot be created or written to.
     """
 
     def __init__(self, directory: Path, *, upload_token: str | None = None) -> None:
@@ -63,12 +67,12 @@ class EmbeddedIndex:
 
     @property
     def upload_url(self) -> str:
-        """The URL of the upload API."""
+        """The URL of the upload API; raises `RuntimeError` if the index is not running."""
         return f"{self._origin}/legacy/"
 
     @property
     def simple_url(self) -> str:
-        """The URL of the simple API."""
+        """The URL of the simple API; raises `RuntimeError` if the index is not running."""
         return f"{self._origin}/simple/"
 
     @property
@@ -93,7 +97,11 @@ class EmbeddedIndex:
 
 
 class StoredFile(NamedTuple):
-    """A stored wheel or sdist of a project (by its normalized name)."""
+    """A stored wheel or sdist of a project (by its normalized name).
+
+    Attributes:
+        path: The file with the content, whose own name is not `filename`.
+    """
 
     filename: str
     project: str
@@ -143,7 +151,9 @@ class FileStore:
         return StoredFile(filename, project, version, path) if path.is_file() else None
 
     def add(self, filename: str, content: bytes) -> bool:
-        """Add a file with a valid name; return False if the store already has it, with the same content.
+        """Add a file; return False if the store already has it, with the same content, and True otherwise.
+
+        The caller has to check that the name is that of a wheel or sdist.
 
         Raises:
             Conflict: The store has a different file with this name.
@@ -169,7 +179,10 @@ class FileStore:
         return True
 
     def holds_only(self, files: Mapping[str, str]) -> bool:
-        """Return whether every stored file, if any, is one of these, given as SHA-256 (hex) by name."""
+        """Return whether the store has no other files than `files`, which maps names to SHA-256 hashes (hex).
+
+        The store may lack some of them, or be empty.
+        """
         return all(files.get(file.filename) == file.sha256 for file in self.files())
 
     def clear(self) -> None:
@@ -198,10 +211,10 @@ def _parse_filename(filename: str) -> tuple[str, Version]:
 def parse_uploaded_file(boundary: str | None, body: bytes) -> tuple[str, bytes]:
     """Return the unchecked name and the content of the only file in the form of an upload (RFC 7578).
 
-    `boundary` separates its fields; if None, the form has no file.
+    `boundary` is that of the header `Content-Type`, or None if it has none (then no file is expected).
 
     Raises:
-        Blocked: The form has no file, or several.
+        Blocked: The form has no file in the field `content`, or several.
     """
     files: list[tuple[str, bytes]] = []
     for part in b"\r\n".join((b"", body)).split(f"\r\n--{boundary}".encode())[1:-1]:
@@ -216,7 +229,7 @@ def parse_uploaded_file(boundary: str | None, body: bytes) -> tuple[str, bytes]:
 
 
 def _rejected_upload_error(message: str) -> Blocked:
-    """Return the error for a rejected upload, whose message becomes the response."""
+    """Return the error for a rejected upload; the server sends its message with status 400."""
     return Blocked("upload-rejected", message)
 
 
@@ -224,6 +237,8 @@ def _rejected_upload_error(message: str) -> Blocked:
 
 
 class _Response(NamedTuple):
+    """A response of the embedded index, without the header `Content-Length`, which is added when it is sent."""
+
     status: int
     body: bytes
     headers: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8"}
@@ -248,7 +263,7 @@ class _Server(ThreadingHTTPServer):
         TCPServer.server_bind(self)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Print an unexpected error, unless the client closed the connection."""
+        """Print the traceback of an error, unless the client closed the connection or was too slow."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
@@ -259,7 +274,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        """Send a page or a file."""
+        """Send a project's page of the simple API, or a stored file; status 404 for any other URL."""
         self._send(self._respond(unquote(self.path.partition("?")[0])))
 
     def do_HEAD(self) -> None:
@@ -267,7 +282,7 @@ class RequestHandler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_POST(self) -> None:
-        """Receive an upload, and respond to it."""
+        """Receive an upload, and send the response; nothing is sent if the body is incomplete."""
         length = self.headers.get("Content-Length", "")
         if not length.isdigit():
             self._send(_text_response(411, "uploads need a Content-Length"))
@@ -291,7 +306,10 @@ class RequestHandler(BaseHTTPRequestHandler):
         return _text_response(404, f"the embedded index does not have {path}")
 
     def receive_upload(self, body: bytes) -> _Response:
-        """Check the password, then check and store the file of an upload; return the response."""
+        """Check the password, then check and store the file of an upload; return the response.
+
+        `body` is the form of the upload. Errors become responses as well, such as status 403 for a wrong password.
+        """
         index = self.server.index
         if index.upload_token is not None and not compare_digest(self._password(), index.upload_token.encode()):
             return _text_response(403, "only the run that started the embedded index may upload to it")
@@ -329,7 +347,10 @@ class RequestHandler(BaseHTTPRequestHandler):
 
 
 def _project_page(project: str, files: list[StoredFile]) -> dict[str, object]:
-    """Return the JSON page of a project in the simple API (PEP 691, PEP 700)."""
+    """Return the page of a project in the simple API (PEP 691, PEP 700), to be sent as JSON.
+
+    `project` is its normalized name, and `files` are all its files.
+    """
     versions = [str(version) for version in sorted({file.version for file in files})]
     entries = [
         {

@@ -44,7 +44,7 @@ class ServedContent(NamedTuple):
     """The result of comparing a file on an index with a built file.
 
     Attributes:
-        observation: `MATCH`, `MISMATCH`, or `ABSENT` if the index does not serve the file.
+        observation: `MATCH` or `MISMATCH` of the SHA-256, or `ABSENT` if the index does not serve the file.
         detail: What differs, or the response for an `ABSENT` file, for messages; empty for `MATCH`.
     """
 
@@ -62,7 +62,8 @@ class Index(Target):
         own_credentials: The credentials for uploads; None to search for them.
 
     Attributes:
-        is_chosen: Whether the user named it for uploads, so that credentials without an index are for it.
+        is_chosen: Whether the user selected this index for uploads; then twine's credentials that name no index
+            may be used for it.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Index(Target):
     def fetch_listing(self, project: str, deadline: Deadline | None = None) -> Listing:
         """Request and cache the listing of a project (by its normalized name); empty if there is no such project.
 
+        The request is retried until `deadline`, by default for ten minutes.
+
         Raises:
-            TryLater: The index does not respond.
+            TryLater: The index does not respond in time.
             Blocked: The index requires a login.
             Failed: The index responds with an error, or with a page that is not a listing.
         """
@@ -97,12 +100,12 @@ class Index(Target):
     def fetch_listings(self, projects: Iterable[str], seconds: float = _RETRY_TIME) -> None:
         """Fill the cache with the listings of many projects concurrently, each requested for at most `seconds`.
 
-        The first error is raised after all requests.
+        The first error, as of `fetch_listing`, is raised after all requests.
         """
         call_concurrently(lambda project: self.fetch_listing(project, Deadline(seconds)), projects)
 
     def cached_listing(self, project: str) -> Listing:
-        """Return the last listing of a project requested in this run, whatever its age; request it if needed."""
+        """Return the last listing of a project requested in this run, whatever its age, or else request it."""
         return self._listings[project][1] if project in self._listings else self.fetch_listing(project)
 
     def forget_listings(self) -> None:
@@ -119,7 +122,9 @@ class Index(Target):
     ) -> dict[str, str]:
         """Return the SHA-256 hashes (hex) of files on the index by name, without files that it does not list.
 
-        A file without a hash in the listing is downloaded. Without `refresh`, a recent cached listing is used.
+        The listing is requested again, unless `refresh` is false and it was requested in the last ten seconds. A
+        file without a hash in the listing is downloaded. Each request is retried until `deadline`, by default for
+        ten minutes; errors are those of `fetch_listing` and `download`.
         """
         requested, _ = self._listings.get(project, (None, None))
         if refresh or requested is None or retries.CLOCK.monotonic() - requested > _MAX_LISTING_AGE:
@@ -145,12 +150,13 @@ class Index(Target):
         deadline: Deadline | None = None,
         limit: http.ResponseLimit | None = None,
     ) -> str:
-        """Download a listed file to a path, or only compute its hash if that is None; return its SHA-256 (hex).
+        """Download a listed file to `to`, or only compute its hash if that is None; return its SHA-256 (hex).
 
-        Without `limit`, it may have 4 GiB, and take an hour.
+        The caller has to compare the hash with the listed one. The request is retried until `deadline`, by default
+        for ten minutes. Without `limit`, the file may have 4 GiB, and take an hour.
 
         Raises:
-            TryLater: The index lists the file but does not serve it.
+            TryLater: The index does not respond, or lists the file but does not serve it.
             ResponseTooLarge: The file has more bytes than the limit.
         """
         response, sha256, _ = http.download(file.url, to, deadline=deadline, limit=limit)
@@ -163,9 +169,10 @@ class Index(Target):
         return sha256
 
     def compare_download(self, built_file: Distribution, deadline: Deadline | None = None) -> ServedContent:
-        """Compare a built file with the one of its name in the cached listing, which must have it.
+        """Compare a built file with the file of the same name on the index, by SHA-256.
 
-        It is downloaded without storing it, unless it had the right hash in an earlier download.
+        The cached listing must have that name. The file is downloaded but not stored, unless `hashes` downloaded
+        it before and it had the right hash. The request is retried until `deadline`, by default for ten minutes.
 
         Raises:
             TryLater: The index does not respond.
@@ -189,10 +196,12 @@ class Index(Target):
         return ServedContent(FileCheck.MATCH, "")
 
     def provenance(self, file: IndexFile, deadline: Deadline | None = None) -> bytes | None:
-        """Request the provenance of a file (PEP 740, JSON); return None if the index does not list any.
+        """Request the provenance of a file (PEP 740), as JSON; return None if the listing has no URL of it.
+
+        The request is retried until `deadline`, by default for ten minutes.
 
         Raises:
-            TryLater: The index lists provenance, but does not serve it.
+            TryLater: The index does not respond, or lists provenance but does not serve it.
         """
         if file.provenance is None:
             return None
@@ -221,7 +230,11 @@ class Index(Target):
             return self._credentials
 
     def ignored_variable_warnings(self) -> Iterator[str]:
-        """Yield a warning for each environment variable of other upload tools that names another index."""
+        """Yield a warning for each environment variable that selects another index for other upload tools.
+
+        Such a variable, for example `TWINE_REPOSITORY`, does not change where relnox uploads files. There are no
+        warnings for the embedded index.
+        """
         for name in _VARIABLES_OF_OTHER_TOOLS if self.name != EMBEDDED else ():
             if (value := self._environment.get(name)) and not self.matches_name_or_url(value):
                 yield (
@@ -230,6 +243,11 @@ class Index(Target):
 
 
 def _request_listing(simple_url: str, project: str, deadline: Deadline | None) -> Listing:
+    """Request the listing of a project as JSON or HTML; empty if the index has no such project.
+
+    An index that redirects to another server does not have it. Errors and `deadline` are as in
+    `Index.fetch_listing`.
+    """
     page = urljoin(simple_url, f"{project}/")
     response = http.get(page, {"Accept": _ACCEPT}, deadline=deadline, limit=http.LISTING)
     # An index that redirects to another one does not have the project itself.

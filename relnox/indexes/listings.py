@@ -32,6 +32,7 @@ class IndexFile:
 
     Attributes:
         filename: The name, which may be invalid.
+        url: The URL of the file, absolute unless it is invalid.
         sha256: The hex digest.
         upload_time: The time of the upload in UTC (PEP 700).
         size: The size in bytes (PEP 700).
@@ -62,7 +63,11 @@ class IndexFile:
 
     @property
     def needs_newer_upload_rules(self) -> bool:
-        """Whether it is a wheel, uploaded since the public index's rules were copied, that the copy rejects."""
+        """Whether it is a wheel that the index accepted, but that relnox's copy of PyPI's upload rules rejects.
+
+        It was uploaded after the date of the copy (`public_index.AS_OF`), and its platform tag is unknown to the
+        copy.
+        """
         if self.version is None or self.upload_time is None or self.upload_time.date() <= public_index.AS_OF:
             return False
         tags = parse_wheel_filename(self.filename)[3] if self.filename.endswith(".whl") else ()
@@ -96,7 +101,7 @@ class Listing(dict[str, IndexFile]):
     def newest_release(self, below: Version | None = None) -> Version | None:
         """Return the newest final version, or the newest prerelease if there is none; None if there is neither.
 
-        A version whose files are all yanked is returned only if all versions are. `below` limits the search to
+        A version whose files are all yanked is returned only if there is no other. `below` limits the search to
         lower versions; for a prerelease such as 2.0rc2, it prefers 2.0rc1 to 1.9.
         """
         releases = self.releases()
@@ -116,10 +121,13 @@ class Listing(dict[str, IndexFile]):
 
 
 def parse_json_listing(document: Any, page: str) -> Listing:
-    """Parse the JSON page of a project (PEP 691, PEP 700 and PEP 792); links are relative to its URL, `page`.
+    """Parse the JSON page of a project (PEP 691, PEP 700 and PEP 792).
+
+    `document` is the parsed JSON, and `page` is the URL of the page, which links are relative to.
 
     Raises:
-        ValueError: It is not a listing; other invalid documents raise `KeyError`, `TypeError` and the like.
+        ValueError: The version of the API is not supported, or hashes are invalid or contradictory.
+        KeyError: The document is not a listing; `TypeError` and `AttributeError` are raised for that as well.
     """
     meta = document.get("meta")
     _check_api_version(meta.get("api-version", _API_MAJOR) if isinstance(meta, dict) else _API_MAJOR)
@@ -148,10 +156,10 @@ def parse_json_listing(document: Any, page: str) -> Listing:
 def parse_html_listing(text: str, page: str) -> Listing:
     """Parse the HTML page of a project (PEP 503 and PEP 792); hashes are in the fragments of its links.
 
-    Links are relative to its URL, `page`, unless it has a `base` element.
+    `page` is the URL of the page, which links are relative to, unless the page has a `base` element.
 
     Raises:
-        ValueError: It is not a listing.
+        ValueError: It is not a listing, or its version of the API is not supported, or hashes are invalid.
     """
     if text.count("<") > _MAX_TAGS:
         raise ValueError("too many tags")
@@ -211,7 +219,10 @@ class _ListingPage(HTMLParser):
 
 
 def _absolute_url(page: str, url: str) -> str:
-    """Return the absolute URL of a link; return an invalid one unchanged, so that requesting it is an error."""
+    """Return the absolute URL of a link on a page; return an invalid one unchanged: requesting it is an error.
+
+    `page` is the URL of the page, and `url` that of the link.
+    """
     try:
         return urljoin(page, url)
     except ValueError:
@@ -219,7 +230,7 @@ def _absolute_url(page: str, url: str) -> str:
 
 
 def _require_text(value: object) -> str:
-    """Return a value that is a string, or raise `TypeError`."""
+    """Return the value if it is a string; otherwise raise `TypeError`."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value
@@ -228,8 +239,11 @@ def _require_text(value: object) -> str:
 def _parse_digest(value: object, filename: str) -> str | None:
     """Return the SHA-256 of a file in lowercase, since some indexes use uppercase, or None if there is none.
 
+    `value` is what the listing has; some indexes write `null` or an empty string for a missing digest.
+
     Raises:
         ValueError: It is not a SHA-256; the message has `filename`.
+        TypeError: It is not a string.
     """
     if value is None or (digest := _require_text(value).lower()) in _NO_DIGEST:
         return None
@@ -239,13 +253,13 @@ def _parse_digest(value: object, filename: str) -> str | None:
 
 
 def _check_api_version(version: object) -> None:
-    """Raise `ValueError` for an unsupported major version of the simple API (PEP 629)."""
+    """Raise `ValueError` unless the version of the simple API (PEP 629) is 1 or 1.x."""
     if str(version).partition(".")[0] != _API_MAJOR:
         raise ValueError(f"unsupported version {str(version)[:20]!a} of the simple API")
 
 
 def _parse_time(value: object) -> datetime | None:
-    """Parse an upload time (PEP 700), which is in UTC if it has no time zone; return None for all other values."""
+    """Return an upload time (PEP 700), in UTC if it has no time zone; None for a value that is not a time."""
     try:
         time = datetime.fromisoformat(_require_text(value))
     except (ValueError, TypeError):

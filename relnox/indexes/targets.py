@@ -44,8 +44,9 @@ class Target:
         upload_url: The URL of the "legacy" upload API; empty for none.
         simple_url: The URL of the simple repository API (PEP 503, PEP 691), with a slash at the end.
         production: Whether uploads are permanently public.
-        has_public_rules: Whether it accepts only what the public index accepts, as the embedded index does.
-        in_lockstep: Whether the packages of the project are only bumped together.
+        has_public_rules: Whether it accepts only what PyPI accepts, as the embedded index does.
+        in_lockstep: Whether the packages of the project are only bumped together; commands in fixes then name
+            none.
     """
 
     def __init__(self, name: str, upload_url: str, simple_url: str, *, public_rules: bool = False) -> None:
@@ -63,7 +64,7 @@ class Target:
 
     @property
     def public_name(self) -> str | None:
-        """The name of the public index, `pypi` or `testpypi`, that uploads go to; None for other indexes."""
+        """The name `pypi` or `testpypi` if uploads go there, whatever `name` is; None for other indexes."""
         host = _host_of_url(self.upload_url)
         for name, url in _public_upload_urls().items():
             if host in (_host_of_url(url), _host_of_url(_public_simple_url(url))):
@@ -71,7 +72,10 @@ class Target:
         return None
 
     def release_page_url(self, package: str, version: Version) -> str:
-        """Return the URL of a release on PyPI or TestPyPI, or of a project on another index; empty if embedded."""
+        """Return the URL of a release on PyPI or TestPyPI, or of the project's simple page on another index.
+
+        It is empty for the embedded index.
+        """
         if self.name == EMBEDDED:
             return ""
         path = f"../project/{package}/{version}/" if self.public_name is not None else f"{package}/"
@@ -83,23 +87,30 @@ class Target:
         return urljoin(self.simple_url, path) if self.public_name is not None else ""
 
     def rebuild_command(self, package: str, version: str) -> str:
-        """Return the commands of a fix, as text, that bump a package to another version and build it."""
+        """Return text for a fix: the command that bumps a package to a version, and the one that builds.
+
+        If the packages are only bumped together, it bumps all.
+        """
         selected = () if self.in_lockstep else ("--package", package)
         bump = fixes.task_command("bump", "--to", version, *selected, "--commit", "--tag")
         return f"{bump}, then: {fixes.task_command('build-all')}"
 
     def matches_name_or_url(self, value: str) -> bool:
-        """Return whether the index of another tool is this one, by its name or by the host of its upload URL."""
+        """Return whether the name or URL of an index, from the settings of another tool, means this index.
+
+        A URL means it if host and port are those of the upload URL.
+        """
         return host_and_port(value) == host_and_port(self.upload_url) if "://" in value else value == self.name
 
 
 def find_target(name: str, config: Config) -> Target:
-    """Return an index by name, except for the embedded index.
+    """Return the index with a name: one of the settings, `pypi` or `testpypi`.
 
-    An index with the upload host of a production index is a production index, too; so is PyPI under any name.
+    It is a production index if it is PyPI, also under another name, or if it has the upload host of an index with
+    the setting `production`.
 
     Raises:
-        UnknownIndex: There is no such index.
+        UnknownIndex: There is no such index, or it is the embedded index, whose URLs are not known here.
     """
     public = _public_upload_urls()
     if name in public:
@@ -120,7 +131,8 @@ def check_index_settings(config: Config) -> None:
 
     Raises:
         UnknownIndex: A setting names an index that does not exist.
-        Blocked: A URL is not valid, or contains a login; or a rule for indexes cannot match.
+        Blocked: A URL is not valid, or contains a login; or a rule in `[tool.relnox.targets]` can match no version
+            or tag.
     """
     for name, settings in config.indexes.items():
         _check_index_url(settings.upload, f"[tool.relnox.indexes.{name}] upload")
@@ -137,10 +149,11 @@ def check_index_settings(config: Config) -> None:
 
 
 def select_index_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] | None]) -> str:
-    """Return the index that `[tool.relnox.targets]` selects for packages; PyPI without rules or packages.
+    """Return the name of the index that `[tool.relnox.targets]` selects for packages.
 
-    Rules for tag patterns, in the order of the settings, precede rules for kinds of versions, from specific to
-    general. `tags` maps each package to its tag and the version in it, or to None if it has no tag.
+    It is `pypi` without rules or packages. Rules for tag patterns, in the order of the settings, precede rules for
+    kinds of versions, from specific to general. `tags` maps each package to its tag and the version in it, or to
+    None if it has no tag.
 
     Raises:
         Blocked: A package has no tag, no rule matches a tag, or the rules select several indexes.
@@ -175,7 +188,7 @@ def select_index_by_tags(config: Config, tags: Mapping[str, tuple[str, Version] 
 
 
 def _indexes_by_precedence(rules: Mapping[str, str], tag: str, version: Version) -> Iterator[str]:
-    """Yield the indexes whose rule matches a tag or its version.
+    """Yield the names of the indexes whose rule matches a tag or its version, by precedence.
 
     `rules` maps patterns of tags and kinds of versions, such as `final`, to indexes; patterns come first.
     """
@@ -184,14 +197,20 @@ def _indexes_by_precedence(rules: Mapping[str, str], tag: str, version: Version)
 
 
 def trusted_simple_url(config: Config) -> str:
-    """Return the URL of the simple API from which third-party requirements are installed, by default PyPI's."""
+    """Return the URL of the simple API from which third-party requirements are installed.
+
+    It is that of the setting `trusted-index`, by default PyPI's.
+    """
     if config.trusted_index is None:
         return find_target(PRODUCTION, config).simple_url
     return Target("trusted-index", "", config.trusted_index).simple_url
 
 
 def build_simple_url(config: Config) -> str | None:
-    """Return the URL of the simple API for build requirements; None without `trusted-index`: the installer's."""
+    """Return the URL of the simple API for build requirements, or None if the installer's own settings decide.
+
+    It is that of the setting `trusted-index`; None without this setting.
+    """
     return None if config.trusted_index is None else trusted_simple_url(config)
 
 
@@ -206,7 +225,10 @@ def host_and_port(url: str) -> str:
 
 
 def name_or_host(value: str) -> str:
-    """Return the name of an index unchanged, or the host and port of its URL, for messages."""
+    """Return a text for messages: the name of an index unchanged, or of a URL only the host and port.
+
+    `value` is the name or the URL. An invalid URL becomes `an invalid URL`.
+    """
     return (host_and_port(value) or "an invalid URL") if "://" in value else value
 
 
@@ -219,7 +241,10 @@ def _host_of_url(url: str) -> str:
 
 
 def _check_index_url(url: str, key: str) -> None:
-    """Raise `Blocked` if the URL in a setting (`key`) is invalid, or has a login: settings are in git."""
+    """Raise `Blocked` if the URL in a setting is invalid, or has a login, since settings are committed.
+
+    `key` is the name of the setting, for messages.
+    """
     problem = url_problem(url)
     if problem == URL_WITH_LOGIN:
         raise Blocked(
@@ -237,11 +262,12 @@ def _check_index_url(url: str, key: str) -> None:
 
 
 def _unknown_index_error(message: str, name: str, names: Sequence[str]) -> UnknownIndex:
-    """Return the error with `message`, whose fix suggests one of `names`."""
+    """Return the error for an unknown index `name`, whose fix suggests the most similar one of `names`."""
     return UnknownIndex("index-unknown", message, fix=suggest_name(name, names))
 
 
 def _public_upload_urls() -> Mapping[str, str]:
+    """Return the upload URLs of PyPI and TestPyPI, by the names `pypi` and `testpypi`."""
     from twine import utils  # slow to import, and most tasks upload nothing
 
     return {PRODUCTION: utils.DEFAULT_REPOSITORY, TEST: utils.TEST_REPOSITORY}

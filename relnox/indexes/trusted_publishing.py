@@ -116,10 +116,12 @@ class JobIdentity:
 
 
 def request_identity(audience: str, environment: Mapping[str, str]) -> JobIdentity | str:
-    """Request an identity token for a service, the audience, as this CI job; return the reason if there is none.
+    """Request an identity token of this CI job for a service, the audience; return the reason if there is none.
+
+    `environment` decides which CI provider is detected; its request uses the variables of this process.
 
     Raises:
-        TransientError: The CI provider did not respond; a retry may succeed.
+        TransientError: The CI provider did not respond, or with an error; a retry may succeed.
     """
     ci_provider = _detect_ci_provider(environment)
     if ci_provider is None:
@@ -140,7 +142,7 @@ def request_identity(audience: str, environment: Mapping[str, str]) -> JobIdenti
 
 
 def _detect_ci_provider(environment: Mapping[str, str]) -> str | None:
-    """Return the name of the CI provider, or None if no provider that issues identity tokens is detected."""
+    """Return the name of the CI provider, such as `GitLab CI`; None without one that issues identity tokens."""
     for variable, name in _CI_PROVIDERS.items():
         if environment.get(variable):
             return name
@@ -152,7 +154,10 @@ def _detect_ci_provider(environment: Mapping[str, str]) -> str | None:
 
 
 def _permission_hint(ci_provider: str, audience: str) -> str:
-    """Return a hint for messages: what a CI job needs to get an identity token."""
+    """Return a hint for messages: what a CI job needs to get an identity token.
+
+    `audience` is the service that the token is for.
+    """
     if ci_provider == _GITHUB:
         return "the job needs permissions: id-token: write (pull requests from forks never have it)"
     if ci_provider == _GITLAB:
@@ -168,6 +173,7 @@ class TokenProvider:
     projects; it is valid for every project that has this publisher.
 
     Args:
+        audience: The service that identity tokens are for, as the index names it.
         identity: The first identity token for `audience`; jobs of GitLab get no other.
     """
 
@@ -186,12 +192,14 @@ class TokenProvider:
     def token(self, project: str) -> Secret:
         """Return an upload token for a project (by its normalized name), valid for five more minutes if possible.
 
-        It is cached.
+        A token is cached until then. On GitLab, where the only token cannot be renewed, it is used until the last
+        minute.
 
         Raises:
             TransientError: A retry may succeed; it uses a new identity token if possible.
-            Failed: It has expired, and the CI provider issues only one.
-            Problem: The index rejects the identity; see `_RULES`.
+            Failed: The only token that the job can get has expired.
+            Problem: The index rejects the identity: `Blocked` if no publisher of the project matches, or see
+                `_RULES`.
         """
         name = project if self._renewable else ""
         with self._lock:
@@ -256,8 +264,8 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
     """Return the provider of upload tokens for this CI job, or the reason why Trusted Publishing cannot be used.
 
     Raises:
-        Blocked: Indexes reject the identity of this CI job, or the index requests an identity token for another
-            service.
+        Blocked: The job is part of a reusable workflow, which is not supported; or the index requests an identity
+            token for another service.
         TransientError: The index or the CI provider does not respond.
     """
     if _detect_ci_provider(environment) is None:
@@ -294,9 +302,10 @@ def token_provider(target: Target, environment: Mapping[str, str]) -> TokenProvi
 
 
 def _is_audience_of_another_service(audience: str, target: Target) -> bool:
-    """Return whether an audience is neither the public name of an index nor, without one, its host or a URL there.
+    """Return whether the audience that an index requests identity tokens for is not the index itself.
 
-    Any server can name a word as its audience, even that of another service, such as `sigstore` or `vault`.
+    PyPI and TestPyPI have to name themselves, `pypi` or `testpypi`; other indexes their host, or a URL there. Any
+    server can request a token for another service, such as `sigstore` or `vault`.
     """
     if target.public_name is not None:
         return audience != target.public_name
@@ -308,7 +317,7 @@ def _is_audience_of_another_service(audience: str, target: Target) -> bool:
 
 
 def first_release_hint(project: str) -> str:
-    """Return a hint that the first release of a project needs a pending publisher with the project's name."""
+    """Return a hint for fixes: a project needs a pending publisher with its name before its first release."""
     return f"for a first release, add a pending publisher with the project name {project} (not older than 30 days)"
 
 

@@ -36,7 +36,7 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class FileExists(Failed):
-    """The error of an upload whose file name the index already has; the listing shows with which content."""
+    """The error for an upload of a file name that the index already has; its listing shows with which content."""
 
 
 _NOT_STORED = range(300, 500)
@@ -180,10 +180,10 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
     attestations: Sequence[Path] = (),
     before_sending: Callable[[], None] | None = None,
 ) -> str:
-    """Upload `path`, a `file` of the manifest, with its attestations (PEP 740); return the status of the response.
+    """Upload the file `path` with its attestations (PEP 740); return the status of the response, such as `200 OK`.
 
-    There are no retries, and the caller has to check the listing: a response does not prove what was stored.
-    `before_sending` is called right before the first byte is sent.
+    `file` is its entry in the manifest. There are no retries, and the caller has to check the listing: a response
+    does not prove what was stored. `before_sending` is called right before the first byte is sent.
 
     Raises:
         TransientError: A retry may succeed.
@@ -211,6 +211,8 @@ def upload_file(  # noqa: PLR0913, PLR0917 - an upload
 def form_fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str, str]]:
     """Return the names and values of the form fields of an upload: metadata, digests and attestations of a file.
 
+    `attestations` are paths. `upload_form` adds the field with the content.
+
     Raises:
         Failed: The metadata of the file is not valid.
     """
@@ -229,9 +231,10 @@ def form_fields(path: Path, attestations: Sequence[Path] = ()) -> list[tuple[str
 
 
 def _metadata_fields(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield the names and values of the form fields for metadata.
+    """Yield the names and values of the form fields for metadata, which twine returned by field name.
 
     A list or mapping results in one field for each of its values; keywords, which PyPI splits at commas, in one.
+    Values of a mapping become `label, URL`.
     """
     for name, value in metadata.items():
         match value:
@@ -248,7 +251,7 @@ def _metadata_fields(metadata: Mapping[str, object]) -> Iterator[tuple[str, str]
 
 
 def upload_form(fields: list[tuple[str, str]], filename: str, content: BinaryIO) -> MultipartEncoder:
-    """Return the form that uploads a file; the file is read while the form is sent."""
+    """Return the form that uploads a file, with other fields; `content` is read while the form is sent."""
     return MultipartEncoder([*fields, ("content", (filename, content, "application/octet-stream"))])
 
 
@@ -256,7 +259,8 @@ def parse_upload_response(response: requests.Response, file: Distribution, index
     """Return the status of a successful response to an upload, such as `200 OK`.
 
     Raises:
-        Problem: The index rejected the upload; its `rejected` is whether the file certainly was not stored.
+        Problem: The index rejected the upload; its attribute `rejected` is true if the file certainly was not
+            stored.
     """
     status = response.status_code
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -290,7 +294,10 @@ def parse_upload_response(response: requests.Response, file: Distribution, index
 
 
 def _quoted_text(response: requests.Response) -> str:
-    """Return the reason and the body of a response on one line, without the status and repeated text."""
+    """Return the reason phrase and the body of a response in one line, for messages.
+
+    The status and repeated text are left out; each part has 500 characters at most.
+    """
     status = re.compile(rf"^(error\b[\s:]*)?{response.status_code}\b[\s:.-]*", re.IGNORECASE)
     reason, body = (
         status.sub("", mask_secrets(" ".join(part.split())), count=1)[:_MAX_QUOTED]
@@ -322,15 +329,16 @@ def _readable_body(response: requests.Response) -> str:
 
 
 def different_file_hint(file: Distribution, index: Target) -> str:
-    """Return the fix for a file whose name exists on the index with other content."""
+    """Return the text of a fix for a file whose name exists on the index with other content."""
     hint = used_version_hint(file.package, file.version, index)
     return hint if index.name == EMBEDDED else f"{hint}; or publish the files of the build that was uploaded first"
 
 
 def used_version_hint(package: str, version: Version, index: Target) -> str:
-    """Return the fix for a version that takes no more files, or has other ones than were built: a new version.
+    """Return the text of a fix for a version that takes no more files, or has other files than were built.
 
-    It also says how to yank what is public (PEP 592). On the embedded index, the fix is to empty it.
+    It proposes a new version, and says how to yank what is public (PEP 592). On the embedded index, it only
+    proposes to empty the index.
     """
     if index.name == EMBEDDED:
         clear = fixes.task_command("publish-test", "--index", EMBEDDED, "--clear")
@@ -346,6 +354,6 @@ def used_version_hint(package: str, version: Version, index: Target) -> str:
 
 
 def next_release_hint(package: str, version: Version, index: Target) -> str:
-    """Return the fix for a file whose name cannot be used again: the next patch version or prerelease."""
+    """Return the text of a fix for a file name that cannot be used again: publish the next patch or prerelease."""
     following = str(next_version(version, Bump(part="patch" if version.pre is None else "pre")))
     return f"publish it as {following}: {index.rebuild_command(package, following)}"

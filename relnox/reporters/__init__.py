@@ -19,10 +19,12 @@ def choose_reporter(
     *,
     quiet: bool = False,
 ) -> PlainReporter:
-    """Return the reporter `name`, or else that of RELNOX_REPORTER, or else the one that suits the output (`auto`).
+    """Return the reporter `name`, or else that of `RELNOX_REPORTER`, or else `auto`, which suits the output.
 
-    With `quiet`, plain lines replace the terminal's. On GitHub Actions, also tell the runner to mask each secret
-    when it is first used. GitLab masks only variables that are declared as masked in its settings.
+    Names are `terminal`, `plain` and `github`. `convert` changes the commands in a text to the form that the user
+    has to type. With `quiet`, the plain reporter replaces that for terminals. On GitHub Actions, the runner is
+    also made to mask each secret when it is first used. GitLab masks only variables that are declared as masked in
+    its settings.
     """
     kind = str(name or environment.get("RELNOX_REPORTER") or "auto")
     masks = environment.get("GITHUB_ACTIONS") == "true"  # elsewhere, the command to mask a secret would print it
@@ -48,9 +50,9 @@ def choose_reporter(
 
 
 def render(outcome: Outcome, path: str, convert: CommandConverter = str) -> str:
-    """Return the report of a run for a file: Markdown for `.md`, JUnit for `.xml`, JSON otherwise.
+    """Return the report of a run for the file `path`: Markdown for `.md`, JUnit for `.xml`, JSON otherwise.
 
-    JSON has the commands as they are, without `convert`.
+    `convert` changes the commands in a text to the form that the user has to type; JSON has them unchanged.
     """
     if path.lower().endswith(".md"):
         from relnox.reporters import markdown

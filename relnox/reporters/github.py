@@ -95,7 +95,11 @@ class GitHubReporter(text.PlainReporter):
         self._annotate("error", error)
 
     def annotate_problems(self, problems: Iterable[Problem]) -> None:
-        """Annotate the lines of files that problems of a plan name; `show_error` shows all problems."""
+        """Write an annotation for each problem of a plan that names a file; `show_error` shows all problems.
+
+        It is on the line of the file, if the problem names one. Archives and files outside of the project have
+        none.
+        """
         for problem in problems:
             if _LOCATION.fullmatch(problem.file):
                 self._annotate("error", problem)
@@ -109,7 +113,7 @@ class GitHubReporter(text.PlainReporter):
         _write_workflow_command(kind, self._convert("\n".join(lines)), **line, title=f"{place}: {problem.code}")
 
     def show_tables(self, tables: Sequence[Table]) -> None:
-        """Show tables, also in the summary."""
+        """Show tables with the results of a run, also in the summary of the job."""
         super().show_tables(tables)
         self._add_to_summary("\n".join(line for table in tables for line in markdown.table_lines(table)))
 
@@ -138,12 +142,15 @@ class GitHubReporter(text.PlainReporter):
 
 
 def _escape(message: str) -> str:
-    """Escape line breaks and `%`, as the runner reads them in workflow commands."""
+    """Return a message with line breaks and `%` escaped, as the runner reads them in workflow commands."""
     return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _write_workflow_command(name: str, message: str, **properties: str) -> None:
-    """Write a workflow command, with the untrusted message and properties masked and escaped."""
+    """Write a workflow command such as `::error file=setup.cfg::MESSAGE`, with the properties `file=…`.
+
+    The message and the values of the properties may be untrusted: they are masked and escaped.
+    """
     values = (
         f"{key}={_escape(escape_line(mask_secrets(value))).replace(':', '%3A').replace(',', '%2C')}"
         for key, value in properties.items()

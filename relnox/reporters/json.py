@@ -17,6 +17,7 @@ def render(outcome: Outcome) -> str:
 
 
 def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
+    """Return the report of a run as a JSON object, with those of the tasks that it ran in `stages`."""
     return {
         "task": outcome.plan.task,
         "plan": outcome.plan.digest,
@@ -44,6 +45,7 @@ def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def _encode_item(item: CheckedItem) -> dict[str, Any]:
+    """Return a checklist item and its problems as a JSON object."""
     return {
         "name": item.name,
         "title": item.title,
@@ -55,6 +57,7 @@ def _encode_item(item: CheckedItem) -> dict[str, Any]:
 
 
 def _encode_file(file: PublishedFile) -> dict[str, Any]:
+    """Return what is known of a file on an index as a JSON object."""
     return {
         "index": file.index,
         "package": file.package,
@@ -67,6 +70,7 @@ def _encode_file(file: PublishedFile) -> dict[str, Any]:
 
 
 def _encode_step(result: StepFinished) -> dict[str, Any]:
+    """Return the result of a step as a JSON object; `code` and `fix` are those of its error, or null."""
     return {
         "key": result.step.key,
         "kind": type(result.step).__name__,
@@ -82,4 +86,5 @@ def _encode_step(result: StepFinished) -> dict[str, Any]:
 
 
 def _encode_problem(problem: Problem) -> dict[str, Any]:
+    """Return a problem as a JSON object, without its level and file."""
     return {"code": problem.code, "message": problem.message, "fix": problem.fix}

@@ -15,7 +15,10 @@ _NOT_RUN = ("not checkable here", "skipped", "by hand")
 
 
 def render(outcome: Outcome, convert: text.CommandConverter = str) -> str:
-    """Format the report of a run as JUnit XML: a suite for the task, and one for each task that it ran."""
+    """Format the report of a run as JUnit XML: a suite for the task, and one for each task that it ran.
+
+    `convert` changes the commands in a text to the form that the user has to type.
+    """
     root = ET.Element("testsuites", name="relnox")
     for task in (outcome, *outcome.stages):
         _add_suite(root, task, convert)
@@ -24,7 +27,11 @@ def render(outcome: Outcome, convert: text.CommandConverter = str) -> str:
 
 
 def _add_suite(root: ET.Element, outcome: Outcome, convert: text.CommandConverter) -> None:
-    """Add the suite of a task, with a case for each step or checklist item; an item's steps are in its case."""
+    """Add the suite of a task, with a case for each checklist item, and for each step that decides no item.
+
+    Without items, there is a case `plan` for the problems of the plan, or if no step was run. `convert` changes
+    the commands in a text to the form that the user has to type.
+    """
     suite = ET.SubElement(root, "testsuite", name=outcome.plan.task, time=f"{outcome.seconds:.3f}")
     of_items = {key for item in outcome.checklist for key in item.steps}
     for item in outcome.checklist:
@@ -50,6 +57,10 @@ def _add_suite(root: ET.Element, outcome: Outcome, convert: text.CommandConverte
 
 
 def _add_step(suite: ET.Element, result: StepFinished, convert: text.CommandConverter) -> None:
+    """Add the case of a step: an error if it was aborted, a failure if it failed; warnings are its output.
+
+    `convert` changes the commands in a text to the form that the user has to type.
+    """
     case = _add_case(suite, result.step.title, result.seconds)
     if result.status is Status.ABORTED:
         ET.SubElement(case, "error", type="aborted", message=_one_line(convert(result.detail)))
@@ -62,13 +73,17 @@ def _add_step(suite: ET.Element, result: StepFinished, convert: text.CommandConv
 
 
 def _add_case(suite: ET.Element, name: str, seconds: float) -> ET.Element:
+    """Add a case without a result, which stands for success, to a suite, and return it."""
     return ET.SubElement(
         suite, "testcase", classname=f"relnox.{suite.get('name')}", name=_one_line(name), time=f"{seconds:.3f}"
     )
 
 
 def _add_problems(case: ET.Element, problems: Iterable[Problem], convert: text.CommandConverter) -> None:
-    """Add one failure for all problems of a case, since many readers show only the first one."""
+    """Add one failure for all problems of a case, if any, since many readers show only the first one.
+
+    `convert` changes the commands in a text to the form that the user has to type.
+    """
     problems = list(problems)
     if problems:
         first = _one_line(convert(problems[0].message))
@@ -77,10 +92,18 @@ def _add_problems(case: ET.Element, problems: Iterable[Problem], convert: text.C
 
 
 def _describe_problems(problems: Iterable[Problem], convert: text.CommandConverter) -> str:
+    """Return the lines of problems as one text, each problem with its level, code, why and fix.
+
+    `convert` changes the commands in a text to the form that the user has to type.
+    """
     return "\n".join(line for problem in problems for line in _problem_lines(problem, convert))
 
 
 def _problem_lines(problem: Problem, convert: text.CommandConverter) -> Iterator[str]:
+    """Yield the lines of a problem (message, why and fix), without secrets and styles.
+
+    `convert` changes the commands in a text to the form that the user has to type.
+    """
     for line in text.problem_lines(problem, problem.level):
         joined = "".join(part if isinstance(part, str) else part[0] for part in line)
         yield from (_one_line(convert(part)) for part in split_lines(joined))

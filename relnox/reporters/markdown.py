@@ -14,7 +14,10 @@ from relnox.system.secrets import mask_secrets
 
 
 def render(outcome: Outcome, convert: text.CommandConverter = str) -> str:
-    """Format the report of a run as Markdown."""
+    """Format the report of a run as Markdown.
+
+    `convert` changes the commands in a text to the form that the user has to type.
+    """
     lines = [summary(outcome, convert), ""]
     for problem in (*outcome.plan.problems, *_step_and_checklist_problems(outcome)):
         lines += _problem_lines(problem, convert)
@@ -28,7 +31,10 @@ def render(outcome: Outcome, convert: text.CommandConverter = str) -> str:
 
 
 def summary(outcome: Outcome, convert: text.CommandConverter = str) -> str:
-    """Format how a run ended: the result, a table of its steps, and which files are public."""
+    """Format how a run ended as Markdown: the result, a table of its steps, and which files are public.
+
+    `convert` changes the commands in a text to the form that the user has to type.
+    """
     lines = [f"### {escape(text.ending_line(outcome))}"]
     if outcome.results:
         lines += ["", "| step | status | |", "| --- | --- | --- |"]
@@ -41,7 +47,7 @@ def summary(outcome: Outcome, convert: text.CommandConverter = str) -> str:
 
 
 def table_lines(table: Table) -> Iterator[str]:
-    """Yield the lines of a table of results, with its title."""
+    """Yield the lines of a table of results as Markdown, after its title if it has one."""
     if table.title:
         yield f"#### {escape(table.title)}"
         yield ""
@@ -52,7 +58,7 @@ def table_lines(table: Table) -> Iterator[str]:
 
 
 def escape(cell: str) -> str:
-    """Return a text for Markdown without secrets, HTML, links, mentions and column separators."""
+    """Return a text with secrets masked, escaped for Markdown: no HTML, links, mentions or column separators."""
     return escape_markdown(mask_secrets(cell))
 
 
@@ -64,6 +70,10 @@ def _step_and_checklist_problems(outcome: Outcome) -> Iterator[Problem]:
 
 
 def _problem_lines(problem: Problem, convert: text.CommandConverter) -> Iterator[str]:
+    """Yield the lines of a problem as a Markdown list: its message and, one level deeper, why and fix.
+
+    `convert` changes the commands in a text to the form that the user has to type.
+    """
     yield f"- **{problem.level}**: {escape(convert(text.message_of(problem)))}"
     for label, detail in (("why", problem.why), ("fix", problem.fix)):
         if detail:
@@ -71,4 +81,5 @@ def _problem_lines(problem: Problem, convert: text.CommandConverter) -> Iterator
 
 
 def _table_row(cells: Iterable[str]) -> str:
+    """Return a row of a Markdown table, with the texts of its cells escaped."""
     return "| " + " | ".join(escape(cell) for cell in cells) + " |"

@@ -28,11 +28,11 @@ DOTENV_LIMIT = 5120
 def output_values(
     releases: Sequence[ReleasedPackage], manifest: Manifest | None, sha256: str | None, pythons: Sequence[str]
 ) -> dict[str, str]:
-    """Return the outputs of a run by name.
+    """Return what a run released as outputs for later CI jobs: texts by name, such as `tags` with a JSON list.
 
-    The manifest, if any, is the one that the run wrote or read, and `sha256` that of its file. Without `releases`,
-    the run only built, and the packages are those of the manifest. `pythons` are those to verify installations
-    with.
+    `manifest` is the one that the run wrote or read, and `sha256` the hash of its file; both are None without one.
+    If `releases` is empty, the run only built, and the packages are those of the manifest. `pythons` are those to
+    verify installations with.
     """
     names = [release.package for release in releases] or list(manifest.packages if manifest is not None else ())
     versions = {release.package: release.version for release in releases}
@@ -52,7 +52,10 @@ def output_values(
 
 
 def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
-    """Append outputs, with secrets masked and between random delimiters, to the file of `GITHUB_OUTPUT`."""
+    """Append outputs by name to the file of `GITHUB_OUTPUT`, from which GitHub Actions reads them.
+
+    Secrets are masked, and values are enclosed in random delimiters, since they may contain anything.
+    """
     lines = []
     for name, value in outputs.items():
         delimiter = f"relnox-{secrets.token_hex(16)}"
@@ -62,10 +65,10 @@ def add_github_outputs(file: Path, outputs: Mapping[str, str]) -> None:
 
 
 def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
-    """Set variables in a dotenv file, with secrets masked; return the names of those that were left out.
+    """Set variables for outputs by name in a dotenv file; return the names of those that were left out.
 
-    These have values that GitLab cannot read, or exceed its limit; short values are set first. Variables of other
-    runs stay, such as those of `bump` in the job that also builds.
+    These have values that GitLab cannot read, or would exceed its limit for the file; short values are set first.
+    Secrets are masked. Other variables in the file stay, since several runs of a job may write to it.
     """
     variables = {variable_name(name): mask_secrets(value) for name, value in outputs.items()}
     before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
@@ -83,5 +86,5 @@ def update_dotenv(file: Path, outputs: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def variable_name(output: str) -> str:
-    """Return the dotenv variable of an output, such as `RELEASED_TAGS` of `tags`; `released` is `RELEASED`."""
+    """Return the dotenv variable of an output: `RELEASED_TAGS` for `tags`, and `RELEASED` for `released`."""
     return "RELEASED" if output == "released" else f"RELEASED_{output.upper().replace('-', '_')}"

@@ -18,6 +18,9 @@ class Stream:
 
     Characters that the encoding lacks are written as escapes. Output to a closed pipe is dropped. A full disk is
     an error on standard output (results), but not on standard error (progress).
+
+    Args:
+        name: The name in `sys`: `stdin`, `stdout` or `stderr`.
     """
 
     def __init__(self, name: str) -> None:
@@ -27,7 +30,7 @@ class Stream:
 
     @contextmanager
     def ignoring_errors(self) -> Iterator[None]:
-        """Drop the output inside a `with` block after an error such as a full disk, instead of raising it."""
+        """Inside a `with` block, drop all output after an error such as a full disk; do not raise the error."""
         before, self._ignores_errors = self._ignores_errors, True
         try:
             yield
@@ -36,7 +39,7 @@ class Stream:
 
     @contextmanager
     def redirect_to(self, target: Stream | None) -> Iterator[None]:
-        """Redirect the output to another stream inside a `with` block; None undoes an outer redirection."""
+        """Redirect the output to another stream inside a `with` block; None undoes that of an outer block."""
         before, self._target = self._target, target
         try:
             yield
@@ -53,7 +56,7 @@ class Stream:
         self.flush()
 
     def write(self, text: str) -> int:
-        """Write text and return its length; a closed pipe and, for progress, a full disk are ignored."""
+        """Write text and return its length; a closed pipe and, on standard error, a full disk are ignored."""
         stream = self._stream
         if stream is not None:
             try:
@@ -66,7 +69,7 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Flush the stream; a closed pipe and, for progress, a full disk are ignored."""
+        """Flush the stream; a closed pipe and, on standard error, a full disk are ignored."""
         stream = self._stream
         if stream is not None:
             try:

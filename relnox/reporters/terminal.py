@@ -94,5 +94,8 @@ def _create_console(stream: Stream) -> Console:
 
 
 def _text(line: str, style: str = "") -> Text:
-    """Return a line as styled text for rich: control characters are escaped, and markup is not interpreted."""
+    """Return a line as text for rich in one of its styles: secrets are masked, control characters escaped.
+
+    Markup in the line is not interpreted.
+    """
     return Text(escape_line(mask_secrets(line)), style)

@@ -76,7 +76,7 @@ class PlainReporter:
         self._reasons: dict[str, str] = {}
 
     def show_event(self, event: Event, *, nested: bool) -> None:
-        """Show an event, unless `quiet` hides it; `nested` is true if it comes from a stage of another task."""
+        """Show an event, unless `quiet` hides it; `nested` is whether it is of a task that another task runs."""
         if not self._quiet or _is_important(event):
             self._write_event(event, nested=nested)
 
@@ -108,7 +108,7 @@ class PlainReporter:
                 pass
 
     def show_plan(self, plan: Plan) -> None:
-        """Show a plan that is not run."""
+        """Show a plan that is not run (`--dry-run`)."""
         self.show_tables(plan.tables)
         for line in plan_lines(plan, self._convert):
             self._print(STDOUT, line)
@@ -120,7 +120,10 @@ class PlainReporter:
                 self._print(STDOUT, (line,))
 
     def show_next_command(self, command: str) -> None:
-        """Show the command that comes next, after everything else, unless it is empty or `quiet` hides it."""
+        """Show the command that the user has to run next; nothing if it is empty, or with `quiet`.
+
+        It is called last, so that the command follows all other output.
+        """
         if command and not self._quiet:
             self._show_progress(labeled_lines("next:", "bold", command))
 
@@ -165,7 +168,7 @@ class PlainReporter:
 
 
 def convert_line(line: Line, convert: Callable[[str], str]) -> Line:
-    """Return a line with a function applied to the text of each part."""
+    """Return a line with `convert` applied to the text of each of its parts, but not to styles."""
     return tuple(convert(part) if isinstance(part, str) else (convert(part[0]), part[1]) for part in line)
 
 
@@ -198,13 +201,13 @@ def problem_lines(problem: Problem, label: str, indent: str = "", fix_indent: st
 
 
 def message_of(problem: Problem) -> str:
-    """Return the message of a problem, after the name of its file if it has one, with its code."""
+    """Return the message of a problem with its file, if it has one, and its code: `FILE: MESSAGE [CODE]`."""
     file = f"{problem.file}: " if problem.file else ""
     return _add_code(f"{file}{problem.message}", problem.code)
 
 
 def combine_problems(plan: Plan) -> Blocked:
-    """Combine the problems of a plan, at least one, in one error."""
+    """Return one error that has all problems of a plan, at least one, and the worst of their exit codes."""
     exit_code = ExitCode.worst([problem.exit_code for problem in plan.problems])
     if len(plan.problems) == 1:
         (problem,) = plan.problems
@@ -217,21 +220,27 @@ def combine_problems(plan: Plan) -> Blocked:
 
 
 def labeled_lines(label: str, style: str, message: str, indent: str = "") -> Iterator[Line]:
-    """Yield the lines of a message, the first one after a label in a style of rich."""
+    """Yield the lines of a message, indented by `indent`, the first one after a label in a style of rich."""
     first, *rest = _indent_lines(message, indent)
     yield indent, (label, style), f" {first.removeprefix(indent)}"
     yield from ((line,) for line in rest)
 
 
 def _indent_lines(text: str, indent: str) -> Iterator[str]:
-    """Split text into indented lines; all but the first are indented more: untrusted text never begins a line."""
+    """Split a text into lines indented by `indent`, all but the first by at least two more spaces.
+
+    So untrusted text after a line break never begins a line of the output.
+    """
     first, *rest = split_lines(text) or [""]
     yield f"{indent}{first}"
     yield from (f"{indent}{line}" if line.startswith("  ") else f"{indent}  {line}" for line in rest)
 
 
 def _add_code(message: str, code: str) -> str:
-    """Add the code of a problem, unless empty, to the first line of a message, before a colon at its end."""
+    """Return a message with the code of a problem at the end of its first line: `MESSAGE [CODE]`.
+
+    A colon at the end of that line stays there. Without a code, the message is unchanged.
+    """
     first, *rest = split_lines(message) or [""]
     colon = ":" if rest and first.endswith(":") else ""
     return "\n".join([f"{first.removesuffix(colon)} [{code}]{colon}", *rest]) if code else message
@@ -241,7 +250,10 @@ def _add_code(message: str, code: str) -> str:
 
 
 def plan_lines(plan: Plan, convert: CommandConverter = str) -> Iterator[Line]:
-    """Format a plan that is not run: its steps, diffs, notes and problems; `convert` is not applied to diffs."""
+    """Format a plan that is not run: its steps, diffs, notes and problems.
+
+    `convert` changes the commands in notes and problems to the form that the user has to type.
+    """
     yield (f"Plan of {plan.task}", "bold"), f" ({plan.digest}): {format_count(len(plan.steps), 'step')}"
     for number, step in enumerate(plan.steps, 1):
         yield f"{number:>4}. {step.title}", ("  [remote]" if step.remote else "", "yellow")
@@ -264,7 +276,7 @@ def plan_lines(plan: Plan, convert: CommandConverter = str) -> Iterator[Line]:
 
 
 def waiting_line(event: Waiting) -> str:
-    """Format a wait, with the times of the next attempt and of the last one."""
+    """Format a wait as one line: its reason, the time of the next attempt, and the time when attempts end."""
     attempt, deadline = f"{event.next_attempt:%H:%M:%S %Z}", f"{event.deadline:%H:%M:%S %Z}"
     return f"{'waiting':<8}{event.reason}; next try at {attempt}, gives up at {deadline}"
 
@@ -300,7 +312,10 @@ def aligned_lines(table: Table) -> Iterator[str]:
 
 
 def published_lines(outcome: Outcome) -> Iterator[str]:
-    """Yield lines on which files are public, not verified or not uploaded; none after success or without files."""
+    """Yield lines that say which files are public, not verified or not uploaded.
+
+    There are none if the run was successful, or has no files to publish.
+    """
     if outcome.publication and outcome.exit_code is not ExitCode.DONE:
         yield from summary_lines(outcome.publication)
 
