@@ -56,9 +56,8 @@ class OutputDirectory:
         self._names = project.once(_list_directory, directory)
         self._manifest = project.once(read_manifest_if_valid, directory)
         self.manifest_files = tuple(name for name in _MANIFEST_FILES if name in self._names)
-        self._listed_names: set[str] = set()
-        if self._manifest is not None:
-            self._listed_names = {*self.manifest_files, *(file.filename for file in self._manifest.distributions)}
+        distributions = self._manifest.distributions if self._manifest is not None else ()
+        self._listed_names = {file.filename for file in distributions}
         self.removable_files = (*self.manifest_files, *filter(self._is_removable, self._names))
 
     def _is_removable(self, name: str) -> bool:
@@ -74,7 +73,8 @@ class OutputDirectory:
         top = self._project.once(top_directory, self._project.git) or self._project.root
         output = self._project.once(Path.resolve, self._directory)
         is_outside = not output.is_relative_to(self._project.once(Path.resolve, top))
-        unlisted_files = [name for name in self.removable_files if name not in self._listed_names]
+        known_names = {*self.manifest_files, *self._listed_names} if self._manifest is not None else ()
+        unlisted_files = [name for name in self.removable_files if name not in known_names]
         if is_outside and unlisted_files:
             yield Blocked(
                 "output-outside-checkout",
