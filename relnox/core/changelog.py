@@ -69,6 +69,7 @@ class Heading(NamedTuple):
         start: The position of the heading in the text, with its marks or overline.
         end: The position of its end, before the line ending; an underline is part of it.
         title: The text of the heading, without `#` marks or underline.
+        title_start: The position of the title in the text.
         level: 1 is the highest.
         parts: The match of a title with a version, with the groups `before`, `version`, `after`, `link` and
             `rest`; else None.
@@ -100,7 +101,10 @@ class Heading(NamedTuple):
 
     @property
     def is_release_or_unreleased(self) -> bool:
-        """Whether the title is a version or means unreleased changes; false for `2.0 migration`."""
+        """Whether the title is that of a release or of unreleased changes.
+
+        A title with `parts` counts, unless a word follows the version, as in `2.0 migration`.
+        """
         is_version = self.parts is not None and not re.match(r"\s*[^\W\d_]", self.parts["rest"])
         return self.is_unreleased or self.is_unreleased_version or is_version
 
@@ -157,7 +161,9 @@ class Changelog:
 
     @property
     def unreleased_heading(self) -> Heading:
-        """The heading of unreleased changes: `Unreleased`, or else the first version if it is not released yet.
+        """The heading of unreleased changes: `Unreleased`, or else that of the first version if it is pending.
+
+        A version is pending if `unreleased` follows, as in `1.2.0 (unreleased)`, or is the line below.
 
         Raises:
             Blocked: There is no such heading, or more than one `Unreleased`.
@@ -188,16 +194,18 @@ class Changelog:
     def end_of_section(self, heading: Heading) -> int:
         """Return the position where the section of a heading ends: the end of the text, or the next heading.
 
-        Only headings of releases, of unreleased changes, or of the level or above count.
+        Only a heading of the same or a higher level counts, or one of a release or of unreleased changes; other
+        headings belong to the section.
         """
         after = self.headings[self.headings.index(heading) + 1 :]
         ends = (other.start for other in after if other.is_release_or_unreleased or other.level <= heading.level)
         return next(ends, len(self.text))
 
     def section_without_spans(self, heading: Heading, spans: Iterable[tuple[int, int]]) -> str:
-        """Return the text of a section, without its heading and without these parts of the changelog.
+        """Return the text of the section below a heading, without the parts of it that `spans` names.
 
-        `spans` are pairs of start and end positions, in order; those outside the section are ignored.
+        `spans` are pairs of start and end positions in the whole text, in order; those that begin outside the
+        section are ignored.
         """
         parts, start, end = [], heading.end, self.end_of_section(heading)
         for first, last in spans:
@@ -207,7 +215,10 @@ class Changelog:
         return "".join([*parts, self.text[start:end]])
 
     def heading_with_title(self, heading: Heading, title: str) -> str:
-        """Return the text of a heading with another title; underlines are extended to the length of the title."""
+        """Return the text of a heading, with its marks or underline, for another title.
+
+        An underline (and overline) that is shorter than the new title is extended to its length.
+        """
         title_end = heading.title_start + len(heading.title)
         before, after = self.text[heading.start : heading.title_start], self.text[title_end : heading.end]
 
@@ -225,9 +236,10 @@ class Changelog:
 
 
 def _with_title_parts(headings: list[Heading]) -> list[Heading]:
-    """Return the headings with their `parts` set.
+    """Return all headings, with `parts` set for those that have a version in their titles, else None.
 
-    If no title begins with a version, titles such as `greeter 1.2.0` count, but only those of the highest level.
+    If no title begins with a version, titles with a name before it (`greeter 1.2.0`) count as well, but only
+    those of the highest level that has any.
     """
 
     def parsed(pattern: re.Pattern[str]) -> list[Heading]:
@@ -250,7 +262,11 @@ def _with_title_parts(headings: list[Heading]) -> list[Heading]:
 
 
 def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
-    """Return a date in the form of the first example with a date, else ISO 8601, and a regex for that form."""
+    """Return a date as text, and a regex that matches all dates in the same form.
+
+    The form is that of the first of `examples`, which are texts of the changelog, that contains a date; if none
+    does, ISO 8601.
+    """
     for example in examples:
         for pattern, date_format in _DATES:
             if re.search(rf"(?<!\w){pattern}(?!\w)", example):
@@ -259,12 +275,16 @@ def _format_date(date: dt.date, examples: list[str]) -> tuple[str, str]:
 
 
 def _blank_out_code(text: str, fences: str) -> str:
-    """Return the text with blanks instead of comments and code; `fences` is a regex for marks of code fences."""
+    """Return the text with a blank for each character of comments and fenced code, so that positions stay.
+
+    Line ends stay as well. `fences` is a regex for the marks that open a code fence.
+    """
     pattern = re.compile(_HIDDEN.replace("{fences}", fences), re.MULTILINE | re.DOTALL)
     return pattern.sub(lambda match: re.sub(r"[^\r\n]", " ", match[0]), text)
 
 
 def _parse_version(version: str) -> Version | None:
+    """Parse a version (PEP 440); return None if it is invalid."""
     try:
         return Version(version)
     except ValueError:  # InvalidVersion, or an integer with thousands of digits
@@ -274,8 +294,8 @@ def _parse_version(version: str) -> Version | None:
 def has_unreleased_heading(text: str, versions: Collection[Version] | None = ()) -> bool:
     """Return whether a changelog has a heading for unreleased changes, such as `## [Unreleased]`, at any level.
 
-    The first version counts as well if it is marked as unreleased, as in `1.2.0 (unreleased)`, and is one of
-    `versions`; None stands for any version.
+    If the first release is marked as unreleased, as in `1.2.0 (unreleased)`, its heading counts as well, provided
+    that `versions` has its version or is None.
     """
     changelog = Changelog(text)
     if any(heading.is_unreleased for heading in changelog.headings):
@@ -285,7 +305,10 @@ def has_unreleased_heading(text: str, versions: Collection[Version] | None = ())
 
 
 def reason_version_has_no_section(text: str, version: Version) -> str | None:
-    """Return words for a message on why a release added no section for its version, or None if there is one."""
+    """Return why a release of this version added no section to a changelog, as words for a message.
+
+    `text` is the changelog after the release. Return None if it has a section for the version.
+    """
     headings = [heading for heading in Changelog(text).headings if heading.is_release_or_unreleased]
     if any(heading.version == version and not heading.is_unreleased_version for heading in headings):
         return None
@@ -300,7 +323,7 @@ def reason_version_has_no_section(text: str, version: Version) -> str | None:
 def is_unreleased_section_empty(text: str) -> bool:
     """Return whether the section for unreleased changes has only headings, comments and link references.
 
-    A section for a version, such as `1.2.0 (unreleased)`, does not count as empty, since it exists already.
+    Always return False if the heading of that section has a version, such as `1.2.0 (unreleased)`.
 
     Raises:
         Blocked: The changelog does not have exactly one heading for unreleased changes.
@@ -349,7 +372,11 @@ _Edit = tuple[int, int, str]
 def _edits_of_pending_version(
     changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None
 ) -> Iterator[_Edit]:
-    """Yield the edits that set version and date of `1.2.0 (unreleased)`, and the tag, if any, in its link."""
+    """Yield the edits that turn a heading such as `1.2.0 (unreleased)` into that of a release.
+
+    They set the version and the date. If `tag` is not None, it replaces `HEAD` in the link reference of that
+    version, provided that it compares a tag with `HEAD`.
+    """
     title = heading.parts
     assert title is not None  # noqa: S101 - it is pending
     new_title = heading.title[: title.start("version")] + version + heading.title[title.end("version") :]
@@ -373,7 +400,10 @@ def _edits_of_pending_version(
 def _edits_inserting_release(  # noqa: PLR0913, PLR0917 - the parts of a release
     changelog: Changelog, heading: Heading, version: str, date: dt.date, tag: str | None, previous_tag: str | None
 ) -> Iterator[_Edit]:
-    """Yield the edits that insert a heading below that of unreleased changes, and set URLs that compare tags."""
+    """Yield the edits that insert the heading of a release below `heading`, that of unreleased changes.
+
+    They also set the URLs of both headings if these compare tags; see `add_release` for the tags.
+    """
     own = _UNRELEASED.fullmatch(heading.title)
     assert own is not None  # noqa: S101 - the heading was found by it
     earlier = [
@@ -416,10 +446,10 @@ def _edits_inserting_release(  # noqa: PLR0913, PLR0917 - the parts of a release
 
 
 def _new_compare_urls(url: str, tag: str | None, previous_tag: str | None) -> tuple[str, str] | None:
-    """Return the new URLs of `Unreleased` and of the version, given the URL of `Unreleased`.
+    """Return the new URL of `Unreleased` and that of the released version, given the present URL of `Unreleased`.
 
-    Return None if that URL does not compare a tag with later commits, or if the release has no tag. If the
-    previous tag is None, it is the one in that URL.
+    Return None if that URL does not compare a tag with later commits, or if `tag`, that of the release, is None.
+    If `previous_tag` is None, the tag in that URL takes its place.
     """
     match = _COMPARISON.fullmatch(url)
     if match is None or tag is None:
@@ -491,13 +521,14 @@ def _text_of_section(changelog: Changelog, heading: Heading) -> str:
 
 
 def keep_earlier_releases(before: str, after: str, version: str) -> str:
-    """Return the changelog that a tool wrote, with earlier releases and line endings as before.
+    """Return the changelog that a tool wrote, with earlier releases and line endings as before the tool ran.
 
-    `before` and `after` are the texts before and after the tool ran. `version` is the new version; with several
-    packages, their names and versions, separated by commas.
+    `before` and `after` are the texts before and after the tool ran. `version` is the new version or, for several
+    packages, their names and versions: `greeter 1.2.0, greeter-cli 0.4.0`.
 
     Raises:
-        Blocked: The tool left out the last of the earlier releases. The message does not name the file.
+        Blocked: `after` has no heading for the most recent of the earlier releases. The message does not name the
+            file.
     """
     old = Changelog(before)
     new = Changelog(re.sub(r"\r\n|\r|\n", old.newline, after))
@@ -518,7 +549,10 @@ def keep_earlier_releases(before: str, after: str, version: str) -> str:
 
 
 def _earlier_releases(changelog: Changelog, version: str) -> Iterator[Heading]:
-    """Yield the headings of released versions other than the new one; see `keep_earlier_releases`."""
+    """Yield the headings of releases in order, without unreleased ones and those with the new version.
+
+    `version` is that version, or the names and new versions of several packages, separated by `, `.
+    """
     new = re.compile("|".join(rf"(?<![\d.]){re.escape(part)}(?![\w.+-])" for part in version.split(", ")))
     for heading in changelog.headings:
         is_released = heading.is_release_or_unreleased and not (

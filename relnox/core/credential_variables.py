@@ -41,7 +41,8 @@ _MIN_COPY_LENGTH = 8
 def find_credential_variables(variables: Mapping[str, str]) -> frozenset[str]:
     """Return the names of the variables that hold a credential of any kind, or configure an upload tool.
 
-    Variables for proxies are left out, even with a password.
+    They are recognized by their names, such as `DEPLOY_KEY`, or by their values, such as a GitHub token or a URL
+    with a password. A URL with a password does not count in a proxy variable, such as `HTTPS_PROXY`.
     """
     return find_upload_credential_variables(variables) | {
         name
@@ -54,9 +55,10 @@ def find_credential_variables(variables: Mapping[str, str]) -> frozenset[str]:
 
 
 def find_upload_credential_variables(variables: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the variables that hold an upload credential, including copies under other names.
+    """Return the names of the variables that hold an upload credential, recognized by name or value.
 
-    That is a password or token for an index, or an identity token that can be exchanged for one.
+    That is a password or token for an index, or an identity token that can be exchanged for one. Variables of any
+    name whose values contain the same secret are included; empty ones are not.
     """
     names = {
         name
@@ -70,10 +72,13 @@ def find_upload_credential_variables(variables: Mapping[str, str]) -> frozenset[
 
 
 def is_upload_credential_name(name: str) -> bool:
-    """Return whether an environment variable with this name, in any case, holds an upload credential."""
+    """Return whether a variable of this name, in any case, is for an upload credential, as TWINE_PASSWORD is."""
     return _UPLOAD_NAME.fullmatch(name.upper()) is not None
 
 
 def is_upload_setting_name(name: str) -> bool:
-    """Return whether a variable with this name configures an upload tool, such as TWINE_USERNAME."""
+    """Return whether a variable of this name, in any case, configures an upload tool, as TWINE_USERNAME does.
+
+    Its value need not be secret.
+    """
     return name.upper().startswith(_UPLOAD_TOOLS)

@@ -51,7 +51,11 @@ parse_json = json.loads
 
 
 def read_string(document: Any, path: KeyPath) -> str:
-    """Return the string at a path of a parsed document, or raise ValueError if there is none."""
+    """Return the string at a path of keys and list indexes in a parsed TOML or JSON document.
+
+    Raises:
+        ValueError: There is no string at that path.
+    """
     for key in path:
         try:
             document = document[key]
@@ -65,14 +69,14 @@ def read_string(document: Any, path: KeyPath) -> str:
 def replace_strings(
     text: str, changes: Mapping[KeyPath, tuple[str, str]], parse: Callable[[str], Any] = parse_toml_exactly
 ) -> str:
-    """Return a TOML or JSON document with other strings; their quotes and all other characters stay.
+    """Return the text of a TOML or JSON document with some strings replaced; all other characters stay.
 
-    `changes` maps the path of each string to its current and its new value. `parse` parses the document, and must
-    return a new object at each call.
+    `changes` maps the path of each string to replace to its current and its new value. `parse` parses the
+    document (by default as TOML), and must return a new object at each call.
 
     Raises:
-        ValueError: The document is invalid, a path does not have the current value, or the string cannot be
-            replaced as it is written.
+        ValueError: The document is invalid, a path does not have the current value, or a string is written in a
+            way (such as with escapes) in which it cannot be replaced.
     """
     planned = parse(text)
     for path, (old, new) in changes.items():
@@ -103,9 +107,11 @@ def replace_strings(
 
 
 def _find_quoted_strings(text: str, spellings: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Yield the start and end, without quotes, of each quoted spelling; if two overlap, of the first and longest.
+    """Yield the start and end of each place in a text where one of the spellings stands between quotes.
 
-    No regular expression, since compiling one for each of hundreds of files takes longer than all other work.
+    A line end may stand for the first quote, as in multi-line strings. The quotes are not part of the place. Of
+    places that overlap, only the first is yielded, or the longest of those with the same start. No regular
+    expression is used: compiling one for each of hundreds of files is slow.
     """
     places = []
     for spelling in spellings:
@@ -136,7 +142,10 @@ def _parse_or_none(text: str, parse: Callable[[str], Any]) -> Any:
 
 
 def describe_parsing_error(error: Exception) -> str:
-    """Return what is wrong with a JSON document, given the error raised when it was parsed or read."""
+    """Return what is wrong with a JSON document, as words for a message, such as `it has no key 'files'`.
+
+    `error` is what was raised when the document was parsed, or when its values were read.
+    """
     match error:
         case json.JSONDecodeError():
             return f"it is not JSON: line {error.lineno}, column {error.colno}"
@@ -151,7 +160,10 @@ def describe_parsing_error(error: Exception) -> str:
 
 
 def to_json(document: Any) -> str:
-    """Format a document as indented JSON that is safe to print, with a line end after it."""
+    r"""Format a value of JSON types as indented JSON, with a line end after it.
+
+    It is safe to print: invisible characters are written as `\u` escapes.
+    """
     return escape_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
@@ -164,8 +176,11 @@ def to_json_types(value: Any) -> Any:
     """Convert a value, with all that it contains, to JSON types.
 
     Bytes become a string, or an object with the key `base64` if they are not UTF-8; a version becomes a string, an
-    enum its value. A record or problem becomes an object of its fields, with its class name as `kind` unless it
-    has a field of that name. Raise TypeError for other types.
+    enum its value. A record becomes an object of its fields, with its class name as `kind` unless it has a field
+    of that name. A problem becomes an object of its code, message, fix and exit code, with the kind `Problem`.
+
+    Raises:
+        TypeError: The value is or contains something else.
     """
     match value:
         case Enum():

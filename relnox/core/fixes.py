@@ -48,7 +48,7 @@ class FrontEnd(Record):
 
 
 def task_command(task: str, *words: str) -> str:
-    """Return `relnox TASK` with these words, quoted for the shell: flags, values and arguments."""
+    """Return the command `relnox TASK WORDS`, quoted for a POSIX shell; `words` are its flags and values."""
     return shlex.join(["relnox", task, *words])
 
 
@@ -78,8 +78,9 @@ def install_command(requirement: str, *, upgrade: bool = False) -> str:
 def settings_to_toml(settings: Mapping[str, Any], config: Config | None = None) -> str:
     """Return settings to add to `[tool.relnox]`, as text for a fix.
 
-    Tables that `config` (None: no settings) lacks are TOML to paste. A table that it has cannot be pasted again:
-    each of its keys is a line `[table] key = value`.
+    The text is TOML to paste, except for keys of tables that pyproject.toml has already, since a table cannot be
+    pasted twice: each of them is a line `[tool.relnox.TABLE] key = value`. `config` has the present settings; None
+    if there are none.
     """
     import tomlkit  # slow to import, and few commands propose settings
 
@@ -112,7 +113,10 @@ def adapt_commands(text: str, front_end: FrontEnd) -> str:
 
 
 def _shown_task_command(match: re.Match[str], front_end: FrontEnd) -> str:
-    """Return the command to type, with the front end's options; the match itself if that lacks the task."""
+    """Return the command to show for a match of `relnox TASK`, with the options of the front end.
+
+    Return the matched text if the front end has no command for the task.
+    """
     start = front_end.tasks.get(match["task"])
     if start is None:
         return match[0]

@@ -16,10 +16,11 @@ _WITH_GROUPS = (2, 3)
 
 
 def is_lock_current(name: str, lock: str, pyproject: str) -> bool | None:
-    """Return whether a lock file has the hash of a pyproject.toml; None if that cannot be determined.
+    """Return whether the hash in a lock file is that of a pyproject.toml, so that the lock file is not stale.
 
-    `name` is `poetry.lock` or `pdm.lock`; the other arguments are the texts of both files. A pdm.lock is always
-    current for a pyproject.toml without `[project]`.
+    Return None if that is not known: a file is invalid, the lock file has no such hash, or PDM's workspaces are
+    used. `name` is `poetry.lock` or `pdm.lock`; `lock` and `pyproject` are the texts of both files. A pdm.lock is
+    always current for a pyproject.toml without `[project]`.
     """
     try:
         document, metadata = parse_toml(pyproject), table_at(parse_toml(lock), "metadata")

@@ -95,6 +95,7 @@ class Dependency(Record, kw_only=True):
         table: The kind of table that declares it.
         key: The keys and list indexes that lead to the string in the file; empty if the requirement is not a
             string of its own, and thus cannot be rewritten.
+        syntax: How `text` is written; in Poetry's and Cargo's syntax, it does not contain the name.
         file: The POSIX path of the file, relative to the workspace root; empty for the package's pyproject.toml.
     """
 
@@ -174,7 +175,10 @@ class Package(Record, kw_only=True):
         return tuple(location for location in (self.source, *self.other_locations) if location.is_in_file)
 
     def required_names(self, *tables: DependencyTable) -> frozenset[str]:
-        """Return the normalized names required in these tables, except the package's own."""
+        """Return the normalized names of the distributions that these kinds of tables require.
+
+        The package's own name, which it may require for its extras, is left out.
+        """
         return frozenset(dependency.name for dependency in self.dependencies if dependency.table in tables) - {
             self.name
         }

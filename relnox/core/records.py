@@ -76,7 +76,10 @@ class Record:
 
 
 def freeze_value(value: Any) -> Any:
-    """Return a hashable value: a frozenset of the items of a mapping, a tuple of a list, others unchanged."""
+    """Return a hashable form of a value: of a mapping the frozenset of its items, of a list a tuple.
+
+    Other values are returned unchanged, and so are the values in a mapping or list.
+    """
     if isinstance(value, dict | MappingProxyType):
         return frozenset(value.items())
     return tuple(value) if isinstance(value, list) else value
@@ -93,5 +96,5 @@ def field_names(kind: type[Record]) -> tuple[str, ...]:
 
 
 def replace(record: R, **changes: Any) -> R:
-    """Return a copy of a record with some fields changed."""
+    """Return a copy of a record with other values of some fields; raise TypeError for an unknown field."""
     return type(record)(**(field_values(record) | changes))

@@ -48,7 +48,11 @@ class Clause(Record):
 
     @property
     def version(self) -> Version:
-        """The version, without a wildcard (`.*`) at its end; raises ValueError if it is none (after `===`)."""
+        """The version, without a wildcard (`.*`) at its end.
+
+        Raises:
+            ValueError: The text is not a version, which is valid after `===`.
+        """
         return Version(self.version_text.removesuffix(".*"))
 
 
@@ -66,12 +70,12 @@ _OPERATORS: Mapping[Syntax, Mapping[str, str]] = {
 
 @lru_cache(maxsize=1024)  # dependents require a package with the same text
 def parse_clauses(text: str, syntax: Syntax) -> Sequence[Clause]:
-    """Return the clauses of a requirement, or of a version constraint in the syntax of Poetry or Cargo.
+    """Return the clauses of a requirement (PEP 508), or of a version constraint in Poetry's or Cargo's syntax.
 
     There are none if a requirement has a URL or no versions. Clauses of alternatives (`||`) are in one sequence.
 
     Raises:
-        Blocked: The requirement is invalid, or the constraint has no clauses, as `*` has none.
+        Blocked: The requirement is invalid, or the constraint is not a list of clauses; `*` is none.
     """
     if syntax == "pep508":
         return _clauses_of_pep508_requirement(text)
@@ -88,7 +92,11 @@ def parse_clauses(text: str, syntax: Syntax) -> Sequence[Clause]:
 
 
 def _clauses_of_pep508_requirement(text: str) -> Sequence[Clause]:
-    """Return the clauses, none if there is a URL or no version; raise `Blocked` if the requirement is invalid."""
+    """Return the clauses of a requirement; none if it has a URL or no versions.
+
+    Raises:
+        Blocked: The requirement is invalid.
+    """
     try:
         requirement = Requirement(text)
     except (ValueError, RecursionError) as error:
@@ -106,7 +114,10 @@ def _clauses_of_pep508_requirement(text: str) -> Sequence[Clause]:
 
 
 def _clauses_from_matches(matches: Iterator[re.Match[str]], operators: Mapping[str, str]) -> Iterator[Clause]:
-    """Yield the clause of each match; `operators` maps operators such as `=` to those that they stand for."""
+    """Yield the clause of each match, which has the groups `operator` and `version`.
+
+    `operators` maps operators that PEP 440 does not have, such as `=`, to those that they stand for.
+    """
     for match in matches:
         operator = match["operator"]
         lead = match[0][: match.start("version") - match.start()]
@@ -116,7 +127,8 @@ def _clauses_from_matches(matches: Iterator[re.Match[str]], operators: Mapping[s
 def requirement_allows(text: str, version: Version, syntax: Syntax = "pep508") -> bool:
     """Return whether a requirement or a constraint, such as `^2.7 || >=3.8,<4`, allows a version.
 
-    One with a URL or without versions allows any.
+    One with a URL or without versions allows any. Prereleases in the range are allowed; in Cargo's syntax, only if
+    a clause has a prerelease of the same release.
 
     Raises:
         Blocked: The text is not valid.
@@ -129,7 +141,7 @@ def requirement_allows(text: str, version: Version, syntax: Syntax = "pep508") -
 
 
 def is_satisfied_by(dependency: Dependency, version: Version) -> bool:
-    """Return whether a requirement is valid and allows a version."""
+    """Return whether a requirement allows a version; False if it is invalid. See `requirement_allows`."""
     try:
         return requirement_allows(dependency.text, version, dependency.syntax)
     except Blocked:
@@ -137,9 +149,10 @@ def is_satisfied_by(dependency: Dependency, version: Version) -> bool:
 
 
 def _all_clauses_allow(clauses: Sequence[Clause], version: Version, syntax: Syntax) -> bool:
-    """Return whether all clauses allow a version.
+    """Return whether all clauses allow a version; without clauses, any is allowed.
 
-    In Cargo's syntax, a prerelease is allowed only if a clause has a prerelease of the same release.
+    A prerelease is allowed if it is in the range; in Cargo's syntax, only if a clause has a prerelease of the same
+    release.
     """
     if syntax == "cargo" and version.is_prerelease:
         bounds = (clause.version for clause in clauses)
@@ -165,7 +178,11 @@ def _clause_allows(clause: Clause, version: Version) -> bool:
 
 
 def _clause_as_specifier(clause: Clause) -> str:
-    """Return the PEP 440 specifier that allows the same versions as a clause."""
+    """Return the PEP 440 specifier that allows the same versions as a clause, such as `>=1.2,<2` for `^1.2`.
+
+    Raises:
+        ValueError: The clause has `^` or `~`, and its text is not a version.
+    """
     if clause.version_text.endswith(".*") and clause.operator == "^":  # of Cargo
         return f"=={clause.version_text}"
     match clause.operator:
@@ -182,7 +199,10 @@ def _clause_as_specifier(clause: Clause) -> str:
 
 
 def _start_of_next_series(version: Version, level: int, length: int = 0) -> str:
-    """Return the first version after a series, padded with zeros to `length` numbers: 2.2 for 2.1.3 at level 1."""
+    """Return the first version after the series of a version: 3 for 2.1.3 at level 0, 2.2 at level 1.
+
+    `level` is the index of the number that is raised. Zeros are added until the version has `length` numbers.
+    """
     series = (*version.release, *[0] * level)[: level + 1]
     return _format_release(version.epoch, (*series[:-1], series[-1] + 1, *[0] * (length - level - 1)))
 
@@ -216,8 +236,9 @@ def requires_dist(package: Package) -> tuple[str, ...] | None:
 def requires_later_release(dependency: Dependency, version: Version) -> bool:
     """Return whether a requirement asks for a later release than `version`, by a lower bound or a pin.
 
-    A requirement on `1.2` does not ask for a later release than `1.2rc1`, and one with alternatives never does.
-    Clauses with texts that are not versions are ignored: after `===`, any text is valid (PEP 440).
+    Prereleases count as their final release: `>=1.2` does not ask for a later release than `1.2rc1`. A clause with
+    `>` that excludes `version` does. A requirement with alternatives (`||`) never does. Clauses with texts that
+    are not versions are ignored: after `===`, any text is valid (PEP 440).
 
     Raises:
         Blocked: The requirement is invalid.
@@ -236,7 +257,10 @@ def requires_later_release(dependency: Dependency, version: Version) -> bool:
 
 
 def versions_in_requirement(dependency: Dependency, *operators: str) -> list[Version]:
-    """Return the versions in a requirement, or only those after `operators` if given; none if it is invalid."""
+    """Return the versions in a requirement, in order; an empty list if it is invalid.
+
+    If `operators` are passed, such as `==`, only the versions after these are returned.
+    """
     versions = []
     with suppress(Blocked):
         for clause in parse_clauses(dependency.text, dependency.syntax):
@@ -255,8 +279,9 @@ def rewrite_requirement(
     """Return the text of a requirement for a new version of the package it names, or None if it need not change.
 
     With the policy `out-of-range`, only a requirement that does not allow the version changes. `always` changes
-    the others too, `exact` makes each a pin, and `never` changes none. `*` and URLs never change. `format_version`
-    formats full versions; shortened ones (`~=1.2`, `^1.2`, `<2`) keep their length and have PEP 440's form.
+    the others too, `exact` makes each a pin, and `never` changes none. A requirement without a version, or with a
+    URL or `*`, never changes. `format_version` formats full versions; shortened ones (`~=1.2`, `^1.2`, `<2`) keep
+    their length and have PEP 440's form.
 
     Raises:
         Blocked: The text is not a valid requirement, or excludes the new version with `!=` or even after the
@@ -308,7 +333,10 @@ def rewrite_requirement(
 def _pin_requirement(
     text: str, clauses: Sequence[Clause], new: Version, format_version: Callable[[Version], str]
 ) -> str:
-    """Return the requirement with a pin to the new version as its range, or unchanged if such a pin is there."""
+    """Return a requirement in which `==` and the new version replace all clauses.
+
+    It stays unchanged if its only clause is a pin (`==` or `===`) that allows the version.
+    """
     first, *others = clauses
     if (
         not others
@@ -360,7 +388,11 @@ def _release_with_length_of_clause(new: Version, clause: Clause) -> str:
 
 
 def _version_for_compatible_clause(new: Version, clause: Clause) -> str:
-    """Return the version for a `~=`, `^` or `~` clause: as many numbers as before, not above the new version."""
+    """Return the version to write in a `~=`, `^` or `~` clause, so that it allows the new version.
+
+    It has as many numbers as before, and the suffix of a prerelease where it would else be above the new version:
+    `2.0a1`, not `2.0`, for `2.0.0a1`.
+    """
     version = _release_with_length_of_clause(new, clause)
     if Version(version) > new:  # 2.0 is too high for 2.0.0a1
         version += new.public.removeprefix(new.base_version)
@@ -380,9 +412,10 @@ def _upper_bound_above(bound: str, new: Version) -> str:
 
 
 def unbounded_sibling_requirements(packages: Iterable[Package], workspace: Workspace) -> list[str]:
-    """Return the requirements without a version, as `PACKAGE on REQUIRED`, on other packages of the workspace.
+    """Return each requirement on another package of the workspace that has no version, as `PACKAGE on REQUIRED`.
 
-    Only those that are published count: of packages that are not private, at run time or in extras.
+    `packages` are those whose requirements are checked. Only published requirements count: those of packages that
+    are not private, at run time or in extras.
     """
     return [
         f"{package.name} on {dependency.name}"
@@ -398,7 +431,7 @@ def unbounded_sibling_requirements(packages: Iterable[Package], workspace: Works
 
 
 def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace) -> Iterator[str]:
-    """Yield one warning if published requirements on other packages of the workspace have no version."""
+    """Yield one warning, as text, if published requirements on other packages of the workspace have no version."""
     if requirements := unbounded_sibling_requirements(packages, workspace):
         yield (
             f"requirements on siblings without a version: {join_names(requirements)}; add one such as >=1.2, so "
@@ -407,9 +440,10 @@ def unbounded_sibling_warnings(packages: Iterable[Package], workspace: Workspace
 
 
 def transitive_dependencies_among(requires: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
-    """Map each package to the other keys of `requires` that it needs, directly or not, also through extras.
+    """Map each package to the other packages among `requires` that it needs, directly or indirectly.
 
-    `requires` maps normalized names of packages to `Requires-Dist` values; invalid values are ignored.
+    `requires` maps normalized names of packages to `Requires-Dist` values; invalid values are ignored. Extras of a
+    package count where a requirement asks for them; other conditions in markers are taken as true.
     """
     edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for package, texts in requires.items():

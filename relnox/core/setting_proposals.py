@@ -22,7 +22,11 @@ _MAX_LISTED = 5
 def unclear_tag_format_problems(
     names: Collection[str], detected: DetectedTagFormats, tags: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Yield at most one problem: that tag formats of these packages are unclear; `tags` maps tags to commits."""
+    """Yield at most one problem: the tags so far do not show which tag formats these packages have.
+
+    Its fix has settings that state the formats. `names` are those of the packages, `detected` the formats of all
+    packages. `tags` maps tags to commits.
+    """
     names_by_reason: dict[str, list[str]] = {}
     for name, reason in detected.unclear.items():
         if name in names:
@@ -42,10 +46,11 @@ def unclear_tag_format_problems(
 def propose_settings(
     detected: DetectedTagFormats, tags: Mapping[str, str], names: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return settings of `[tool.relnox]`, by key, that state unclear tag formats and which packages share tags.
+    """Return settings of `[tool.relnox]`, by key, that state what is unclear from the tags alone.
 
-    They are empty if nothing is unclear. Packages whose file had no tagged version are left out, except those in
-    `names`. `tags` maps tags to commits.
+    That is the tag formats in `detected.unclear`, and which packages share tags; the result may be empty. Formats
+    that no version in a package's file confirms are left out, except for the packages in `names`. `tags` maps tags
+    to commits.
     """
     settings: dict[str, Any] = {}
     all_packages, proposals = detected.workspace.packages, detected.proposals
@@ -76,9 +81,9 @@ def propose_settings(
 
 
 def _packages_released_together(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[list[Package]]:
-    """Yield lists of packages that share their tags, or always had the same versions at the same commits.
+    """Yield lists of at least two packages that share tags, or always had the same versions at the same commits.
 
-    There are none if the settings group packages. `tags` maps tags to commits.
+    There are none if the settings say which packages share a version. `tags` maps tags to commits.
     """
     config = detected.config
     groups = find_version_groups(detected.workspace, config)
@@ -96,7 +101,10 @@ def _packages_released_together(detected: DetectedTagFormats, tags: Mapping[str,
 
 
 def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
-    """Return `[tool.relnox.groups]` with a table for each group: `main`, `main1`, and so on."""
+    """Return a value for `[tool.relnox.groups]` with a table for each group, named `main`, `main1`, and so on.
+
+    Each table lists the names of the group's packages.
+    """
     return {
         f"main{number or ''}": {"packages": [package.name for package in packages]}
         for number, packages in enumerate(groups)
@@ -104,9 +112,10 @@ def _group_settings(groups: Iterable[Sequence[Package]]) -> dict[str, Any]:
 
 
 def version_group_notes(detected: DetectedTagFormats, tags: Mapping[str, str]) -> Iterator[str]:
-    """Yield at most one note, with groups for packages that have different tags but were always released together.
+    """Yield at most one note: some packages with different tags were always released together.
 
-    `tags` maps tags to commits.
+    It has the settings that put them into version groups, so that they are bumped together. `tags` maps tags to
+    commits.
     """
     groups = [
         packages
@@ -148,9 +157,10 @@ def directory_globs(packages: Sequence[Package], all_packages: Sequence[Package]
 
 
 def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: Workspace, config: Config) -> str:
-    """Return a message that names packages, and settings that would include them in the workspace or exclude them.
+    """Return a message that packages in the repository are not among those of the project, and not released.
 
-    Settings cannot do that for packages outside the project's directory, whose paths begin with `..`.
+    It has the settings to include them and those to exclude them, except for packages outside the project's
+    directory, whose paths begin with `..`: no setting can do that.
     """
     names = join_names((f"{package.name} ({package.pyproject})" for package in unlisted_packages), _MAX_LISTED)
     inside = [package for package in unlisted_packages if package.directory.split("/")[0] != ".."]
@@ -172,7 +182,11 @@ def describe_unlisted_packages(unlisted_packages: Sequence[Package], workspace: 
 def outdated_requirement_warnings(
     unlisted_packages: Iterable[Package], bumps: Iterable[VersionBump]
 ) -> Iterator[str]:
-    """Yield a message for each requirement of a package outside the project that does not allow a new version."""
+    """Yield a warning for each requirement that does not allow a new version and that a bump does not change.
+
+    These are requirements of `unlisted_packages`: packages in the repository that are not among those of the
+    project. The new versions are those of `bumps`.
+    """
     after = {bump.package.name: bump.after for bump in bumps}
     for package in unlisted_packages:
         for dependency in package.dependencies:

@@ -21,7 +21,7 @@ class CheckedItem(Record, kw_only=True):
         name: Its name, such as `version-new`.
         title: The condition that must hold, or what a person has to do.
         why: Why it matters, in one sentence.
-        status: What is known of it; with `steps`, what is known before they run.
+        status: What is known of it; if it has `steps`, what is known before they run.
         detail: Why it is skipped or not checkable here, or what was found; may be empty.
         problems: What is wrong, each with its fix.
         steps: The keys of the steps of the plan that decide it.

@@ -16,7 +16,7 @@ from relnox.errors import ExitCode, Problem
 
 
 class Status(StrEnum):
-    """How a step ended, `aborted` if it was interrupted or not started; the names are the same as in nox."""
+    """How a step ended, with the names that nox uses; `aborted` means that it was interrupted or never started."""
 
     SUCCESS = "success"
     SKIPPED = "skipped"
@@ -47,6 +47,7 @@ class Waiting(Record):
     """A wait, such as for a server that is down or an uploaded file that the index does not list yet.
 
     Attributes:
+        reason: Why the run waits, as words for a message.
         next_attempt: The time of the next attempt, with a time zone.
         deadline: The time at which relnox gives up, with a time zone.
     """
@@ -62,7 +63,7 @@ class StepFinished(Record):
     Attributes:
         detail: The verified result, the reason for skipping or aborting the step, or the error message.
         error: The error if the step failed, else None.
-        warnings: Warnings about files that the step downloaded.
+        warnings: The warnings of the step, such as those about archives that it built or downloaded.
     """
 
     step: Step
@@ -80,9 +81,10 @@ class Outcome(Record):
         results: The result of each step, in the order of the plan; empty if that was not executed.
         stages: The outcomes of the tasks that this task ran, such as those of `rehearse`.
         tables: The tables of the plan, and after them those that steps returned.
-        deadline: The date and time at which the index stops accepting the missing files of a partly published
-            release; None if there is no such release, or the index has no such rule.
-        publication: The files to publish, each with its state on the index.
+        deadline: The date and time, as text for a message, at which the index stops accepting the missing files of
+            a partly published release; None if there is no such release, or the index has no such rule.
+        waits: The waits that were reported, in order; short ones are not.
+        publication: The files to publish, each with its state on the index; empty if nothing is to be uploaded.
         traceback: The traceback of a bug in relnox that ended the run when something was, or might be, public;
             else None.
     """
@@ -100,7 +102,10 @@ class Outcome(Record):
 
     @property
     def released(self) -> tuple[Distribution, ...]:
-        """The uploaded files that the index lists with the same hashes, in the order of the uploads."""
+        """The files to upload that the index now lists with the same hashes, in the order of the uploads.
+
+        Files that an earlier run uploaded are included.
+        """
         public = {
             (file.index, file.filename)
             for file in self.publication
@@ -127,9 +132,9 @@ class Outcome(Record):
 
 
 def _add_results_to_item(item: CheckedItem, results: Sequence[StepFinished]) -> CheckedItem:
-    """Return an item of a checklist with what its steps found, or unchanged if there are no results.
+    """Return a checklist item with the problems and the status that follow from the results of its steps.
 
-    It is not checkable if one of them was aborted.
+    An aborted step makes it `not checkable here`, unless there is an error. Without results, it stays unchanged.
     """
     if not results:
         return item

@@ -49,7 +49,7 @@ class Plan(Record, kw_only=True):
         public: The names of the files to publish that the index already lists with the same hashes.
         commit: The ID of the checkout's commit; None outside git, and if another task runs this plan.
         next_command: The command that comes next, to be shown after a run that succeeded; empty if none does.
-        releases: The packages of which the run makes a release, or finds it made.
+        releases: The packages that the run releases, or whose release exists already.
         outputs: Pairs of name and value, which later jobs of CI can read in addition to the releases.
     """
 
@@ -71,11 +71,11 @@ class Plan(Record, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 hash, in hex, of the task, the commit and the steps."""
+        """The SHA-256 hash, in hex, of the task, the commit and the steps: equal for plans that do the same."""
         return plan_digest(self.to_document())
 
     def to_document(self) -> dict[str, Any]:
-        """Return the plan as a JSON object, with the title of each step and whether it is remote."""
+        """Return the plan as a JSON object; each step also has its title, and whether it is remote."""
         document: dict[str, Any] = documents.to_json_types(self)
         for entry, step in zip(document["steps"], self.steps, strict=True):
             entry["title"] = step.title
@@ -83,7 +83,7 @@ class Plan(Record, kw_only=True):
         return document
 
     def to_json(self) -> str:
-        """Return the plan as JSON text, with the number of its schema and its digest."""
+        """Return the plan as JSON text: that of `to_document`, with the version of its schema and its digest."""
         document = self.to_document()
         return documents.to_json({"schema": SCHEMA, "digest": plan_digest(document), **document})
 
@@ -109,10 +109,10 @@ class PlanBuilder:
         return steps
 
     def add_problems(self, problems: Iterable[Problem], options: object) -> None:
-        """Add problems, unless an option allows them.
+        """Add problems to the plan, except those that the user allowed by an option of the task.
 
-        A problem that can be allowed names the option in `allow`. If `options` set it, the problem becomes a note;
-        otherwise its fix names the option too.
+        `options` is the object with the options of the task. A problem that may be allowed has the name of an
+        option in `allow`. If that option is set, a note is added instead; otherwise the fix also names the option.
         """
         for problem in problems:
             flag = f"--{problem.allow.replace('_', '-')}"
@@ -124,7 +124,7 @@ class PlanBuilder:
                 self.problems.append(problem.but(fix=f"{problem.fix}; to ignore it: {flag}", allow=""))
 
     def build(self, **more: Any) -> Plan:
-        """Return the plan; `more` has the fields of `Plan` that are no attributes of this object."""
+        """Return the plan; `more` are values of those fields of `Plan` that this object does not collect."""
         return Plan(
             task=self.task,
             steps=tuple(self.steps),
@@ -141,8 +141,8 @@ class PlanBuilder:
 
 
 def plan_digest(document: Mapping[str, Any]) -> str:
-    """Return the SHA-256 hash, in hex, of a plan as a JSON object: of its task, its commit and its steps.
+    """Return the digest of a plan: the SHA-256 hash, in hex, of its task, its commit and its steps.
 
-    Notes are not part of it, since they depend on the machine.
+    `document` is the plan as a JSON object. Notes are not hashed, since they depend on the machine.
     """
     return documents.json_digest({name: document.get(name) for name in ("task", "commit", "steps")})

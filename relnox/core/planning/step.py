@@ -16,7 +16,8 @@ class Edit(Record, kw_only=True):
     """The edit of one file, with its content before and after.
 
     Attributes:
-        file: POSIX path relative to the project's root.
+        file: POSIX path relative to the project's root; in previews of other texts, what the text is, such as
+            `release page of v1.2.0`.
         before: The content before the edit, or None if the file does not exist yet.
         after: The content after the edit, or None if the edit removes the file.
         is_link: Whether the file is a symbolic link, whose content is its target.
@@ -28,7 +29,10 @@ class Edit(Record, kw_only=True):
     is_link: bool = False
 
     def diff(self) -> str:
-        """Return the edit as a unified diff, with one line of context; empty if nothing changes."""
+        """Return the edit as a unified diff with one line of context, also of bytes that are not UTF-8.
+
+        It is empty if no line changes.
+        """
         old, new = (split_lines((part or b"").decode("utf-8", "replace")) for part in (self.before, self.after))
 
         lines = difflib.unified_diff(old, new, f"a/{self.file}", f"b/{self.file}", lineterm="", n=1)
@@ -97,14 +101,23 @@ class Step(Record, ABC, kw_only=True):
         return self._title.format(self=self)
 
     def reason_to_skip(self, run: Any) -> str | None:
-        """Return why nothing is left to do, or None to call `apply`; `verify` calls it again afterwards."""
+        """Return why nothing is left to do, as text for the user, or None if `apply` must be called.
+
+        `run` is the `relnox.steps.run.Run` that executes the step. `verify` calls this method again after `apply`.
+        """
 
     @abstractmethod
     def apply(self, run: Any) -> Any:
-        """Do what the title says, and return the result, which later steps read with `run.result`."""
+        """Do what the title says, and return a result of any type, which later steps read with `run.result`.
+
+        `run` is the `relnox.steps.run.Run` that executes the step.
+        """
 
     def verify(self, run: Any, result: Any) -> str:
-        """Describe what was done: the result of `apply` if that is text, else what `reason_to_skip` returns now.
+        """Check that the step is done, and return a description of it for the user.
+
+        That is `result`, which `apply` returned, if it is text; otherwise what `reason_to_skip` returns now. `run`
+        is the `relnox.steps.run.Run` that executes the step.
 
         Raises:
             Failed: `reason_to_skip` returns None, since something is left to do.
@@ -121,16 +134,16 @@ class Step(Record, ABC, kw_only=True):
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
-        """The resources that the step uses, as pairs of a name and a limit.
+        """The resources that the step uses while it runs, as pairs of any name and a limit.
 
-        The limit is the number of steps that may use the resource at the same time; None means as many as keep the
-        processors of this machine busy.
+        The limit is the number of concurrent steps that may use the resource of this name at the same time; None
+        means as many as keep the processors of this machine busy.
         """
         return (("processors", None),)
 
     @property
     def previewed_edits(self) -> tuple[Edit, ...]:
-        """The edits that a dry run shows as diffs, of files or of text elsewhere."""
+        """The edits that a dry run shows as diffs, of files or of other texts, such as that of a release page."""
         return ()
 
     @property

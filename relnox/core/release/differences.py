@@ -29,7 +29,8 @@ class ArchiveContents(Record, kw_only=True):
     """What users get from an archive, in a form in which two releases can be compared.
 
     Attributes:
-        members: Maps the path of each file in it, without the version, to the size in bytes.
+        members: Maps the path of each file in it to the size in bytes; directory names are without the version,
+            so that paths of two releases can be compared.
         requires: The requirements, with normalized names.
         entry_points: Those of a wheel, such as `[console_scripts] greet = greeter:main`; empty for an sdist.
         requires_python: `Requires-Python`, or empty.
@@ -74,9 +75,10 @@ class ReleaseDiff(Record, kw_only=True):
         index: The name of the index that has the last release.
         before: The version of the last release.
         files: The names of all files of the last release, and of all files of the new one.
-        sizes: The sizes of each file that both releases have; files whose old size is unknown are left out.
+        sizes: The sizes of each file that both releases have: an sdist, or a wheel with the same tags. Files whose
+            old size is unknown are left out.
         archives: Pairs of the old and the new archive: at most one pair of sdists, and one pair of wheels.
-        unread: The archives of the last release that could not be compared, as `FILE, FILE: REASON`.
+        unread: A text `FILE, FILE: REASON` for the archives of the last release that could not be compared.
     """
 
     package: str
@@ -89,9 +91,11 @@ class ReleaseDiff(Record, kw_only=True):
     unread: tuple[str, ...] = ()
 
     def changes(self, *, full: bool = False) -> Iterator[tuple[str, str]]:
-        """Yield pairs of what changes and how, such as `license` and `MIT → none`; first the sizes, or `-`.
+        """Yield pairs of what changes and how, such as `license` and `MIT → none`.
 
-        If many names were added or removed, only a few of them are in the text; with `full`, each has a pair.
+        The first pair always has the sizes of the archives, or `-` if none can be compared. If many names, such as
+        those of files or requirements, were added or removed, a pair has the first few and the number of the
+        others; with `full`, each name has its own pair.
         """
         yield "size", join_names(map(str, self.sizes), len(self.sizes) if full else _MAX_SIZES) or "-"
         yield from _added_and_removed_names(
@@ -112,9 +116,10 @@ class ReleaseDiff(Record, kw_only=True):
 
 
 def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterator[Problem]:
-    """Yield a problem if files grew more than the budget allows, and one if wheels install new top-level names.
+    """Yield at most two problems: files grew more than the budget allows, and wheels install new top-level names.
 
-    If `budget.max_growth` is None, any size is allowed. Names in `budget.top_level` may be new.
+    If `budget.max_growth` is None, any size is allowed. Names in `budget.top_level` may be new, as may the
+    directory `NAME.libs` and modules that mypyc generates.
     """
     lines, needed = [], 0
     for diff in diffs if budget.max_growth is not None else ():
@@ -145,7 +150,10 @@ def budget_problems(diffs: Sequence[ReleaseDiff], budget: DiffConfig) -> Iterato
 
 
 def _budget_error(code: str, lines: Sequence[str], setting: str) -> Problem:
-    """Return the error with these lines; `setting` is what `[tool.relnox.diff]` must have to allow it all."""
+    """Return the error of a release that exceeds the budget: `lines` say what does, and are the message.
+
+    `setting` is the line that `[tool.relnox.diff]` must have to allow all of it, for the fix.
+    """
     return Blocked(
         code,
         "\n".join(lines),
@@ -155,19 +163,25 @@ def _budget_error(code: str, lines: Sequence[str], setting: str) -> Problem:
 
 
 def find_counterpart(filename: str, others: Iterable[str]) -> str | None:
-    """Return the name among `others` of the same kind (sdist, wheel) with the most similar tags, or None."""
+    """Return the file name among `others` that is of the same kind (sdist, wheel) and has the most similar tags.
+
+    Return None if none is of that kind.
+    """
     ending, parts = ".whl" if filename.endswith(".whl") else ".tar.gz", _parts_of_tags(filename)
     candidates = [other for other in others if other.endswith(ending)]
     return max(sorted(candidates), key=lambda other: len(parts & _parts_of_tags(other)), default=None)
 
 
 def has_same_tags(filename: str, other: str) -> bool:
-    """Return whether two files are sdists, or wheels for the same Pythons and platforms."""
+    """Return whether two file names are those of sdists, or of wheels for the same Pythons and platforms."""
     return _kind_or_tags(filename) == _kind_or_tags(other)
 
 
 def _parts_of_tags(filename: str) -> frozenset[str]:
-    """Return the parts of the tags of a wheel that is not pure; `sdist` or `wheel` for other files."""
+    """Return the words in the tags of a wheel, such as `cp312`, `win` and `amd64`, to measure similarity.
+
+    For a pure wheel it is only `wheel`, for an sdist `sdist`.
+    """
     return frozenset(re.split(r"[-._]", _kind_or_tags(filename)))
 
 
@@ -182,9 +196,10 @@ def _kind_or_tags(filename: str) -> str:
 def _added_and_removed_names(
     what: str, before: Iterable[str], after: Iterable[str], *, full: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield `what` with the names that were added (`+name`) and removed (`-name`), if any.
+    """Yield pairs of `what`, the kind of the names, and names that were added (`+name`) or removed (`-name`).
 
-    With `full`, each name has its own pair; otherwise one pair has the first names and the number of others.
+    With `full`, each name has its own pair; otherwise one pair has the first names and the number of the others.
+    There are no pairs if `before` and `after` have the same names.
     """
     old, new = list(before), list(after)
     groups = [
@@ -203,9 +218,10 @@ def _names_missing_in(names: Collection[str], others: Collection[str]) -> list[s
 
 
 def _describe_largest_new_files(diff: ReleaseDiff, filename: str) -> str:
-    """Name the largest files that an archive has and its counterpart has not, with their sizes.
+    """Return the largest files that are new in an archive since the last release: `a.so (2 MB), b.txt (1 kB)`.
 
-    Return an empty string if there are none, or if the archives were not compared.
+    `filename` is the name of the archive. The text names at most three files; it is empty if no file is new, or if
+    the archive was not compared.
     """
     for before, after in diff.archives:
         if after.filename == filename:

@@ -39,7 +39,7 @@ _MAX_REASON = 200
 
 
 def is_safe_filename(name: str) -> bool:
-    """Return whether a name can be that of an archive, and is no path to another directory."""
+    """Return whether a file name has the form of an archive's: no directories, and not like an option (`-x`)."""
     return _SAFE_FILENAME.fullmatch(name) is not None
 
 
@@ -68,9 +68,16 @@ class Distribution(Record, kw_only=True):
 
 
 class PackageFacts(Record, kw_only=True):
-    """What publishing needs to know of a package: its tags consist of the prefix, the version and the suffix.
+    """What publishing needs to know of a package, besides its files.
 
-    The directory is relative to the root. The version is None if no file has it.
+    Attributes:
+        name: Normalized name (PEP 503).
+        directory: The directory of the package, relative to the project's root.
+        version: The version, or None if no file of the project has it.
+        is_private: Whether the package must not be uploaded to any index.
+        is_metadata_only: Whether it has no modules.
+        tag_prefix: The text before the version in its release tags.
+        tag_suffix: The text after the version there.
     """
 
     name: str
@@ -83,10 +90,10 @@ class PackageFacts(Record, kw_only=True):
 
 
 class PublishingPolicy(Record, kw_only=True):
-    """What publishing needs to know of a project besides the files, so that it can do without a checkout.
+    """What publishing needs to know of a project besides the files, so that it needs no checkout.
 
     Attributes:
-        settings: The settings in `[tool.relnox]` that publishing reads, as a JSON object; no hooks.
+        settings: The settings in `[tool.relnox]` that publishing reads, as the text of a JSON object; no hooks.
         packages: All packages of the project, private ones too.
         tags: The release tags at the built commit.
     """
@@ -101,7 +108,8 @@ class Manifest(Record, kw_only=True):
 
     Attributes:
         commit: The full id of the commit that the files were built from, or None outside git.
-        dirty: Whether the working tree had uncommitted changes; such files can only be published to a test index.
+        dirty: Whether the working tree had uncommitted changes; such files can only be published to a test index,
+            such as TestPyPI.
         time: The end of the build, in UTC and ISO 8601.
         needs: Pairs of a package and those it needs when it is installed, directly or indirectly.
         missing: The names of the packages of the build that have no files, or not all of them: they could not be
@@ -123,15 +131,15 @@ class Manifest(Record, kw_only=True):
         return tuple(dict.fromkeys(file.package for file in self.distributions))
 
     def files_of(self, package: str) -> tuple[Distribution, ...]:
-        """Return the files of one package, which may be none."""
+        """Return the files of one package; an empty tuple if the manifest has none."""
         return tuple(file for file in self.distributions if file.package == package)
 
     def version_of(self, package: str) -> Version:
-        """Return the version of a package that has files in the manifest."""
+        """Return the version of a package; raise IndexError if the manifest has no files of it."""
         return self.files_of(package)[0].version
 
     def restricted_to(self, packages: frozenset[str]) -> Manifest:
-        """Return a manifest with the files and needs of these packages only, in which no package is missing."""
+        """Return a copy with only the files and needs of these packages, and with an empty `missing`."""
         return replace(
             self,
             distributions=tuple(file for file in self.distributions if file.package in packages),
@@ -140,7 +148,7 @@ class Manifest(Record, kw_only=True):
         )
 
     def to_json(self) -> str:
-        """Return the manifest as JSON, for programs."""
+        """Return the manifest as JSON, which `from_json` reads."""
         artifacts = [
             {
                 "name": file.filename,
@@ -166,7 +174,7 @@ class Manifest(Record, kw_only=True):
         return json.dumps(document, indent=2) + "\n"
 
     def to_text(self) -> str:
-        """Return the manifest as text, for people."""
+        """Return the manifest as text for people: the build, then each package with its files and their hashes."""
         origin = self.commit or "no commit (not a git checkout)"
         lines = [f"Built {self.time} from {origin}{' with uncommitted changes' if self.dirty else ''}"]
         lines += [f"INCOMPLETE: without {', '.join(self.missing)}"] if self.missing else []
@@ -215,14 +223,14 @@ class Manifest(Record, kw_only=True):
 
 
 def _check_type(value: object, kind: type[T]) -> T:
-    """Return a value, or raise ValueError if it has another type."""
+    """Return a value unchanged, or raise ValueError if it is not of the type `kind`."""
     if not isinstance(value, kind):
         raise ValueError(f"{value!a} is no {_TYPES[kind]}")  # noqa: TRY004 - shown to the user
     return value
 
 
 def _check_commit(value: object) -> str | None:
-    """Return a full commit ID or None, or raise ValueError for any other value."""
+    """Return a value unchanged if it is a full commit ID (40 or 64 hex digits) or None; else raise ValueError."""
     if value is None:
         return None
     if re.fullmatch(_COMMIT, commit := _check_type(value, str)) is None:
@@ -231,13 +239,13 @@ def _check_commit(value: object) -> str | None:
 
 
 def _check_time(value: object) -> str:
-    """Return a time in ISO 8601, or raise ValueError for any other value."""
+    """Return a value unchanged if it is a time in ISO 8601; else raise ValueError."""
     datetime.fromisoformat(time := _check_type(value, str))
     return time
 
 
 def _check_package_name(name: str) -> str:
-    """Return a normalized name, or raise ValueError for any other name."""
+    """Return a name unchanged if it is valid and normalized (PEP 503); else raise ValueError."""
     if not is_valid_name(name) or normalize_name(name) != name:
         raise ValueError(f"{name!a} is not a normalized package name")
     return name
@@ -254,6 +262,7 @@ def _check_texts(value: object) -> tuple[str, ...]:
 
 
 def _policy_as_json(policy: PublishingPolicy) -> dict[str, Any]:
+    """Return a policy as a JSON object, the inverse of `_parse_policy`."""
     packages = []
     for package in policy.packages:
         values = field_values(package)
@@ -262,7 +271,11 @@ def _policy_as_json(policy: PublishingPolicy) -> dict[str, Any]:
 
 
 def _parse_policy(document: dict[str, Any]) -> PublishingPolicy:
-    """Return the policy in a JSON object; raise ValueError, KeyError or TypeError if it is invalid."""
+    """Return the policy that a JSON object of a manifest holds.
+
+    Raises:
+        ValueError, KeyError, TypeError: The object is invalid.
+    """
     packages = tuple(
         PackageFacts(
             name=_check_package_name(entry["name"]),
@@ -282,7 +295,11 @@ def _parse_policy(document: dict[str, Any]) -> PublishingPolicy:
 
 
 def _parse_distributions(entries: list[dict[str, Any]]) -> tuple[Distribution, ...]:
-    """Return the validated files; raise ValueError, KeyError or TypeError if one is invalid."""
+    """Return the files that the JSON objects in the list `artifacts` of a manifest describe.
+
+    Raises:
+        ValueError, KeyError, TypeError: One of them is invalid, or a file name is listed twice.
+    """
     files: dict[str, Distribution] = {}
     for entry in entries:
         file = Distribution(

@@ -40,10 +40,10 @@ _PLATFORMS = re.compile(
 
 
 def storage_limit_in_bytes(megabytes: int | None) -> int:
-    """Return the limit of all files of a project, given in millions of bytes; None stands for the default."""
+    """Convert the limit of all files of a project from MB (millions of bytes); None is the default, 10 GiB."""
     return MAX_PROJECT_SIZE if megabytes is None else megabytes * 10**6
 
 
 def accepts_platform_tag(tag: str) -> bool:
-    """Return whether the public index accepts wheels with a platform tag such as `win_amd64`."""
+    """Return whether the public index (PyPI) accepts wheels with a platform tag such as `win_amd64`."""
     return _PLATFORMS.fullmatch(tag) is not None

@@ -100,16 +100,22 @@ _EXIT_CODES_WITHOUT_PUBLICATION = frozenset({ExitCode.BLOCKED, ExitCode.FAILED})
 
 
 def are_all_verified(files: Sequence[PublishedFile]) -> bool:
-    """Return whether all files of a release are public and verified; return False if there are no files."""
+    """Return whether the index lists and serves all files of a release with the built hashes.
+
+    Return False if there are no files.
+    """
     return {file.state for file in files} == {FileState.VERIFIED}
 
 
 def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[ExitCode] = ()) -> ExitCode:
     """Return the exit code of publishing, from the states of all files of the release and the codes of errors.
 
-    It is `DONE` if all files are verified, whatever the errors are. Otherwise, the first of these decides: a
-    conflict; a public file; a file that may be public, or an error that is not `BLOCKED` or `FAILED`
-    (`TRY_LATER`); the worst error, or `FAILED` if there is none.
+    It is `DONE` if all files are verified, whatever the errors are. Otherwise, the first of these applies:
+
+    - `CONFLICT`: the index has other content for a file, or an error is `CONFLICT`.
+    - `PARTLY_PUBLIC`: a file is public.
+    - `TRY_LATER`: a file may be public, or an error is neither `BLOCKED` nor `FAILED`.
+    - The code of the worst error, or `FAILED` if there is none.
     """
     states = {file.state for file in files}
     if are_all_verified(files):
@@ -124,10 +130,10 @@ def exit_code_of_publishing(files: Sequence[PublishedFile], errors: Sequence[Exi
 
 
 def add_public_files_to_error(error: Problem, index: str, names: Sequence[str], public: Sequence[str]) -> None:
-    """Add the files that are already public to an error that occurred before the first upload.
+    """Add what is already public to the message of an error before the first upload, and adapt its exit code.
 
-    This changes its message and its exit code. `names` are all files of the release, `public` those that the index
-    of this name lists with the hashes in the manifest; if there are none, nothing changes.
+    `names` are the names of all files of the release. `public` are those that an earlier run published: the index
+    with the name `index` lists them with the built hashes. If `public` is empty, nothing changes.
     """
     if not public:
         return
@@ -147,10 +153,10 @@ def add_public_files_to_error(error: Problem, index: str, names: Sequence[str], 
 
 
 def exit_code_after_publication(errors: Sequence[ExitCode]) -> ExitCode:
-    """Return the exit code for errors that occurred after all files of a release were verified; `DONE` for none.
+    """Return the exit code for errors that occurred after all files of a release were verified on the index.
 
-    `TRY_LATER` and `PARTLY_PUBLIC` stay; other errors give `CONFLICT`, since a rerun does not fix them, and
-    `BLOCKED` or `FAILED` would mean that nothing is public.
+    It is the worst code if that is `TRY_LATER` or `PARTLY_PUBLIC`, and `DONE` without errors. Otherwise it is
+    `CONFLICT`: a rerun would not help, and `BLOCKED` or `FAILED` would mean that nothing is public.
     """
     code = ExitCode.worst([*errors])
     return code if code in (ExitCode.DONE, ExitCode.TRY_LATER, ExitCode.PARTLY_PUBLIC) else ExitCode.CONFLICT
@@ -170,7 +176,12 @@ ATTESTATION_SUFFIX = ".publish.attestation"
 
 
 class Publisher(Record, kw_only=True):
-    """A trusted publisher: the `kind` of PEP 740, such as `GitHub`, and the names and values that identify it."""
+    """A trusted publisher: a CI job or account that an index lets upload without a password.
+
+    Attributes:
+        kind: Its kind in PEP 740, such as `GitHub`.
+        fields: The names and values that identify it, such as `repository` and `acme/demo`.
+    """
 
     kind: str
     fields: tuple[tuple[str, str], ...]
@@ -188,9 +199,9 @@ class Publisher(Record, kw_only=True):
 
 
 def publisher_from_claims(claims: Mapping[str, str]) -> Publisher | None:
-    """Return the publisher that the claims of a job's identity token describe.
+    """Return the trusted publisher that the claims of a CI job's identity token describe.
 
-    Return None if attestations do not support the CI provider, or if a claim is missing.
+    Return None if a claim is missing, or if PEP 740 attestations are not possible with the CI provider.
     """
     github = re.fullmatch(r"[^/]+/[^/]+/\.github/workflows/([^@]+)@.*", claims.get("workflow_ref", ""))
     gitlab = re.fullmatch(r"[^/]+/.+?//([^@]+)@.*", claims.get("ci_config_ref_uri", ""))

@@ -33,7 +33,7 @@ def release_marker(tag: str) -> str:
 
 
 def is_made_by_relnox(body: str, tag: str) -> bool:
-    """Return whether a line of the text of a tag's release page is the marker of relnox for this tag."""
+    """Return whether relnox made the release page of a tag: its text, `body`, has the line of `release_marker`."""
     return release_marker(tag) in split_lines(body)
 
 
@@ -48,10 +48,11 @@ def _percent_encode_tag(tag: str) -> str:
 def format_installation_section(
     tag: str, versions: Mapping[str, Version], files: Sequence[Distribution], *, index_url: str, limit: int
 ) -> str:
-    """Return the section that tells how to install the packages, between its markers, which contain the tag.
+    """Return the section of a release page that says how to install the packages, with the hashes of `files`.
 
-    `versions` are by package name. `index_url` is the simple API of the index that has the files, or empty for the
-    one that pip uses by default. The hashes of the files are left out if they have more characters than the limit.
+    It stands between two HTML comments that contain the tag. `versions` are the released ones, by package name.
+    `index_url` is the simple API of the index that has the files, or empty for the one that pip uses by default.
+    The table of hashes is left out if it has more than `limit` characters.
     """
     index = f"--index-url {index_url} " if index_url else ""
     commands = {name: f"pip install {index}{name}=={version}" for name, version in versions.items()}
@@ -71,12 +72,19 @@ def format_installation_section(
 
 
 def has_section(body: str, section: str) -> bool:
-    """Return whether a text has a section, apart from line ends and trailing white space, which forges change."""
+    """Return whether the text of a release page contains a section, as `format_installation_section` returns it.
+
+    Differences in line ends and in white space before them do not count, since forges change these.
+    """
     return _normalize_line_ends(section) in _normalize_line_ends(body)
 
 
 def replace_section(body: str, tag: str, section: str) -> str:
-    """Return the text of a release page with this section (markers included) replaced, or appended if missing."""
+    """Return the text of a release page with its section about installation replaced with `section`.
+
+    The old section is between the comments with this tag, which are replaced as well. If it is missing, the new
+    one is appended.
+    """
     first, last = _section_markers(tag)
     start, end = body.find(first), body.find(last)
     if 0 <= start < end:
@@ -85,7 +93,7 @@ def replace_section(body: str, tag: str, section: str) -> str:
 
 
 def _section_markers(tag: str) -> tuple[str, str]:
-    """Return the HTML comments before and after the section about installation."""
+    """Return the HTML comments before and after the section about installation; both contain the tag."""
     name = f"relnox: installation {_percent_encode_tag(tag)}"
     return f"<!-- {name} -->", f"<!-- /{name} -->"
 
@@ -99,10 +107,11 @@ def _normalize_line_ends(text: str) -> str:
 
 
 def format_new_page(tag: str, notes: str, link: str, section: str, *, limit: int) -> str:
-    """Return the text of a new release page: a marker, the notes, a link to all changes, and a section.
+    """Return the text of a new release page: a marker, then `notes`, `link` and `section`, all in Markdown.
 
-    The marker is a comment by which relnox recognizes its own page. All are in Markdown; link and section may be
-    empty. The notes are cut before an entry, with a remark, if the page would have more characters than the limit.
+    The marker is a comment by which relnox recognizes its own page. `link` leads to all changes, and `section` is
+    about installation; both may be empty. If the page would have more than `limit` characters, the notes are cut
+    before an entry of a list or a heading, and a remark says so.
     """
     notes = _LOOKS_LIKE_MARKER.sub("&lt;!--", notes).strip()
     after = "".join(f"\n\n{part}" for part in (link, section) if part) + "\n"
@@ -113,9 +122,10 @@ def format_new_page(tag: str, notes: str, link: str, section: str, *, limit: int
 
 
 def _cut_at_entry(text: str, limit: int) -> str:
-    """Return the first entries of a text, or headings with text, that together have at most `limit` characters.
+    """Return the start of a Markdown text that is too long: at most `limit` characters.
 
-    Lines in code are no entries. If there is no entry to cut at, the text is cut at the limit.
+    It ends before an entry of a list or a heading, but not in code, and not with a heading. If there is no such
+    place, the text is cut at the limit.
     """
     end, size, fence = 0, 0, ""
     for line in text.split("\n"):
@@ -133,7 +143,10 @@ def _cut_at_entry(text: str, limit: int) -> str:
 
 
 def join_paragraph_lines(text: str) -> str:
-    """Return Markdown with each paragraph on one line: on GitHub's release pages a line end is a line break."""
+    """Return Markdown with the lines of each paragraph joined, since GitHub's release pages break at line ends.
+
+    The text of a list entry is a paragraph, too. Code, tables, HTML and explicit line breaks stay.
+    """
     lines: list[str] = []
     fence, goes_on = "", False
     for line in text.split("\n"):
@@ -151,18 +164,28 @@ def join_paragraph_lines(text: str) -> str:
 
 
 def format_commit_notes(commits: Iterable[tuple[str, str]]) -> str:
-    """Return a Markdown list of commits, given by subject and full ID, without markup and mentions."""
+    """Return a Markdown list of commits, each with its subject and the first 10 digits of its ID.
+
+    `commits` are pairs of subject and full ID. Markup in subjects is escaped, and mentions notify no user.
+    """
     return "\n".join(f"- {escape_markup(subject)} ({commit[:10]})" for subject, commit in commits)
 
 
 def escape_markup(text: str) -> str:
-    """Return text as Markdown that shows it unchanged; it notifies no user, but may refer to issues."""
+    """Escape text so that Markdown shows it as it is, on one line.
+
+    `@name` in it notifies no user, but `#12` may become a link to an issue.
+    """
     text = _MARKUP.sub(lambda match: f"\\{match[0]}", escape_line(text))
     return _MENTION.sub("@<!-- -->", text)
 
 
 def join_package_notes(notes: Mapping[str, str]) -> str:
-    """Return the notes, given by package, as one text; if they differ, below headings with names of packages."""
+    """Return the notes of packages as one text; `notes` are by package name.
+
+    Notes that are the same for all packages have no heading; otherwise each text is below a heading with the names
+    of its packages.
+    """
     packages: dict[str, list[str]] = {}
     for package, text in notes.items():
         packages.setdefault(text, []).append(package)
@@ -180,9 +203,10 @@ def format_checksums(hashes: Mapping[str, str]) -> str:
 
 
 def previous_tag(tags: Mapping[str, Version], version: Version) -> str | None:
-    """Return the tag of the last release before a version, or None; `tags` has all tags of the package.
+    """Return the tag of the highest version below `version`, or None; `tags` are all tags of the package.
 
-    For a final version it is the tag of a final release, so that the notes have the changes of all prereleases.
+    Development releases do not count. For a final version, prereleases do not count either, so that the notes have
+    the changes of all of them.
     """
     earlier = (
         (tagged, tag)
@@ -200,5 +224,5 @@ def is_latest_release(tagged_versions: Iterable[Version], version: Version) -> b
 
 
 def format_link(text: str, url: str) -> str:
-    """Return a link in Markdown; `url` is inserted as it is, so it must be percent-encoded."""
+    """Return a link in Markdown; `text` is escaped, but `url` is not, so it must be percent-encoded."""
     return f"[{escape_markup(text)}]({url})"

@@ -50,9 +50,11 @@ _MARKS |= {nodes.superscript: ("<sup>", "</sup>"), nodes.subscript: ("<sub>", "<
 
 
 def to_markdown(text: str, file: str = "") -> str:
-    """Return reStructuredText as Markdown; `file` is the whole file, for the targets of links in the text.
+    """Convert reStructuredText to Markdown.
 
-    This registers all roles and directives in it that docutils does not know with docutils.
+    `text` may be a part of `file`, the text of a whole file: link targets and substitutions that it uses are also
+    taken from there. Roles and directives that docutils does not know are registered with docutils, for the whole
+    process.
     """
     definitions = "\n".join(match for match in _DEFINITION.findall(file) if match not in text)
     source = f"{text}\n\n{definitions}\n"
@@ -67,7 +69,10 @@ def to_markdown(text: str, file: str = "") -> str:
 
 
 def _make_code_node(_: str, rawtext: str, text: str, *__: Any, **___: Any) -> tuple[list[Any], list[Any]]:
-    """Return the shown text of an unknown role as a node of code, without messages; a number gets a `#`."""
+    """Return a node of code with the text that an unknown role shows, and an empty list of messages.
+
+    This is a role function of docutils. A number, such as that of an issue, gets a `#`.
+    """
     title = _shown_text_of_role(nodes.unescape(text))
     return [nodes.literal(rawtext, f"#{title}" if title.isdigit() else title)], []
 
@@ -90,7 +95,7 @@ class _UnknownDirective(Directive):  # type: ignore[misc]  # docutils ships no t
     option_spec = None
 
     def run(self) -> list[Any]:
-        """Return the nodes of the content."""
+        """Return the nodes of the content, after that of the line with the version, if any."""
         result = []
         if label := _VERSION_LABELS.get(self.name):
             version, _, more = " ".join(" ".join(self.arguments).split()).partition(" ")
@@ -117,7 +122,10 @@ def _format_nodes(children: list[Any], level: int) -> Iterator[str]:
 
 
 def _format_node(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch for each kind
-    """Yield the blocks of Markdown for a node; see `_format_children` for the level."""
+    """Yield the blocks of Markdown for a node of docutils, none if it is dropped, such as a comment or an image.
+
+    `level` is that of the highest headings in it (1 for `#`).
+    """
     if isinstance(node, _DROPPED):
         return
     if isinstance(node, nodes.section):
@@ -155,7 +163,10 @@ def _format_node(node: Any, level: int) -> Iterator[str]:  # noqa: C901, PLR0912
 
 
 def _format_list(node: Any, level: int) -> str:
-    """Return a list, with blank lines between items only if an item has several paragraphs."""
+    """Return a bullet or numbered list in Markdown; `level` is that of headings in its items.
+
+    There are blank lines between the items only if an item has several paragraphs.
+    """
     items, is_loose = [], False
     start = node.get("start", 1)
     for number, item in enumerate(node.children, start):
@@ -169,7 +180,10 @@ def _format_list(node: Any, level: int) -> str:
 
 
 def _format_table(node: Any) -> Iterator[str]:
-    """Yield a table, whose first row is the heading; paragraphs in a cell are divided by `<br>`."""
+    """Yield a table in Markdown as one block, or nothing if it has no rows.
+
+    Its first row becomes the heading. Blocks in a cell are divided by `<br>`.
+    """
     rows = [
         ["<br>".join(_format_children(entry, 6)).replace("\n", " ").replace("|", "\\|") for entry in row.children]
         for row in node.findall(nodes.row)
@@ -181,7 +195,10 @@ def _format_table(node: Any) -> Iterator[str]:
 
 
 def _format_code_block(node: Any) -> str:
-    """Return a block of code, in the language that it names, between fences that do not occur in it."""
+    """Return a block of code in Markdown, with its language if it names one.
+
+    The fences have more backticks than any sequence of them in the code.
+    """
     text = node.astext()
     language = next((name for name in node.get("classes", ()) if name != "code"), "")
     longest = max(map(len, re.findall("`+", text)), default=0)
@@ -198,12 +215,12 @@ def _prefix_lines(text: str, prefix: str) -> str:
 
 
 def _format_inline(node: Any) -> str:
-    """Return the Markdown for the content of a node on one line."""
+    """Return the content of a node as Markdown on one line, without the marks of the node itself."""
     return "".join(map(_format_inline_node, node.children))
 
 
 def _format_inline_node(node: Any) -> str:
-    """Return the Markdown for a node in a line of text; empty for a comment and the like."""
+    """Return the Markdown for a node in a line of text; empty for images, raw text, targets and comments."""
     if isinstance(node, nodes.Text):
         return _escape(node.astext())
     if isinstance(node, nodes.title_reference):  # of the default role, which means code where Sphinx is used
@@ -223,13 +240,13 @@ def _format_inline_node(node: Any) -> str:
 
 
 def _escape(text: str) -> str:
-    """Return plain text as Markdown on one line."""
+    """Escape plain text so that Markdown shows it as it is; line ends become spaces."""
     text = _MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(text.split("\n")))
     return _WORD_UNDERSCORE.sub("_", text)
 
 
 def _format_link(node: Any) -> str:
-    """Return a link in Markdown, or only its text if it is not to a web page or an email address."""
+    """Return a reference as a link in Markdown, or only its text if its target is no web or email address."""
     content, url = _format_inline(node), str(node.get("refuri", ""))
     if not re.match(r"https?://|mailto:", url):
         return content

@@ -47,16 +47,22 @@ _SDIST, _PURE = "sdist", "py3-none-any"
 
 
 class FileComparison(Record, kw_only=True):
-    """The missing files (`sdist`, or the build identifier of a wheel), and the names of unexpected files."""
+    """How the files of a package differ from those that its release must have.
+
+    Attributes:
+        missing: `sdist`, or the build identifiers (as in cibuildwheel) of missing wheels.
+        unexpected: The names of files that the release must not have.
+    """
 
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
 
 
 def platform_wheel_identifiers(package: str, settings: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the build identifiers of a package's platform wheels; empty if it has none.
+    """Return the build identifiers (`cp312-win_amd64`) of a package's platform wheels; empty if it has none.
 
-    `settings` is the table `[tool.relnox.wheels]`, which maps packages to identifiers with braces.
+    `settings` is the table `[tool.relnox.wheels]`. It maps package names to identifiers of cibuildwheel, in which
+    braces list alternatives: `cp{312,313}-win_amd64`.
 
     Raises:
         Blocked: A build identifier in the settings is not valid.
@@ -74,15 +80,16 @@ def platform_wheel_identifiers(package: str, settings: Mapping[str, tuple[str, .
 
 
 def has_no_wheels(package: str, settings: Mapping[str, tuple[str, ...]]) -> bool:
-    """Return whether a package is released as an sdist only: its list of wheels is empty."""
+    """Return whether a package is released as an sdist only: its list in `[tool.relnox.wheels]` is empty."""
     return package in settings and not settings[package]
 
 
 def compare_files(package: str, files: Collection[str], settings: Mapping[str, tuple[str, ...]]) -> FileComparison:
     """Compare the names of all files of a package with what a release must have.
 
-    That is an sdist and, for each expected build identifier, a wheel that its Python can install; one wheel can
-    serve several Pythons (`abi3`). Packages that are not in the settings have one wheel, `py3-none-any`.
+    That is an sdist and, for each build identifier of the package in `settings`, a wheel that its Python can
+    install; one wheel can serve several Pythons (`abi3`). `settings` is the table `[tool.relnox.wheels]`; packages
+    that are not in it must have one wheel, `py3-none-any`.
 
     Raises:
         Blocked: A build identifier in the settings is not valid.
@@ -109,7 +116,10 @@ def compare_files(package: str, files: Collection[str], settings: Mapping[str, t
 
 
 def is_installable_on(wheel: str, python: str) -> bool:
-    """Return whether a Python version (`3.12`) can install a wheel, according to the wheel's file name."""
+    """Return whether CPython of a version (`3.12`) can install a wheel on the wheel's own platform.
+
+    `wheel` is a file name, whose tags decide; the result is False if it is invalid.
+    """
     tags = _tags_in_filename(wheel)
     return any(
         tag in tags for platform in {tag.platform for tag in tags} for tag in _installable_tags(python, platform)
@@ -120,7 +130,8 @@ def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...
     """Return the CI jobs that build the platform wheels of packages, as the matrix of a GitHub workflow.
 
     The list `include` has a job for each package and platform, with the values for cibuildwheel's `--platform`,
-    `--archs` and `CIBW_BUILD`.
+    `--archs` and `CIBW_BUILD`; it is empty if there are no such wheels. `settings` is the table
+    `[tool.relnox.wheels]`.
 
     Raises:
         Blocked: A build identifier in the settings is not valid.
@@ -147,7 +158,7 @@ def github_matrix(packages: Iterable[str], settings: Mapping[str, tuple[str, ...
 
 
 def _expand_braces(text: str) -> Iterator[str]:
-    """Yield the texts that a text with braces stands for: `cp{312,313}-win32` for two."""
+    """Yield the texts that a text with braces stands for: `cp312-win32`, `cp313-win32` for `cp{312,313}-win32`."""
     if (match := _BRACES.search(text)) is None:
         yield text
         return
@@ -164,7 +175,11 @@ def _tags_in_filename(wheel: str) -> frozenset[Tag]:
 
 
 def _is_wheel_for_identifier(tags: frozenset[Tag], identifier: str) -> bool:
-    """Return whether a wheel with these tags fits a build identifier such as `cp312-win32`, or `py3-none-any`."""
+    """Return whether a wheel with these tags can be installed by what a build identifier stands for.
+
+    That is the Python and the platform of an identifier such as `cp312-win32`. For `py3-none-any`, the wheel must
+    have this tag.
+    """
     if identifier == _PURE:
         return any(str(tag) == _PURE for tag in tags)
     python, _, platform = identifier.partition("-")
@@ -174,13 +189,20 @@ def _is_wheel_for_identifier(tags: frozenset[Tag], identifier: str) -> bool:
 
 
 def _is_for_platform(tag: str, platform: str) -> bool:
-    """Return whether a tag such as `manylinux_2_28_x86_64` is for a platform such as `manylinux_x86_64`."""
+    """Return whether a platform tag is for a platform of cibuildwheel: `win32`, `manylinux_x86_64`, and so on.
+
+    For example, `manylinux_2_28_x86_64` is for `manylinux_x86_64`.
+    """
     system, _, architecture = platform.partition("_")
     return tag == platform if system.startswith("win") else tag.startswith(system) and tag.endswith(architecture)
 
 
 def _installable_tags(python: str, platform: str) -> Iterator[Tag]:
-    """Yield the tags that a CPython (`3.12`, free-threaded `3.14t`) can install on a platform."""
+    """Yield the tags of the wheels that CPython can install on a platform.
+
+    `python` is its version: `3.12`, or `3.14t` for a free-threaded build. `platform` is a platform tag, such as
+    `win_amd64`.
+    """
     is_threaded = python.endswith("t")
     major, minor = python.removesuffix("t").split(".")[:2]
     version = (int(major), int(minor))

@@ -13,7 +13,8 @@ class Constraints(Record, kw_only=True):
         files: The absolute paths or URLs of constraint files.
         require_hashes: Whether everything that is installed must be pinned with a hash in the constraints.
         exclude_newer: The time after which releases are ignored, in uv's syntax; empty for no limit.
-        exclude_newer_package: Pairs of a package and its own time instead; `false` allows all its releases.
+        exclude_newer_package: Pairs of a package and the time that applies to it instead of `exclude_newer`; the
+            text `false` allows all its releases.
     """
 
     requirements: tuple[str, ...] = ()
@@ -30,6 +31,7 @@ class BuildSettings(Record, kw_only=True):
     """Settings for the build of one package, from the project and the environment.
 
     Attributes:
+        constraints: Limits on the releases that are installed into the build environment.
         extra_requires: Additional build requirements besides those of `[build-system]`.
         config_settings: Pairs of name and value, which the hooks of the build backend receive (PEP 517).
     """

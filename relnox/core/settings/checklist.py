@@ -23,13 +23,14 @@ Severity = Literal["error", "warning", "off"]
 
 
 class ChecklistItem(Record):
-    """An item of the release checklist, as `check` decides it for any project.
+    """An item of the release checklist that the task `check` decides, the same for all projects.
 
     Attributes:
         name: Its name on the command line and in the settings.
-        title: What must be so.
+        title: The condition that must hold.
         why: Why it matters, in one sentence.
-        severity: How a problem of it counts, unless the settings say otherwise.
+        severity: What a problem of it is, unless the settings say otherwise.
+        profiles: The occasions on which it is checked, such as `before-publish`.
         fix: What `--fix` does, or empty if it does nothing.
         topic: The name of the module in `relnox.commands.check` that decides it.
     """
@@ -44,7 +45,7 @@ class ChecklistItem(Record):
 
     @property
     def function_name(self) -> str:
-        """The name of the function that decides it, such as `check_tags`."""
+        """The name of the function that decides it, such as `check_tags`, in the module `topic`."""
         return f"check_{self.name.replace('-', '_')}"
 
 
@@ -245,9 +246,10 @@ class ManualItem(Settings):
 
 
 def task_list(items: Sequence[ManualItem], when: Literal["before", "after"] | None = None) -> str:
-    """Return manual items as a Markdown task list, only those for `when` if given; empty if there are none.
+    """Return manual items as a Markdown task list (`- [ ] …`); empty if there are none.
 
-    Titles are text: they contain no markup, mention no person and refer to no issue.
+    `when` selects those to be done before or after publishing; None for all. Titles are escaped: they contain no
+    markup, mention no person and refer to no issue.
     """
     lines = []
     for item in items:

@@ -132,7 +132,10 @@ class TestConfig(Settings):
 
 
 def _by_package_setting(help: str, kind: SettingKind, *, otherwise: str = "") -> Any:  # noqa: A002 - as in argparse and invoke
-    """Declare a setting that is a table of values of this kind by package; see `Field` for the other arguments."""
+    """Declare a setting that is a table: it maps package names to values of this kind.
+
+    See `Field` for the other arguments.
+    """
     return setting(EMPTY, help, TableOf(kind, keys=PACKAGE_NAME), otherwise=otherwise)
 
 
@@ -161,6 +164,7 @@ class InstallChecks(Record, kw_only=True):
 
     Attributes:
         modules: The modules to import (none if empty), or None for those that the wheel contains.
+        extras: The extras with which the package is installed for these checks.
         smoke: Expressions to evaluate, each in a process of its own.
         metadata_only: Whether the package contains no modules to import.
     """
@@ -187,7 +191,7 @@ class VerifyConfig(TaskConfig):
     skip: Mapping[str, str] = _by_package_setting("Packages to skip, with the reason.", Text())
 
     def install_checks(self, package: str, *, metadata_only: bool) -> InstallChecks:
-        """Return the checks of a package; `metadata_only` is whether it contains no modules."""
+        """Return the checks that these settings define for a package; `metadata_only`: it contains no modules."""
         return InstallChecks(
             modules=self.modules.get(package),
             extras=self.extras.get(package, ()),
@@ -510,7 +514,9 @@ class Config(Settings):
 
     @classmethod
     def parse(cls, data: Any, options: Mapping[str, Sequence[Field]] = EMPTY) -> Config:
-        """Validate and convert the content of `[tool.relnox]`; see `config_table` for `options`.
+        """Validate and convert `data`, the parsed table `[tool.relnox]`.
+
+        `options` maps the keys of tables in it, such as `build`, to the options of tasks that they may set.
 
         Raises:
             Blocked: A key is unknown, or a value is invalid.
@@ -520,19 +526,19 @@ class Config(Settings):
 
     @property
     def follows_public_rules(self) -> bool:
-        """Whether every index that a release may go to has the rules of the public index."""
+        """Whether the rules of PyPI for uploads apply to every index that a release may go to."""
         names = set(self.targets.values()) or {name for name, own in self.indexes.items() if own.production}
         return all(name not in self.indexes or self.indexes[name].public_rules for name in names)
 
     def has_optional_extensions(self, package: str) -> bool:
-        """Return whether wheels of a package may be built without its native modules."""
+        """Return whether wheels of a package are allowed even if its native modules were not built."""
         return matches_any_glob(package, self.optional_extensions)
 
 
 def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
-    """Return the kind that validates `[tool.relnox]`.
+    """Return the `SettingKind` that validates `[tool.relnox]` and converts it to a `Config`.
 
-    `options` maps keys of tables in it, such as `build`, to the options of tasks that they may set.
+    `options` maps the keys of tables in it, such as `build`, to the options of tasks that they may set.
     """
     fields = (
         field.accepting_options(options[field.key]) if field.key in options else field
@@ -542,7 +548,11 @@ def config_table(options: Mapping[str, Sequence[Field]]) -> Table:
 
 
 def check_package_names(config: Config, packages: Sequence[Package]) -> None:
-    """Raise `Blocked` if a package name or pattern in the settings matches none, or if an extra does not exist."""
+    """Check that all packages and extras that the settings name exist.
+
+    Raises:
+        Blocked: A name or pattern in the settings matches none of `packages`, or a package lacks an extra.
+    """
     for kind, text, where in _texts_in_setting(Table(Config), config, "tool.relnox"):
         if kind is PACKAGE_NAME or kind is PACKAGE_GLOB:
             matches = any(fnmatchcase(package.name, text) for package in packages)
@@ -574,7 +584,8 @@ def _texts_in_setting(
 ) -> Iterator[tuple[SettingKind, str, str]]:
     """Yield the kind, the text and the place (`[tool.relnox.build] commands`) of each string in a setting.
 
-    The setting is `key` of the table with the dotted name `table`, or that table itself if `key` is empty.
+    `kind` and `value` are those of the setting; arbitrary keys of tables in it are strings, too. The setting is
+    `key` of the table with the dotted name `table`, or that table itself if `key` is empty.
     """
     match kind:
         case Text():

@@ -50,11 +50,11 @@ def option(  # noqa: PLR0913 - a declaration is read by its keywords
     anywhere: bool = False,
     in_environment: bool = False,
 ) -> Any:
-    """Declare an option; if `kind` is None, it follows from the default and the choices. See `Field` for the rest.
+    """Declare an option of a task; see `Field` for the arguments that are not described here.
 
-    By default, only the command line can set it, for an option that chooses a target, consents to something or is
-    for one run. With `in_environment`, a variable can set it as well; with `anywhere` or `setting`, a variable and
-    pyproject.toml.
+    If `kind` is None, it follows from the default and the choices. By default, only the command line can set the
+    option, since it chooses a target, consents to something or is for one run. With `in_environment`, an
+    environment variable can set it as well; with `anywhere` or `setting`, a variable and pyproject.toml.
     """
     sources: tuple[Source, ...] = ("command line",)
     if anywhere or setting:
@@ -118,7 +118,7 @@ def positional_options(declaration: type[CommonOptions]) -> list[Field]:
 
 
 def positional_usage(options: Sequence[Field]) -> str:
-    """Return how the usage line shows the argument without a flag, such as `PART|VERSION`."""
+    """Return the placeholder for the argument that sets one of these options without a flag: `PART|VERSION`."""
     return "|".join(option.metavar for option in options)
 
 
@@ -133,10 +133,12 @@ def resolve_option_values(
     file: Mapping[str, Value],
     defaults: Mapping[str, Value] = MappingProxyType({}),
 ) -> O:
-    """Return the options, each with the value from the place of highest precedence that sets it.
+    """Return the options of a task, each with its value from the first of the four places that sets it.
 
-    Except for `environment`, which has all environment variables, the mappings have values by field name: `file`
-    those of the task's table in the settings, and `defaults` those that a noxfile or tasks file sets.
+    These are, in this order, `command_line`, `environment` (the environment variables), `file` (the task's table
+    in the settings) and `defaults` (what a noxfile or tasks file sets). Except for `environment`, they have values
+    by field name. An option that none of them sets has the default of its declaration. For an option in
+    `positional`, `defaults` count only if the command line sets no other one of these.
 
     Raises:
         Blocked: An environment variable has an invalid value, or the option may not be set in the environment.

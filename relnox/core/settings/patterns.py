@@ -37,8 +37,8 @@ def normalize_path(pattern: str) -> str:
 def select_packages(patterns: Sequence[str], packages: Iterable[Package]) -> tuple[Package, ...]:
     """Return the packages that patterns select, in the order of `packages`; none without patterns.
 
-    A pattern is the name or directory of a package, or a glob of either; `!` before it excludes. The last one that
-    matches a package decides. If none matches it, it is selected only if the first pattern has a `!`.
+    A pattern is the name or directory of a package, or a glob of either; `!` before it excludes. For each package,
+    the last pattern that matches it decides. If none does, it is selected only if the first pattern has a `!`.
     """
     starts_with_all = bool(patterns) and patterns[0].startswith("!")
     packages_in_order = []
@@ -53,18 +53,18 @@ def select_packages(patterns: Sequence[str], packages: Iterable[Package]) -> tup
 
 
 def matches_any_glob(package: str, globs: Iterable[str]) -> bool:
-    """Return whether a normalized name matches one of the globs, in which names are normalized as well."""
+    """Return whether the normalized name of a package matches one of the globs, which must be normalized, too."""
     return any(fnmatchcase(package, glob) for glob in globs)
 
 
 def matches_package(pattern: str, package: Package) -> bool:
-    """Return whether a pattern without `!` matches the name or the directory of a package."""
+    """Return whether a name, directory or glob (without `!`) matches the name or the directory of a package."""
     path = normalize_path(pattern) or "."
     return fnmatchcase(package.name, normalize_name(path)) or fnmatchcase(package.directory, path)
 
 
 def _file_pattern_problem(text: str) -> Blocked | None:
-    """Return the problem with a single pattern for files, or None if it is valid."""
+    """Return the problem with a pattern for files in the syntax of gitignore(5), or None if it is valid."""
     why = None
     if {"..", "."} & {*text.removeprefix("!").split("/")}:
         why = "no part of a path may be '.' or '..': paths are relative to the root"
@@ -83,7 +83,7 @@ PATH_PATTERN = Text(rule=_file_pattern_problem)
 
 @lru_cache(maxsize=1024)
 def parse_file_patterns(patterns: tuple[str, ...]) -> PathSpec[GitIgnoreSpecPattern]:
-    """Return an object that matches paths with patterns for files; it is cached.
+    """Return an object that matches paths with patterns in the syntax of gitignore(5); it is cached.
 
     Raises:
         ValueError: A pattern is invalid.
@@ -94,6 +94,6 @@ def parse_file_patterns(patterns: tuple[str, ...]) -> PathSpec[GitIgnoreSpecPatt
 def is_file_included(patterns: Iterable[str], file: str) -> bool | None:
     """Return whether the last pattern that matches a file includes it (has no `!`); None if no pattern matches.
 
-    `file` is relative to the root.
+    The patterns have the syntax of gitignore(5). `file` is a path relative to the root.
     """
     return parse_file_patterns(tuple(patterns)).check_file(file).include
