@@ -93,7 +93,10 @@ def _make_task(
 def _run_task(
     context: Context, task: Task, fields: Sequence[Field], values: dict[str, Any], defaults: Mapping[str, Value]
 ) -> None:
-    """Run a task with the values that invoke parsed; raise `Exit` with its exit code unless it succeeds."""
+    """Run a task with the values that invoke parsed; raise `Exit` with its exit code unless it succeeds.
+
+    `fields` are the options of the task, and `defaults` the values, by field name, of those that are not set.
+    """
     from relnox.runner import run_task
 
     try:
@@ -118,7 +121,7 @@ def _exit(error: Problem) -> NoReturn:
 
 
 def _check_no_words_after_dashes(task: Task) -> None:
-    """Raise `Blocked` if the command line of the task has words after `--`, which invoke would ignore."""
+    """Raise `Blocked` if the command line calls the task and has words after `--`, which invoke would ignore."""
     if (words := _words_of_command_line()[1]) and _word_that_called(task):
         raise Blocked(
             "option-invalid",
@@ -128,7 +131,13 @@ def _check_no_words_after_dashes(task: Task) -> None:
 
 
 def _parse_value(field: Field, values: Mapping[str, Any]) -> Value:
-    """Return the value of an option on the command line, None if it is not set; raise `Blocked` if invalid."""
+    """Return the value of an option among those that invoke parsed, or None if the command line does not set it.
+
+    `values` has them by parameter name, with `no_NAME` for a negative flag.
+
+    Raises:
+        Blocked: The value is not valid, or a flag and its negative one are both set.
+    """
     value = values.get(field.name)
     if field.is_list:
         return tuple(map(field.parse, value or ())) or None
@@ -158,7 +167,10 @@ def _word_that_called(task: Task) -> str:
 
 
 def _collection_front_end(task: Task) -> FrontEnd:
-    """Return the commands of tasks for fixes: `invoke` for those in the collection of this call, else `relnox`."""
+    """Return the commands by which fixes in messages start tasks.
+
+    It is `invoke` for tasks in the collection from which the command line calls `task`, and `relnox` for others.
+    """
     prefix = "".join(_word_that_called(task).rpartition(".")[:2])
     names = _collections.get(prefix.removesuffix(".") or None)
     if names is None:

@@ -20,10 +20,11 @@ MAX_TAGS = 3
 
 
 class Commit(Step):
-    """Commit exactly the edits of the plan, whatever else is staged; undo it if a later step fails.
+    """Commit exactly the edits of the plan, whatever else is staged; undo it if a later local step fails.
 
     Attributes:
-        files: The files, with the content that the edits of the plan give them.
+        files: The files to commit, relative to the root; the commit has the content that the planned edits give
+            them.
         is_development: Whether the commit sets the next development version on top of the release commit.
     """
 
@@ -35,7 +36,7 @@ class Commit(Step):
 
     @property
     def key(self) -> str:
-        """The name of the step in the plan, by which later steps need it."""
+        """The name of the step in the plan, by which other steps need it: `commit` or `commit-development`."""
         return "commit-development" if self.is_development else "commit"
 
     @property
@@ -43,7 +44,14 @@ class Commit(Step):
         return f"commit {self.message.splitlines()[0]!r}"
 
     def apply(self, run: Run) -> str:
-        """Commit from a temporary index, check the commit, update git's index, and return the id of the commit."""
+        """Commit the planned edits and update git's index; return the full id of the commit.
+
+        Other staged changes stay staged, since the commit is made from a temporary index.
+
+        Raises:
+            Failed: git or a commit hook fails, git creates no commit, or a hook changes its content or its
+                trailers.
+        """
         git, edits = run.checkout, self._planned_edits(run)
         before = git.head()
         try:
@@ -64,7 +72,7 @@ class Commit(Step):
         return head
 
     def verify(self, run: Run, result: str) -> str:
-        """Name the commit, and the files whose edits something else has changed since."""
+        """Return the start of the commit's id and, if any, the names of committed files that changed since."""
         changed_files = [
             edit.file for edit in self._planned_edits(run) if not file_edits.are_edits_applied(run.root, (edit,))
         ]
@@ -84,10 +92,13 @@ class Commit(Step):
 
 
 def _check_commit(git: Git, tree: str, files: Collection[str], message: str | None = None) -> None:
-    """Compare HEAD with the planned tree and, if `message` is not None, its trailers with those of that message.
+    """Check that HEAD has the planned `tree` (an id), so that no commit hook changed the commit.
+
+    The release trailers of its message must be those of `message`, unless that is None. `files` are the planned
+    ones, which the error distinguishes from other files.
 
     Raises:
-        Failed: A commit hook changed one of the planned `files`, another file, or the trailers.
+        Failed: A commit hook changed one of `files`, added another file, or removed a trailer.
     """
     paths = git.read_entries("diff-tree", "-r", "--name-only", "--no-renames", tree, "HEAD")
     names = [path.removeprefix(git.prefix) for path in paths]
@@ -114,9 +125,13 @@ def _check_commit(git: Git, tree: str, files: Collection[str], message: str | No
 
 
 class ResetIndex(Step, key="index", title="bring git's index up to date with the commit"):
-    """Update the files of a killed run's commit in git's index.
+    """Update git's index to HEAD, if an earlier run was killed after its commit and before it updated the index.
 
-    If a commit hook changed that commit, the branch goes back to its parent instead, and the step fails.
+    If a commit hook changed the content of that commit, the branch goes back to the commit's parent instead, and
+    the step fails.
+
+    Attributes:
+        files: The files, relative to the root, that the index has as in the parent of HEAD.
     """
 
     atomic = True
@@ -124,6 +139,7 @@ class ResetIndex(Step, key="index", title="bring git's index up to date with the
     files: tuple[str, ...]
 
     def apply(self, run: Run) -> str:
+        """Update the index; return the number of files as text; raise `Failed` if a hook changed the commit."""
         git = run.checkout
         head, parent, tree = git.head(), git.parent_commit(), commits.read_planned_tree(git)
         try:
@@ -138,7 +154,7 @@ class ResetIndex(Step, key="index", title="bring git's index up to date with the
 
 
 class CreateTags(Step, key="tag"):
-    """Create annotated tags, all or none; undo it if a later step fails.
+    """Create annotated tags, all or none; delete them again if a later local step fails.
 
     Attributes:
         commit: The commit to tag; None for HEAD.
@@ -154,9 +170,20 @@ class CreateTags(Step, key="tag"):
         return f"tag {join_names([tag.name for tag in self.tags])}"
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if all tags exist on the commit, else None.
+
+        Raises:
+            Conflict: A tag exists on another commit, and that is not this one before a rebase or an amendment.
+        """
         return "the tags already exist on this commit" if not self._missing_tags(run.checkout) else None
 
     def apply(self, run: Run) -> None:
+        """Create the missing tags, and move those whose commit was rebased or amended since.
+
+        Raises:
+            Conflict: A tag exists on any other commit.
+            Failed: git cannot create or sign a tag.
+        """
         git, missing = run.checkout, self._missing_tags(run.checkout)
         existing = git.tags()
         commits.delete_tags(git, [tag.name for tag in missing if tag.name in existing])
@@ -164,6 +191,7 @@ class CreateTags(Step, key="tag"):
         run.undo_on_failure(commits.delete_tags, git, [tag.name for tag in missing])
 
     def verify(self, run: Run, result: None) -> str:
+        """Return the name of the only tag, or the number of tags as text; raise `Failed` if one is missing."""
         super().verify(run, result)
         return self.tags[0].name if len(self.tags) == 1 else format_count(len(self.tags), "tag")
 
@@ -204,7 +232,12 @@ class CreateTags(Step, key="tag"):
 
 
 class Push(Step, key="push"):
-    """Push the branch (none if its name is empty) and the tags atomically."""
+    """Push a branch and tags to a remote, atomically if the remote supports that.
+
+    Attributes:
+        branch: The short name of the branch; empty to push only tags.
+        tags: The names of the tags.
+    """
 
     remote = True
     atomic = True
@@ -217,10 +250,16 @@ class Push(Step, key="push"):
         return f"push {join_names(filter(None, [self.branch, *self.tags]))} to {self.remote_name} atomically"
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the remote has the branch's commits and the tags, else None."""
         return None if self._missing_refs(run.checkout) else f"{self.remote_name} is up to date"
 
     def apply(self, run: Run) -> None:
-        """Push what is missing; the refs on the remote decide on success, not git's exit status."""
+        """Push what the remote lacks; an error of git is ignored if the remote lacks nothing afterwards.
+
+        Raises:
+            Failed: The remote still lacks the branch or a tag; if it got the rest, the exit code is
+                `PARTLY_PUBLIC`.
+        """
         git = run.checkout
         before, ref = self._missing_refs(git), f"refs/heads/{self.branch}"
         branch, replaces = self.branch if ref in before else "", before.get(ref)
@@ -237,6 +276,7 @@ class Push(Step, key="push"):
                 raise
 
     def verify(self, run: Run, result: None) -> str:
+        """Return what the remote has now, as text; raise `Failed` if it lacks the branch or a tag."""
         del result
         if missing := self._missing_refs(run.checkout):
             error = Failed(
@@ -273,11 +313,12 @@ class Push(Step, key="push"):
 
 
 class PushTags(Step, key="push {self.tags[0][0]}"):
-    """Push tags in one transaction; the refs on the remote decide on success, not git's exit status.
+    """Push tags to a remote, atomically if it supports that; its refs decide on success, not git's exit status.
 
     Attributes:
-        tags: Pairs of a tag and the id of its commit, at most `MAX_TAGS`.
-        created: Tags that this plan creates; they are deleted here if the remote rejects them.
+        tags: Pairs of a tag's name and the id of its commit, at most `MAX_TAGS`.
+        created: The tags that this plan creates. If the remote rejects a tag, those that it lacks are deleted from
+            the local repository.
     """
 
     remote = True
@@ -292,12 +333,25 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return f"push {join_names([tag for tag, _ in self.tags])} to {self.remote_name}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the remote has all tags, else None; also delete tags (see `_compare_with_remote`)."""
+        """Return a reason if the remote has all tags, perhaps pushed by other runs, else None.
+
+        A local tag that this plan created is deleted if another run pushed a different one of that name: git would
+        not fetch that one over it.
+
+        Raises:
+            Conflict: The remote has a tag on a commit that is neither an ancestor nor a descendant of the planned
+                one.
+        """
         missing, foreign = self._compare_with_remote(run)
         return None if missing else _describe_foreign_tags(foreign) or f"{self.remote_name} has the tags already"
 
     def apply(self, run: Run) -> frozenset[str]:
-        """Push the missing tags; return those that other runs pushed; raise `Failed` if the remote rejects one."""
+        """Push the tags that the remote lacks, and return the names of those that other runs pushed.
+
+        Raises:
+            Failed: The remote rejects a tag.
+            Conflict: The remote has a tag on a commit of another line of history.
+        """
         missing, foreign = self._compare_with_remote(run)
         while missing:
             completed = remotes.push_new_tags(run.checkout, self.remote_name, missing)
@@ -314,6 +368,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return foreign
 
     def verify(self, run: Run, result: frozenset[str]) -> str:
+        """Name the tags that other runs pushed or, if there are none, return how many tags the remote has."""
         del run
         count = len(self.tags)
         return (
@@ -368,7 +423,7 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
 
 
 def _describe_foreign_tags(foreign: AbstractSet[str]) -> str:
-    """Describe the tags that other runs pushed; return an empty string if there are none."""
+    """Return `tagged by another run: NAMES`; an empty string if other runs pushed none of the tags."""
     return f"tagged by another run: {join_names(sorted(foreign))}" if foreign else ""
 
 
@@ -378,7 +433,7 @@ class UndoBump(Step, key="undo"):
     Attributes:
         commits: The commits to remove from the branch, the last one first.
         parent: The commit that the branch goes back to.
-        tags: The tags to delete, with their object ids.
+        tags: Maps each tag to delete to the object id that it must still have.
         edits: The edits that restore the files as they are in `parent`.
         files: The files that the commits changed, whether they are restored already or not.
     """
@@ -398,7 +453,13 @@ class UndoBump(Step, key="undo"):
         return f"revert {join_names([*tags, *commits, *(f'the edit of {edit.file}' for edit in self.edits)])}"
 
     def apply(self, run: Run) -> str:
-        """Revert the files, then the index, and last the refs, so that the same command finishes a killed run."""
+        """Restore the files, then git's index, and last the branch and tags; return the number of files as text.
+
+        In this order, the same command can finish what a killed run has begun.
+
+        Raises:
+            Failed: The branch or a tag has moved since the step was planned.
+        """
         git = run.checkout
         edits = file_edits.apply_edits(run.root, self.edits, edit_staging_directory(run))
         undo_edits_on_failure(run, edits)
@@ -409,7 +470,11 @@ class UndoBump(Step, key="undo"):
 
 
 class UntrackFiles(Step, key="untrack"):
-    """Remove files from git's index; they stay on the disk, and in the history."""
+    """Remove files from git's index; they stay on the disk, and in the history.
+
+    Attributes:
+        files: The files, relative to the root, which hold secrets.
+    """
 
     exclusive = True
     files: tuple[str, ...]
@@ -419,6 +484,7 @@ class UntrackFiles(Step, key="untrack"):
         return f"git rm --cached {join_names(self.files)}"
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if git tracks none of the files, else None; the history still has their secrets."""
         tracked = run.checkout.read_entries("ls-files", "--", *self.files)
         return None if tracked else "git does not track them; revoke the secrets: the history has them"
 

@@ -33,13 +33,14 @@ _UMASK = 0o022
 
 
 class EventPackage(Record, kw_only=True):
-    """A package in the event that a hook reads.
+    """A package in the JSON document from which a hook learns about its event.
 
     Attributes:
         directory: Its directory, relative to the root.
         old_version: The version before a bump, or None for other events and for a first version.
         version: The version, or None if it is not known before the build.
-        tag: The tag of the version, or None if it has none.
+        tag: The name of the tag for the version, which need not exist; None if the version or the format is not
+            known.
     """
 
     name: str
@@ -50,15 +51,16 @@ class EventPackage(Record, kw_only=True):
 
 
 class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} hook: {self.hook.command}"):
-    """Run a hook of the project.
+    """Run a hook: a program of the project that runs at an event of a release, such as `before-build`.
 
     Attributes:
         number: The position of the hook among the hooks of the event, from 1.
-        task: The task that runs the hook.
-        index: The index of the release, or None before it is published.
+        task: The name of the task, such as `publish`, in which the event occurs.
+        packages: The packages of the task.
+        index: The name of the index to publish to; None at the events of tasks that do not publish.
         directory: The directory with the archives, relative to the root; None if there are none at this event.
         files: The archives; empty if they are not known before the run.
-        rehearsal: Whether nothing becomes public, because it is a rehearsal or a test index is used.
+        rehearsal: Whether nothing becomes public, because the task runs in a rehearsal or for a test index.
         skip: The reason to skip the hook, or None to run it.
     """
 
@@ -75,15 +77,18 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
     skip: str | None = None
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return the planned reason to skip the hook, or None; a hook that ran before runs again."""
+        """Return `skip`, the reason that was planned, or None; a hook that an earlier run has run is run again."""
         del run
         return self.skip
 
     def apply(self, run: Run) -> HookGeneratedFiles | None:
-        """Run the hook; before the build of a commit, return the files that it generated, if any, else None.
+        """Run the hook; return the files that it generated in the copy of a commit to build, else None.
+
+        Only the hooks of `before-build` generate files, and only files that git ignores count.
 
         Raises:
-            Failed: The hook fails, or leaves behind changes that git would commit.
+            Failed: The hook fails or, except after publishing, leaves changes that git would commit, or another
+                HEAD.
         """
         source, builds = source_to_build(run), self.event == "before-build"
         is_copy = builds and source.commit is not None
@@ -116,7 +121,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         return HookGeneratedFiles(files=tuple(names)) if names else None
 
     def verify(self, run: Run, result: HookGeneratedFiles | None) -> str:
-        """Name the files that the hook generated, if any."""
+        """Return the names of the files that the hook generated, as text, or `done` if there are none."""
         del run
         return "done" if result is None else f"wrote {join_names(result.files)}"
 
@@ -128,10 +133,11 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         variables: Mapping[str, str],
         on_line: Callable[[str], None] | None = None,
     ) -> dict[str, bytes | None]:
-        """Run the hook in a temporary copy of the checkout, and return the files that it changes.
+        """Run the hook in a temporary copy of the current commit with planned edits; return what it changes.
 
-        The planned edits (`contents`) and the result are the new contents of files by path relative to the root,
-        or None for a removed file. `variables` is its environment, and `on_line` receives its output.
+        `contents` are the edits. They and the result map paths, relative to the root, to the new content, or None
+        for a removed file. `variables` is the environment of the hook; `on_line` is called with each line of its
+        output.
 
         Raises:
             Failed: The hook fails, makes commits, or leaves anything but regular files with unchanged permissions.
@@ -242,6 +248,6 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
 
 
 def _ignored_files(git: Git | None) -> set[str]:
-    """Return the files that git ignores, none outside git; in a fresh copy, only hooks write such files."""
+    """Return the paths, relative to the root, of existing files that git ignores; none if `git` is None."""
     options = ("ls-files", "--others", "--ignored", "--exclude-standard")
     return set(git.read_entries(*options)) if git is not None else set()

@@ -26,7 +26,12 @@ _QUIET_OPTIONS = ("--quiet", "--no-header", "--no-annotate", "--no-emit-index-ur
 
 
 class LockFile(Step, key="lock {self.file}"):
-    """Check that a lock file matches its pyproject.toml, or fail; with `writes`, have its tool update it."""
+    """Check that a lock file matches the pyproject.toml beside it; if not, update it or, without `writes`, fail.
+
+    Attributes:
+        file: The lock file, relative to the root.
+        tool: The tool whose command `lock` writes the file.
+    """
 
     runs_project_code = True
     file: str
@@ -38,9 +43,16 @@ class LockFile(Step, key="lock {self.file}"):
         return f"update {self.file}: {self.tool} lock" if self.writes else f"compare {self.file}: uv lock --check"
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the lock file matches its pyproject.toml, else None; raise `Failed` if uv fails."""
         return f"{self.file} is current" if self._is_current(run) else None
 
     def apply(self, run: Run) -> None:
+        """Have the tool update the lock file.
+
+        Raises:
+            Blocked: `writes` is False, so that an outdated file is an error.
+            Failed: The tool is not installed, or fails.
+        """
         if not self.writes:
             raise outdated_lock_error(self.file, self.tool)
         self._run_lock_command(run).check(f"{self.tool} lock")
@@ -73,7 +85,7 @@ class LockFile(Step, key="lock {self.file}"):
 
 
 def outdated_lock_error(file: str, tool: str) -> Blocked:
-    """Return the problem that a lock file does not match its pyproject.toml."""
+    """Return the error for a lock file that does not match its pyproject.toml; the fix is to run `tool`."""
     directory = posixpath.dirname(file)
     command = f"cd {directory} && {tool} lock" if directory else f"{tool} lock"
     return Blocked("lock-outdated", f"{file} does not match pyproject.toml (which changed since)", command)
@@ -83,7 +95,8 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
     """Write a requirements file with pinned versions and hashes, without the address of any index.
 
     Attributes:
-        purpose: Which jobs install it, for its first line.
+        file: The path of the file, relative to the root.
+        purpose: The text that says, in the first line of the file, which jobs install it.
         requirements: The requirements (PEP 508) to lock, with everything that they require.
         without: The packages to leave out, with what only they require.
     """
@@ -101,17 +114,22 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
         return "".join(f"# {line}\n" for line in lines)
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the comment at the top of the file names these requirements, else None."""
+        """Return a reason if the first lines of the file name this purpose and these requirements, else None.
+
+        The versions in such a file are not compared with those on the index.
+        """
         path = run.root / self.file
         is_written = path.is_file() and path.read_text("utf-8", "replace").startswith(self._header_comment)
         return "it is locked already; to lock it again, delete the file" if is_written else None
 
     def verify(self, run: Run, result: None) -> str:
+        """Return the number of locked packages as text; raise `Failed` if the file was not written."""
         super().verify(run, result)
         text = (run.root / self.file).read_text(encoding="utf-8")
         return format_count(len(re.findall(r"^[\w.-]+==", text, re.MULTILINE)), "package")
 
     def apply(self, run: Run) -> None:
+        """Resolve the requirements with `uv pip compile`, and write the file; raise `Failed` if uv fails."""
         with temporary_directory() as directory:
             # A requirement that no environment fulfills removes a package from the resolution.
             overrides, output = directory / "overrides.txt", directory / "locked.txt"

@@ -24,10 +24,11 @@ from relnox.system.files import replace_file
 
 
 class WriteManifest(Step, key="manifest", title="write the manifest into {self.output}"):
-    """Write the manifest of the built files, as JSON and as text; fail if no package was built.
+    """Write the manifest, which lists the built files with their hashes, as JSON and as text.
 
     Attributes:
-        commit: The full id of the built commit, or of HEAD; None if there is none.
+        output: The directory to write it to, which has the files, relative to the root.
+        commit: The full id of the built commit or, if the working tree is built, of HEAD; None if there is none.
         dirty: Whether uncommitted changes were built.
         dependencies: Pairs of a package and the packages of this build that its sources require.
         policy: What publishing without a checkout needs to know; None outside git.
@@ -42,6 +43,11 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
     policy: PublishingPolicy | None = None
 
     def apply(self, run: Run) -> Manifest:
+        """Write and return the manifest, without the files of packages whose build or tests failed.
+
+        Raises:
+            Failed: This is the case for all packages, so that nothing is written.
+        """
         output = run.root / self.output
         packages = built_packages(run)
         needs = {name: set(siblings) for name, siblings in self.dependencies}
@@ -71,18 +77,20 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
         return manifest
 
     def verify(self, run: Run, result: Manifest) -> str:
-        """Name the manifest, and the packages that it does not cover."""
+        """Return the path of the manifest, and the packages that it lacks since their build or tests failed."""
         del run
         without = f", without {', '.join(result.missing)}" if result.missing else ""
         return f"{self.output}/{MANIFEST_JSON}{without}"
 
 
 class Collect(Step, key="collect {self.package}"):
-    """Copy the files of one package from the directories of build jobs, unless they are in the output directory.
+    """Copy the files of one package from the directories of several build jobs to one, unless it has them.
 
     Attributes:
-        files: Pairs of a directory, relative to the root, and a file in it.
-        attestations: The attestations of the files (PEP 740), each as such a directory, a name and a SHA-256.
+        files: Pairs of a build job's directory, relative to the root, and a file in it.
+        attestations: The attestations of the files (PEP 740), as triples of such a directory, a file name and the
+            SHA-256 of the attestation.
+        output: The directory to copy to, relative to the root.
     """
 
     exclusive = True
@@ -99,6 +107,7 @@ class Collect(Step, key="collect {self.package}"):
         return f"collect {self.package} {self.version} into {self.output}: {files}{attestations}"
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if `output` has all files and attestations with the expected hashes, else None."""
         if self._missing_files(run):
             return None
         signed = f" and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
@@ -107,6 +116,11 @@ class Collect(Step, key="collect {self.package}"):
         )
 
     def apply(self, run: Run) -> None:
+        """Copy the files and attestations that `output` lacks, or has with another hash.
+
+        Raises:
+            Failed: A file cannot be copied, or does not have the expected hash.
+        """
         output = run.root / self.output
         try:
             with archive_staging_directory(output, self.package) as staging:
@@ -130,11 +144,16 @@ class Collect(Step, key="collect {self.package}"):
 
 
 def _has_hash(path: Path, sha256: str) -> bool:
+    """Return whether there is a file at `path` with this SHA-256 (hex)."""
     return path.is_file() and archives.hash_file(path).sha256 == sha256
 
 
 def _copy_file(source: Path, target: Path, sha256: str, staging: Path) -> None:
-    """Copy a file by way of `staging`; raise `Failed`, and leave `target` as it was, if the hash differs."""
+    """Copy a file to the directory `staging`, and move it to `target` from there, over an existing file.
+
+    Raises:
+        Failed: The copy does not have the hash `sha256` (hex); `target` is not changed.
+    """
     staged_file = staging / target.name
     shutil.copyfile(source, staged_file)
     if not _has_hash(staged_file, sha256):
@@ -147,7 +166,11 @@ def _copy_file(source: Path, target: Path, sha256: str, staging: Path) -> None:
 
 
 class WriteMergedManifest(Step, key="manifest"):
-    """Write the manifest of the collected files."""
+    """Write the manifest of the files that `Collect` steps copied from several build jobs, as JSON and as text.
+
+    Attributes:
+        output: The directory to write it to, relative to the root.
+    """
 
     exclusive = True
     output: str
@@ -158,6 +181,7 @@ class WriteMergedManifest(Step, key="manifest"):
         return f"write the manifest of {format_count(len(self.manifest.distributions), 'file')} into {self.output}"
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if both files of the manifest exist with the planned content, else None."""
         forms = _manifest_contents(run.root / self.output, self.manifest)
         is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
         return f"{self.output}/{MANIFEST_JSON} is up to date" if is_written else None
@@ -167,12 +191,13 @@ class WriteMergedManifest(Step, key="manifest"):
 
 
 def _write_manifest_files(output: Path, manifest: Manifest) -> None:
-    """Write a manifest as text, then as JSON, whose existence means that the build is complete."""
+    """Write a manifest into a directory as text and then as JSON, which means that the build is complete."""
     for path, content in _manifest_contents(output, manifest).items():
         replace_file(path, content, durable=True)
 
 
 def _manifest_contents(output: Path, manifest: Manifest) -> dict[Path, bytes]:
+    """Return the content of both files of a manifest in the directory `output`, by path: first text, then JSON."""
     return {
         output / MANIFEST_TEXT: manifest.to_text().encode(),
         output / MANIFEST_JSON: manifest.to_json().encode(),

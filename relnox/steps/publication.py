@@ -45,7 +45,7 @@ _MAX_MISMATCH_TIME = 30.0
 
 
 class PublicationState(SharedService):
-    """What this run knows about each file of a release on an index: whether it was sent, listed and served."""
+    """What this run knows about each file that its plan uploads: whether it was sent, listed and served."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -63,26 +63,32 @@ class PublicationState(SharedService):
 
     @property
     def files(self) -> tuple[PublishedFile, ...]:
-        """The files, in the order of the plan."""
+        """What is known about each file that the plan uploads, in the order of the plan."""
         return tuple(self._files.values())
 
     @property
     def may_have_public_files(self) -> bool:
-        """Whether any file is public, or may be, because its upload had no clear result."""
+        """Whether any file is public or may be: all but files that were not uploaded, or were rejected, count."""
         return any(file.state not in (FileState.NOT_UPLOADED, FileState.REJECTED) for file in self.files)
 
     def update_published_file(self, index: str, name: str, **changes: UploadStatus | FileCheck) -> None:
-        """Set fields (`changes`) of a file's `PublishedFile`; a file that this plan does not upload is ignored."""
+        """Set fields of the `PublishedFile` of a file on an index, such as `download`, to the values in `changes`.
+
+        A file that this plan does not upload there is ignored.
+        """
         if (before := self._files.get((index, name))) is not None:
             self._files[index, name] = replace(before, **changes)
 
     def record_upload(self, index: str, name: str) -> None:
-        """Record that the upload of a file begins, which makes earlier observations obsolete."""
+        """Record that the upload of a file begins: it counts as uploaded, and earlier checks are discarded."""
         unknown = FileCheck.UNKNOWN
         self.update_published_file(index, name, upload=UploadStatus.UPLOADED, listing=unknown, download=unknown)
 
     def record_listing(self, index: str, name: str, observation: FileCheck) -> None:
-        """Record whether the listing has a file, except that a file that was listed once cannot become absent."""
+        """Record what a check of the index's listing showed for a file.
+
+        `ABSENT` is ignored if the last check showed the built hash: a file cannot disappear.
+        """
         file = self._files.get((index, name))
         if file is not None and (observation is not FileCheck.ABSENT or file.listing is not FileCheck.MATCH):
             self.update_published_file(index, name, listing=observation)
@@ -96,10 +102,12 @@ class PublicationState(SharedService):
         deadline: Deadline | None = None,
         uploaded: bool = False,
     ) -> set[str]:
-        """Return the names of one package's files that an index lists with the built hashes; record what it lists.
+        """Request an index's listing of a package; return the names of those of its `files` that it lists.
 
-        With `refresh`, the listing is requested even if the last one is recent, with retries until `deadline`
-        (None: for some seconds). `uploaded`, for the error: whether this run has sent the files.
+        Their hashes there are those of the built files. What the listing shows for each file is recorded. `files`,
+        of one package, must not be empty. Without `refresh`, a recent cached listing is used. `deadline` ends the
+        retries; None stands for five seconds, or without `refresh` for ten minutes. With `uploaded`, the error for
+        a different hash says that this run has sent the files.
 
         Raises:
             Conflict: It lists one of them with a different hash.
@@ -140,17 +148,19 @@ class PublicationState(SharedService):
         )
 
     def compare_download(self, index: str, built_file: Distribution, deadline: Deadline) -> ServedContent:
-        """Download a listed file, compare its hash with the built file's, and record and return the result.
+        """Download a listed file, compare its hash with that of the built file, and record and return the result.
+
+        A response such as 404 is a result too: `ABSENT`.
 
         Raises:
-            TryLater: The index does not respond.
+            TryLater: The index does not respond until the deadline.
         """
         comparison = self._run.indexes[index].compare_download(built_file, deadline)
         self.update_published_file(index, built_file.filename, download=comparison.observation)
         return comparison
 
     def unverified_uploads(self) -> dict[tuple[str, str], list[Distribution]]:
-        """Return the files that this run sent, but did not verify on the index, by index and package name."""
+        """Return the files that this run tried to upload, but has not verified, by index and package name."""
         files: dict[tuple[str, str], list[Distribution]] = {}
         for key, file in self._files.items():
             if file.upload is not UploadStatus.NOT_UPLOADED and file.state is not FileState.VERIFIED:
@@ -158,9 +168,10 @@ class PublicationState(SharedService):
         return files
 
     def recheck_uploads(self, files: Mapping[tuple[str, str], Sequence[Distribution]], *, briefly: bool) -> None:
-        """Check files (by index and package) again for some seconds, and record what is seen, ignoring errors.
+        """Check files on their indexes again for at most ten seconds, and record the results; errors are ignored.
 
-        With `briefly`, after a signal, nothing is downloaded.
+        `files` is a result of `unverified_uploads`. With `briefly`, for runs that a signal ended, nothing is
+        downloaded, and the limit is less than a second.
         """
         seconds = _RECHECK_TIMEOUT_AFTER_SIGNAL if briefly else _RECHECK_TIMEOUT
         deadline = Deadline(seconds)
@@ -176,7 +187,11 @@ class PublicationState(SharedService):
             call_concurrently(check_package, files, seconds=seconds)
 
     def exit_code(self, results: Sequence[StepFinished]) -> ExitCode:
-        """Return the exit code of a run that was not interrupted, which depends on the public files."""
+        """Return the exit code of a run that was not interrupted, from the states of files and step results.
+
+        Unless all files are verified, `exit_code_of_publishing` determines it. If all are, failures of steps that
+        only serve to publish do not count.
+        """
         code = publication.exit_code_of_publishing(
             self.files, [result.error.exit_code for result in results if result.error is not None]
         )
@@ -192,9 +207,10 @@ class PublicationState(SharedService):
         return publication.exit_code_after_publication(later)
 
     def upload_deadline(self) -> str | None:
-        """Return the date and time (UTC) at which the public index stops accepting further files of a release.
+        """Return until when the public index accepts further files of a release, or None.
 
-        None if nothing is public, or all files are verified, or the index has no such rule.
+        The time has the form `2026-01-31 12:00 UTC`. It is None if nothing is public, or all files are verified,
+        or the index has no such rule.
         """
         public = [
             file
@@ -215,9 +231,10 @@ class PublicationState(SharedService):
 def different_files_error(
     index: Target, files: Sequence[tuple[Distribution, str]], *, uploaded: bool = False
 ) -> Conflict:
-    """Return the error for files that an index has with other content, each with its SHA-256 there.
+    """Return the error for files whose content on an index differs from what was built.
 
-    `uploaded` means that this run sent them, so that they may be damaged.
+    `files` has pairs of a built file and the SHA-256 (hex) of the one on the index. With `uploaded`, this run sent
+    them, and the error says that they may be damaged.
     """
     after = " (damaged during the upload, or uploaded by another job first)" if uploaded else ""
     return Conflict(
@@ -235,9 +252,10 @@ class AwaitIndex(Step, key="await {self.package}"):
     """Wait until an index lists files with the hashes of the manifest, and serves them.
 
     Attributes:
-        deadline: How long to wait, in seconds.
+        files: The files of the package.
+        deadline: How long to wait at most, in seconds.
         download: Whether the files are also downloaded and hashed; otherwise only the listing is compared.
-        page: The address at which people see the release, or empty.
+        page: The URL of the web page of the release, for the user; empty if there is none.
     """
 
     concurrent = True
@@ -257,11 +275,17 @@ class AwaitIndex(Step, key="await {self.package}"):
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
+        """The listings of the index, for at most 32 steps at a time, since waiting steps must not block others."""
         # A waiting step must not block uploads, nor other waiting steps.
         return ((f"listings of {self.index}", 32),)
 
     def apply(self, run: Run) -> None:
-        """Poll the index; raise `Conflict` if it has other content, `TryLater` at the deadline."""
+        """Check the listing and, with `download`, the downloads of all files until they have the built hashes.
+
+        Raises:
+            Conflict: The index lists a different hash, or serves different content for half a minute.
+            TryLater: The deadline is over, or the project is in quarantine (PEP 792).
+        """
         deadline, pause = Deadline(self.deadline), _MIN_POLL_INTERVAL
         checks = {file.filename: ServedContent(FileCheck.ABSENT, "not listed") for file in self.files}
         mismatch_since: float | None = None
@@ -285,7 +309,7 @@ class AwaitIndex(Step, key="await {self.package}"):
             pause = min(pause * 2, _MAX_POLL_INTERVAL)
 
     def verify(self, run: Run, result: None) -> str:
-        """Return how many files the index has, which of them are yanked, and the status of the project."""
+        """Return how many files the index has, which are yanked, and the project's status unless active."""
         del result
         listing = run.indexes[self.index].cached_listing(self.package)
         verbs = "listed and served" if self.download else "listed"
@@ -356,7 +380,7 @@ class AwaitIndex(Step, key="await {self.package}"):
 
 
 class ClearIndex(Step, key="clear index", title="remove all content of index {self.index}"):
-    """Remove all files from the embedded index, unless they all belong to this release.
+    """Remove all files from the embedded index, a directory on this machine, unless all belong to this release.
 
     Attributes:
         files: The files of the release, which an interrupted run may have uploaded.
@@ -366,9 +390,11 @@ class ClearIndex(Step, key="clear index", title="remove all content of index {se
     files: tuple[Distribution, ...]
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the index has no files but those of the release, with the same hashes, else None."""
         files = {file.filename: file.sha256 for file in self.files}
         return "the index has no other files" if run.indexes.embedded_index.store.holds_only(files) else None
 
     def apply(self, run: Run) -> None:
+        """Remove all files of the index, those of this release too, and forget its cached listings."""
         run.indexes.embedded_index.store.clear()
         run.indexes[self.index].forget_listings()

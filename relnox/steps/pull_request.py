@@ -22,9 +22,11 @@ class CommitToBranch(Step, key="commit to branch"):
     Neither the checkout nor a local branch changes.
 
     Attributes:
+        branch: The short name of the branch on the remote.
+        parent: The id of the parent commit.
         edits: The edits, with paths relative to the root.
         tree: The id of the tree that the commit will have.
-        replaces: The commit that the branch points to before, or None if the branch does not exist.
+        replaces: The commit that the remote's branch must still point to; None if there must be no such branch.
     """
 
     remote = True
@@ -43,9 +45,11 @@ class CommitToBranch(Step, key="commit to branch"):
 
     @property
     def previewed_edits(self) -> tuple[Edit, ...]:
+        """The edits of the commit, which a dry run shows as diffs."""
         return self.edits
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the remote's branch is at a commit with this tree, parent and message, else None."""
         head = self._remote_head(run)
         if head is None:
             return None
@@ -55,11 +59,11 @@ class CommitToBranch(Step, key="commit to branch"):
         return f"{self.branch} is up to date ({head[:10]})"
 
     def apply(self, run: Run) -> None:
-        """Push the commit; the ref on the remote decides on success, not the exit status.
+        """Create and push the commit; the branch of the remote decides on success, not git's exit status.
 
         Raises:
             Failed: The remote rejects the push.
-            Conflict: The branch was moved in the meantime.
+            Conflict: The branch was moved in the meantime, to another commit than the created one.
         """
         git = run.checkout
         tree = commits.plan_tree(git, self.edits, self.parent, stored=True).id
@@ -107,7 +111,10 @@ class OpenPullRequest(
     body: str
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason, and record the table, if an open pull request is as planned; else None."""
+        """Return a reason if a pull request with the planned title and description is open, else None.
+
+        In this case, record a table with its number and address, which is shown at the end of the run.
+        """
         request = run.forge(self.remote_name).find_open_pull_request(self.head, self.base)
         if request is None or not self._matches_plan(request):
             return None
@@ -115,6 +122,10 @@ class OpenPullRequest(
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self, run: Run) -> PullRequest:
+        """Create the pull request and return it; if one is open already, update its title and description.
+
+        Tasks in the description that are checked stay checked.
+        """
         forge = run.forge(self.remote_name)
         request = forge.create_pull_request(self.head, self.base, self.name, self.body)
         if not self._matches_plan(request):
@@ -123,7 +134,13 @@ class OpenPullRequest(
         return request
 
     def verify(self, run: Run, result: PullRequest) -> str:
-        """Name the pull request, and record the table; raise `Conflict` if it is closed or its text differs."""
+        """Return the number and address of the pull request, as text.
+
+        A table of them is recorded, which is shown at the end of the run.
+
+        Raises:
+            Conflict: It is closed, or its title or description is not the planned one.
+        """
         request = run.forge(self.remote_name).pull_request(result.number)
         if not self._matches_plan(request):
             raise Conflict(
@@ -141,11 +158,14 @@ class OpenPullRequest(
 
 
 def _pull_request_table(request: PullRequest) -> Table:
-    """Return the table, with one row, that is shown at the end of the run and in its report."""
+    """Return a table of one row with the number, address and title, which is shown at the end of the run."""
     rows = ((str(request.number), request.url, request.title),)
     return Table(title="pull request", columns=("number", "address", "title"), rows=rows)
 
 
 def _normalized_lines(body: str) -> list[str]:
-    """Return the lines of a description, with all tasks unchecked and without trailing blanks, for comparisons."""
+    """Return the lines of a description for comparisons: with `- [ ]` for `- [x]`, and without trailing blanks.
+
+    Blank lines at the beginning and the end are left out.
+    """
     return [pull_request_text.uncheck_task(line).rstrip() for line in body.strip().splitlines()]

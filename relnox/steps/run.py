@@ -30,7 +30,10 @@ class SharedService:
         self._run = run
 
     def close(self) -> None:
-        """End its work; called at the end of the run and on an interruption, possibly several times."""
+        """End its work; called at the end of the run and on an interruption, possibly several times.
+
+        By default, nothing is done.
+        """
 
 
 T = TypeVar("T")
@@ -38,10 +41,10 @@ V = TypeVar("V", bound=SharedService)
 
 
 class Run:
-    """One run of a plan.
+    """One run of a plan: what its steps share.
 
-    Objects that only some steps need are passed as `values` and returned by `result`: `StageCallbacks`,
-    `InstallerSettings`.
+    Objects that only some steps need, such as `StageCallbacks`, are passed to the constructor as `values`; steps
+    get them from `result`.
 
     Attributes:
         root: The project's directory; paths of steps are relative to it.
@@ -86,16 +89,19 @@ class Run:
         self.close_services()
 
     def record_result(self, step: Step, result: Any) -> None:
-        """Record a step's result for later steps, unless it is None; thread-safe."""
+        """Record what a step produced, so that later steps get it from `result`; None is ignored; thread-safe.
+
+        It replaces what was recorded for the step before.
+        """
         if result is not None:
             self._results[step.key] = result
 
     def add_warnings(self, step: Step, warnings: Iterable[Problem]) -> None:
-        """Add warnings to the result of a step; thread-safe."""
+        """Add warnings to those that are reported with the step's result; thread-safe."""
         self._warnings[step.key] = (*self.warnings(step), *warnings)
 
     def warnings(self, step: Step) -> tuple[Problem, ...]:
-        """Return the warnings of a step."""
+        """Return the warnings that were added to a step so far; none is an empty tuple."""
         return self._warnings.get(step.key, ())
 
     def results(self, kind: type[T]) -> tuple[T, ...]:
@@ -116,11 +122,15 @@ class Run:
             return service
 
     def undo_on_failure(self, undo: Callable[..., object], *arguments: object) -> None:
-        """Have `undo(*arguments)` called if this step or a later local one fails; the last one is called first."""
+        """Have `undo(*arguments)` called at the end of the run if a local step is the first one to fail.
+
+        An aborted step counts as failed. What is registered last is called first. If a remote step is the first
+        one to fail, all changes stay, for a rerun.
+        """
         self._undo.append(partial(undo, *arguments))
 
     def undo_or_keep_changes(self, *, undo: bool) -> bool:
-        """Undo the changes of the steps, or keep them; return whether there were some and all are undone now.
+        """Undo the changes of the steps if `undo` is true; return whether there were some and all are undone.
 
         If undoing one fails, a warning is shown, and the changes before it stay.
         """
@@ -133,12 +143,15 @@ class Run:
         return undo and bool(changes) and self._is_undone
 
     def report_not_undone(self, message: str, fix: str) -> None:
-        """Warn that a change of a step could not be undone, so that `undo_or_keep_changes` returns False."""
+        """Show a warning that a change of a step could not be undone; `undo_or_keep_changes` then returns False.
+
+        `fix` is a command that shows the user what is left.
+        """
         self._is_undone = False
         self.emit(Problem("not-undone", message, fix, level="warning"))
 
     def close_services(self) -> None:
-        """End the work of all services, even if they are still working."""
+        """Close all services that steps have requested, even if they are still working."""
         for service in tuple(self._services.values()):
             service.close()
 
@@ -152,10 +165,11 @@ class Run:
         return self.git
 
     def forge(self, remote: str) -> Forge:
-        """Return the forge that a remote of the checkout is on; it is the same object for all steps.
+        """Return the forge, such as GitHub, that hosts the remote of this name; all steps get the same object.
 
         Raises:
-            Blocked: It is not on a known forge.
+            Blocked: The remote is not on a known forge, or the forge's token is not valid.
+            Failed: The project is not in a git checkout.
         """
         from relnox import forges
 
@@ -180,23 +194,24 @@ class Run:
         return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.scratch))
 
     def emit(self, event: Event) -> None:
-        """Pass an event to the reporter, and add a step that failed to `unsuccessful`; thread-safe."""
+        """Pass an event to the reporter; add a step that failed or was aborted to `unsuccessful`; thread-safe."""
         with self._emitting:
             if isinstance(event, StepFinished) and event.status in (Status.FAILED, Status.ABORTED):
                 self.unsuccessful.append(event.step)
             self._emit(event)
 
     def line_callback(self, step: Step) -> Callable[[str], None]:
-        """Return the callback that reports an output line of a program as one of the step."""
+        """Return a function that reports each line that it is called with as output of the step."""
         return lambda line: self.emit(OutputLine(step, line))
 
     def environment_variables(
         self, *, own_indexes: bool = False, more: Mapping[str, str] | None = None
     ) -> dict[str, str]:
-        """Return this process's environment without credentials, for programs of the project.
+        """Return the environment of this process without credentials, for programs of the project.
 
-        Temporary files go to `scratch`. With `own_indexes`, pip and uv use the user's index configuration, else
-        only indexes on their command line. `more` has additional variables.
+        Variables that the project's settings let through are kept. Temporary files go to `scratch`. With
+        `own_indexes`, pip and uv use the user's index configuration, and its logins, else only indexes on their
+        command line. `more` adds or replaces variables.
         """
         names = ("TEMP", "TMP") if os.name == "nt" else ("TMPDIR",)
         temporary = dict.fromkeys(names, str(self.scratch)) | dict(more or {})

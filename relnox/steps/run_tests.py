@@ -26,12 +26,15 @@ class RunTests(Step):
     """Run the configured tests with the built wheel in a new environment.
 
     Attributes:
+        package: The package to test.
         python: The Python to run them on, such as `3.12`; empty for the running one.
-        directory: The package's directory in the built source, where they run, relative to the project's.
-        output: The archive directory, relative to the root.
+        directory: The directory in which they run: that of the package, relative to the built source of the
+            project.
+        output: The directory with the built archives, relative to the root.
+        command: The program that runs the tests, with its arguments.
         requires: The requirements of the tests themselves.
         environment: Additional environment variables, as pairs of a name and a value.
-        siblings: Other built packages, which are installed too.
+        siblings: The other packages of the build that the package requires, which are installed too.
     """
 
     runs_project_code = True
@@ -47,6 +50,7 @@ class RunTests(Step):
 
     @property
     def key(self) -> str:
+        """The name of the step in the plan: `test PACKAGE`, with the Python at the end if one is named."""
         return " ".join(["test", self.package, *filter(None, [self.python])])
 
     @property
@@ -55,9 +59,15 @@ class RunTests(Step):
 
     @property
     def package_invalidated_by_failure(self) -> str:
+        """The tested package, whose archives must not be released if its tests fail."""
         return self.package
 
     def apply(self, run: Run) -> str:
+        """Install the archives and the requirements of the tests, and run these; return that they passed, as text.
+
+        Raises:
+            Failed: The installation fails, or the tests do.
+        """
         services = run.service(BuildingServices)
         installer = environments.Installer(services.installer_variables())
         directory = run.create_temporary_directory(self.key)
@@ -86,7 +96,8 @@ class RunTestsOnCheckout(Step, key="test"):
     """Run the configured tests with the packages of the checkout in a new environment.
 
     Attributes:
-        packages: Pairs of each package and its directory, in which its tests run, relative to the root.
+        packages: Pairs of a package and its directory, relative to the root, in which its tests run.
+        command: The program that runs the tests, with its arguments.
         requires: The requirements of the tests themselves.
         environment: Additional environment variables, as pairs of a name and a value.
     """
@@ -102,6 +113,11 @@ class RunTestsOnCheckout(Step, key="test"):
         return f"test the checkout: {' '.join(self.command)}"
 
     def apply(self, run: Run) -> str:
+        """Install all packages in one environment, and run the tests of each in turn; return that they passed.
+
+        Raises:
+            Failed: The installation fails, or the tests of a package do; those of later packages do not run.
+        """
         services = run.service(BuildingServices)
         installer = environments.Installer(services.installer_variables())
         environment = installer.create_environment(
@@ -128,8 +144,10 @@ def _run_tests(
 ) -> None:
     """Run the test command of a package in its directory; `on_line` is called with each line of output.
 
+    `variables` is the complete environment; its `PATH` must have the program.
+
     Raises:
-        Failed: The tests fail, or the program that runs them is not installed.
+        Failed: The tests fail or take more than an hour, or the program that runs them is not installed.
     """
     if shutil.which(command[0], path=variables["PATH"]) is None:
         raise Failed(

@@ -22,7 +22,7 @@ from relnox.steps.run import Run
 
 
 class TemporaryClone(Record):
-    """The temporary clone in which stages run.
+    """The temporary clone of the checkout in which the stages of a rehearsal run.
 
     Attributes:
         directory: The project's directory in it.
@@ -40,11 +40,13 @@ def directory_of_stages(run: Run) -> Path:
 class CreateTemporaryClone(
     Step, key="clone", title="clone commit {self.commit:.10} and a remote for it to a temporary directory"
 ):
-    """Clone the checkout, and a remote for the clone, to a temporary directory.
+    """Clone the checkout to a temporary directory, with another clone as its remote, for a rehearsal.
 
     Attributes:
+        commit: The full id of the commit to check out.
         branch: The branch that points to `commit` in the clone and its remote.
-        output: The archive directory of the stages, relative to the root.
+        remote_name: The name of the remote in the clone.
+        output: The directory to which stages write archives, relative to the project's directory in the clone.
     """
 
     commit: str
@@ -53,15 +55,15 @@ class CreateTemporaryClone(
     output: str
 
     def apply(self, run: Run) -> TemporaryClone:
-        """Clone the checkout to a bare repository, the remote for rehearsed pushes, and clone that repository."""
+        """Clone the checkout to a bare repository, to which stages push, and clone that one for the stages."""
         directory = copies.clone_with_remote(run.checkout, run.scratch, self.commit, self.branch, self.remote_name)
         return TemporaryClone(directory=directory)
 
     def verify(self, run: Run, result: TemporaryClone) -> str:
-        """Return at which commit the clone is.
+        """Return the commit of the clone, such as `at 0123456789`.
 
         Raises:
-            Failed: The archive directory is a link in the commit, so that archives would be written elsewhere.
+            Failed: `output` is a symbolic link in the commit, so that archives would be written to its target.
         """
         del run
         if (result.directory / self.output).is_symlink():
@@ -74,11 +76,11 @@ class CreateTemporaryClone(
 
 
 class StageCallbacks(Record):
-    """The functions by which stages of a run plan, run and confirm other tasks.
+    """The functions by which steps that run other tasks (stages) plan and run these, and ask the user.
 
     Attributes:
         run: Plans and runs the task of a stage in a directory; if it fails, the outcome has the errors.
-        plan: Plans the task of a stage in a directory; raises the problems of the plan.
+        plan: Plans the task of a stage in a directory; raises `Blocked` if the plan has problems.
         confirm: Asks a question, and raises `Blocked` if it is not confirmed.
     """
 
@@ -91,9 +93,10 @@ class Stage(Step):
     """A step that runs another task, which is planned when the step starts.
 
     Attributes:
+        task: The name of the task.
         options: The options of the task, as pairs of a field name, such as `expect_plan`, and a value.
         name: The key of the stage; empty to use that of the task.
-        purpose: What the stage does, for people.
+        purpose: What the stage does, in words for the user.
     """
 
     runs_project_code = True
@@ -105,6 +108,7 @@ class Stage(Step):
 
     @property
     def key(self) -> str:
+        """The name that identifies the step in the plan: `name`, or that of the task if it is empty."""
         return self.name or self.task
 
     @property
@@ -112,7 +116,7 @@ class Stage(Step):
         return " ".join([self.task, *(word for option in self.options for word in fixes.option_words(*option))])
 
     def apply(self, run: Run) -> Outcome:
-        """Plan and run the task; raise the error that determined its exit code, if it failed."""
+        """Plan and run the task; return its outcome, or raise the error that determined its exit code."""
         runner = run.result(StageCallbacks)
         assert runner is not None  # noqa: S101 - a value of every run
         outcome = runner.run(self, directory_of_stages(run))
@@ -123,7 +127,7 @@ class Stage(Step):
         return outcome
 
     def verify(self, run: Run, result: Outcome) -> str:
-        """Count the steps of the task that succeeded and that were skipped, or its checks by status."""
+        """Return how many steps of the task succeeded and were skipped or, if it made checks, these by status."""
         del run
         if result.checklist:
             counts = Counter(item.status for item in result.checklist)
@@ -143,7 +147,7 @@ class SendingStage(Stage):
 
 
 class BuildStage(Stage):
-    """Build the packages of a commit, unless the directory has a complete build of it already.
+    """Build the packages of a commit, unless `directory` has a complete build of it already.
 
     A second build could differ from the first one, whose files may be public.
 
@@ -158,7 +162,7 @@ class BuildStage(Stage):
     commit: str | None = None
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the directory has a complete build of the commit, with unchanged files, else None."""
+        """Return a reason if `directory` has a complete, unchanged build of the commit's `packages`, else None."""
         root = directory_of_stages(run)
         directory, git = root / self.directory, find_repository(root)
         commit = git.resolve_commit(self.commit or "HEAD") if git is not None else None
@@ -180,8 +184,8 @@ class Gate(Step, key="gate"):
 
     Attributes:
         stages: The stages that make something public.
-        yes: Whether the command line has confirmed it.
-        purpose: What the gate does, for people.
+        yes: Whether `--yes` confirms it, so that the user is not asked.
+        purpose: What the gate does, in words for the user.
     """
 
     runs_task = True
@@ -194,7 +198,9 @@ class Gate(Step, key="gate"):
         return "gate: check what becomes public" + (", confirmed by --yes" if self.yes else ", and ask")
 
     def apply(self, run: Run) -> str:
-        """If anything becomes public, ask, unless `yes` is set; return whether it was confirmed, as text.
+        """Plan the stages, and ask the user if anything becomes public, unless `yes` is set.
+
+        Return as text how it was confirmed, or that nothing is left to be made public.
 
         Raises:
             Problem: One of the stages is blocked, or the user declined.
@@ -218,8 +224,9 @@ class Gate(Step, key="gate"):
 def _adapt_exit_code(error: Problem, run: Run, task: str = "") -> Problem:
     """Return the error of a stage with the exit code that the whole run ends with.
 
-    What blocks a stage after an earlier one changed the checkout is a failure. Installations that fail after the
-    files were published are a conflict: running the command again does not help. `task` is empty for the `Gate`.
+    Only `BLOCKED` and `FAILED` change. They become `CONFLICT` if `task` is `verify-install` and `publish` ran
+    before: running the command again does not help. They become `FAILED` if an earlier stage changed the checkout
+    or a remote, except in a temporary clone. `task` is the task of the stage, empty for the `Gate`.
     """
     earlier = run.results(Outcome)
     if error.exit_code not in (ExitCode.BLOCKED, ExitCode.FAILED):
@@ -236,7 +243,7 @@ def _adapt_exit_code(error: Problem, run: Run, task: str = "") -> Problem:
 
 
 def _deciding_error(task: str, outcome: Outcome) -> Problem:
-    """Return the error that determined the exit code of a task, or a general one if no step has it."""
+    """Return the first error of a step with the exit code of the outcome, else one that names the task."""
     for result in outcome.results:
         if result.error is not None and result.error.exit_code == outcome.exit_code:
             return result.error

@@ -39,9 +39,10 @@ _MIN_RATE = 16 << 10
 
 
 class Attest(Step, key="attest"):
-    """Sign files as the job that publishes them (PEP 740), and store the attestations next to them.
+    """Sign files with the identity of this CI job (PEP 740), and store the attestations next to them.
 
     Attributes:
+        index: The name of the index to which the files are uploaded later.
         directory: The directory of the files, relative to the root.
         publisher: The identity of this job, which the attestations must have.
     """
@@ -57,11 +58,18 @@ class Attest(Step, key="attest"):
         return f"sign {join_names([file.filename for file in self.files])} as {self.publisher.description}"
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if all files have stored attestations by `publisher` that are valid, else None."""
         if self._unsigned_files(run):
             return None
         return f"{format_count(len(self.files), 'file')} with valid attestations"
 
     def apply(self, run: Run) -> None:
+        """Sign the files that have no valid attestation yet, with retries for two minutes.
+
+        Raises:
+            TransientError: The CI provider or the signing service does not respond.
+            Failed: The signing service rejects the identity or the request.
+        """
         directory = run.root / self.directory
 
         def sign() -> None:
@@ -77,6 +85,7 @@ class Attest(Step, key="attest"):
         retries.retry(sign, retries.Deadline(_SIGNING_TIME))
 
     def verify(self, run: Run, result: None) -> str:
+        """Return how many files have valid attestations, as text; raise `Failed` if one has none."""
         del result
         if (detail := self.reason_to_skip(run)) is None:
             raise Failed(
@@ -100,12 +109,17 @@ class Attest(Step, key="attest"):
 
 
 def attestation_path(directory: Path, file: Distribution) -> Path:
-    """Return the path of the attestation that is stored next to a file."""
+    """Return the path of a file's attestation in `directory`: the name of the file with a suffix."""
     return directory / f"{file.filename}{ATTESTATION_SUFFIX}"
 
 
 class LogIn(Step, key="log in"):
-    """Get the upload token of every project from an index, before the first file is uploaded."""
+    """Get an upload token for each project from an index, before the first file is uploaded.
+
+    Attributes:
+        index: The name of the index.
+        packages: The names of the projects.
+    """
 
     publishes = True
     index: str
@@ -116,9 +130,12 @@ class LogIn(Step, key="log in"):
         return f"get upload tokens for {join_names(self.packages)} from {self.index}"
 
     def apply(self, run: Run) -> str:
-        """Get a token for each project, cached for the uploads; raise one error for all projects that fail.
+        """Get a token for each project, kept for the uploads; return the number of tokens as text.
 
-        A CI job's identity names no project: only the first upload for one shows whether the job may publish it.
+        A token does not show that the CI job may publish the project: only the first upload does.
+
+        Raises:
+            Problem: There is no token for at least one project; the error has the messages for all such projects.
         """
         credentials = run.indexes[self.index].credentials
 
@@ -136,7 +153,7 @@ class LogIn(Step, key="log in"):
 
 
 def _combine_errors(errors: Sequence[Problem]) -> Problem:
-    """Return the error with the worst exit code, changed to have the messages and fixes of all errors."""
+    """Return the first error with the worst exit code, changed to have the messages and fixes of all errors."""
     worst = ExitCode.worst([error.exit_code for error in errors])
     deciding_error = next(error for error in errors if error.exit_code is worst)
     deciding_error.message = "\n".join(dict.fromkeys(error.message for error in errors))
@@ -148,6 +165,7 @@ class Upload(Step, key="upload {self.file.filename}"):
     """Upload a file to an index, unless the index has it.
 
     Attributes:
+        index: The name of the index.
         directory: The directory of the file, relative to the root.
         attested: Whether the attestation next to the file is uploaded with it.
     """
@@ -167,24 +185,41 @@ class Upload(Step, key="upload {self.file.filename}"):
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
+        """The uploads to the index, 8 of which may run at the same time, and those of the package, at most 2."""
         # The public index locks all releases of a project for each of its files.
         return ((f"uploads to {self.index}", 8), (f"{self.file.package} on {self.index}", 2))
 
     @property
     def upload(self) -> tuple[str, Distribution]:
+        """The name of the index, and the file that is uploaded there."""
         return self.index, self.file
 
     def reason_to_skip(self, run: Run) -> str | None:
+        """Return a reason if the index lists the file with the built hash, else None.
+
+        A recent cached listing is used.
+
+        Raises:
+            Conflict: It lists the file with another hash.
+            TryLater: It does not respond, or the project is in quarantine (PEP 792).
+        """
         return self._describe_if_listed(run, refresh=False)
 
     def apply(self, run: Run) -> str:
-        """Upload with retries; before each retry check the listing, since the response may have been lost."""
+        """Upload the file with retries for 20 minutes, or longer if it is large; return a text with the response.
+
+        After each failed try, the listing is checked, since the index may have the file, and only the response was
+        lost.
+
+        Raises:
+            Problem: The index rejects the file, or the last try failed.
+        """
         upload = _UploadAttempts(self, run)
         response = retries.retry(upload.upload_once, Deadline(_RETRY_TIME + self.file.size / _MIN_RATE))
         return f"uploaded: {response}"
 
     def is_listed_now(self, run: Run) -> bool:
-        """Return whether the index, asked again, lists the file; false if it does not respond.
+        """Request the listing, and return whether it has the file; False if there is no usable response.
 
         Raises:
             Conflict: It lists the file with another hash.
@@ -215,10 +250,10 @@ class _UploadAttempts:
         self._earlier_result_unknown = False
 
     def upload_once(self) -> str:
-        """Upload the file; return the response, or a text if the index has the file without a valid response.
+        """Make one attempt; return the status of the response, or a text if the index has the file anyway.
 
         Raises:
-            Problem: The upload failed, and the index does not list the file.
+            Problem: The attempt failed, and the index neither lists the file nor responds that it has it.
         """
         step, index = self._step, self._run.indexes[self._step.index]
         directory = self._run.root / step.directory

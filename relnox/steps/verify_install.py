@@ -49,13 +49,15 @@ _RESOLUTION_ERRORS = ("no solution found", "was not found in")
 class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
     """Install a package in a fresh environment, and check that it is complete and works.
 
-    The installer never sees the index that was published to, so that no name can come from two indexes.
+    Files of the release are installed from this machine, other requirements only from the trusted index (that for
+    third-party requirements), so that no name can come from two indexes.
 
     Attributes:
-        python: The Python, such as `3.12`.
+        python: The Python to install it on, such as `3.12`.
         siblings: Packages of the same release that it needs; installed from the release's files too.
-        others: Projects with wheels from `--find-links`; installed from these if required.
+        checks: What to import and to run.
         skip: The reason to skip it; None to run it.
+        others: Other projects with wheels from `--find-links`; installed from these if required.
         is_own: Whether it is a package of the project, so that a fix may name its settings.
     """
 
@@ -83,7 +85,7 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
         """Return a reason if a setting skips the check, or the package does not support this Python, else None.
 
         Raises:
-            Failed: It is the last check, and all were skipped, not just by settings.
+            Failed: All checks of the plan are skipped, and at least one of them because of its Python.
         """
         if self.skip is not None:
             return run.service(SkippedChecks).record_skip(self.skip)
@@ -96,6 +98,12 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
         return run.service(SkippedChecks).record_skip(reason, is_unsupported=True)
 
     def apply(self, run: Run) -> str:
+        """Install and check the package, and return what was installed, imported and run, as text.
+
+        Raises:
+            Failed: The installation or a check fails.
+            TryLater: The trusted index does not respond.
+        """
         installation = _Installation(self, run)
         with run.service(EnvironmentDirectories).borrow(self.python) as directory:
             installation.install(directory)
@@ -114,10 +122,13 @@ class SkippedChecks(SharedService):
         self._lock = Lock()
 
     def record_skip(self, reason: str, *, is_unsupported: bool = False) -> str:
-        """Count a check that a setting skips, or the Python (`is_unsupported`), and return `reason`.
+        """Count a skipped check, and return `reason`, why it is skipped.
+
+        With `is_unsupported`, the reason is that the package does not support the Python, otherwise it is a
+        setting.
 
         Raises:
-            Failed: All checks were skipped, one of them because of its Python.
+            Failed: All checks of the plan were skipped, at least one of them because of its Python.
         """
         with self._lock:
             self._left -= 1
@@ -133,7 +144,7 @@ class SkippedChecks(SharedService):
 
 
 class EnvironmentDirectories(SharedService):
-    """Directories of environments whose checks have ended, in which the next environments are created."""
+    """Temporary directories for environments, each of which is used again when the checks in it have ended."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -141,9 +152,9 @@ class EnvironmentDirectories(SharedService):
 
     @contextmanager
     def borrow(self, python: str) -> Iterator[Path]:
-        """Yield a path for an environment of a Python, if possible one that an environment had before.
+        """Yield a path at which to create an environment of a Python, if possible that of an earlier one.
 
-        uv starts each interpreter to inspect it, and caches the result by path.
+        That is faster: uv starts each new interpreter to inspect it, and caches the result by path.
         """
         free = self._directories[python]
         try:
@@ -169,7 +180,10 @@ class _Installation:
         self.interpreter: Interpreter = environments.find_interpreter(step.python)
 
     def install(self, directory: Path) -> None:
-        """Create the environment, install the files, and check that the requirements are compatible.
+        """Create the environment at `directory`, install the files, and check that their requirements fit.
+
+        Requirements that are not files of the release come from the trusted index, that for third-party
+        requirements.
 
         Raises:
             Failed: The installation fails, or requirements are incompatible.
@@ -196,7 +210,11 @@ class _Installation:
         self._installed = read_installed_distributions(self._environment)
 
     def compare_files(self) -> None:
-        """Raise `Failed` unless the packages come from the release (PEP 610) and match the hashes in RECORD."""
+        """Check that the packages come from the files of the release (PEP 610), and match the hashes in RECORD.
+
+        Raises:
+            Failed: A package is missing, comes from elsewhere, or has a file that is missing or changed.
+        """
         messages = []
         for name, archive in {**self._files, **self._others}.items():
             distribution = self._installed.get(name)
@@ -219,7 +237,8 @@ class _Installation:
         """Import the modules, look up the functions of the scripts, and run the smoke tests.
 
         Raises:
-            Failed: One of them fails, a version is another one, or there is nothing to check.
+            Failed: One of them fails, the version of the package or of a module is not that of the release, or
+                there is nothing to check.
         """
         checks, distribution = self._step.checks, self._installed[self._step.package]
         entry_points = distribution.dist_info_directory / "entry_points.txt"
@@ -257,7 +276,7 @@ class _Installation:
             raise self._nothing_to_check_error()
 
     def describe(self) -> str:
-        """Return what was installed, imported and run."""
+        """Return one line on what was installed, imported and run, after `run_checks`."""
         more = f" and {format_count(len(self._installed) - 1, 'other')}" if len(self._installed) > 1 else ""
         parts = [
             f"{self._release}, requirements hold",
@@ -410,11 +429,15 @@ class _Installation:
 
 
 def _decoded_url_path(url: str) -> str:
+    """Return the path of a URL with percent-encoded characters decoded, for comparisons."""
     return unquote(urlsplit(url).path)
 
 
 def _check_installation_succeeded(action: str, completed: CompletedProgram) -> None:
-    """Raise an error about `action` if it failed: `TryLater` if an index did not respond, else `Failed`."""
+    """Raise an error if an installer failed: `TryLater` if an index did not respond, else `Failed`.
+
+    `action` names in the message what was installed.
+    """
     output = " ".join(completed.output.lower().split())
     fix = environments.choose_installer_fix(completed, "see the installer's last lines above")
     if any(text in output for text in _RESOLUTION_ERRORS):

@@ -16,7 +16,7 @@ _MAX_QUOTED = 100
 
 
 def check_url(url: str) -> None:
-    """Raise `Failed` if a URL cannot be requested; the message does not contain its password."""
+    """Raise `Failed` if `url_problem` returns one for a URL; the message does not contain its password."""
     if problem := url_problem(url):
         raise Failed(
             "url-invalid",
@@ -26,9 +26,10 @@ def check_url(url: str) -> None:
 
 
 def url_problem(url: str) -> str:
-    """Return why a URL cannot be requested, such as `is not valid`, or an empty string if it can.
+    """Return why a URL is not accepted for requests, such as `is not valid`, or an empty string if it is.
 
-    `URL_WITH_LOGIN` is returned if a user name or a password is the only problem.
+    Only http and https are accepted. `URL_WITH_LOGIN` is returned if a user name or a password is the only
+    problem.
     """
     if len(url) > _MAX_URL:
         return f"is longer than {_MAX_URL} characters"
@@ -48,7 +49,7 @@ def url_problem(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return the host of a URL, and its port if it has one, for messages; an invalid URL itself in quotes."""
+    """Return the host of a URL, with its port if it has one, for messages; without a host, the URL in quotes."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2] or quote_url(url)
     except ValueError:
@@ -56,13 +57,17 @@ def host_of(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return `SCHEME://HOST:PORT` of a URL, also for the default port; raise `ValueError` if it is not valid."""
+    """Return `SCHEME://HOST:PORT` of an http or https URL, also for the default port.
+
+    Raises:
+        ValueError: The URL cannot be parsed.
+    """
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS.get(parts.scheme)}"
 
 
 def have_same_origin(one: str, other: str) -> bool:
-    """Return whether two URLs have the same scheme, host and port (RFC 6454); False if one is invalid."""
+    """Return whether two URLs have the same scheme, host and port (RFC 6454); False if one cannot be parsed."""
     try:
         return origin_of(one) == origin_of(other)
     except ValueError:
@@ -70,7 +75,10 @@ def have_same_origin(one: str, other: str) -> bool:
 
 
 def is_loopback_host(host: str | None) -> bool:
-    """Return whether a host is this machine by its name alone: `localhost`, 127.0.0.0/8 or ::1; false for None."""
+    """Return whether a host name or address stands for this machine, without name resolution; False for None.
+
+    These are `localhost`, names that end with `.localhost`, 127.0.0.0/8 and ::1.
+    """
     name = (host or "").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -84,7 +92,7 @@ def is_loopback_host(host: str | None) -> bool:
 
 
 def is_encrypted_url(url: str) -> bool:
-    """Return whether a URL uses https, or http to this machine, so that requests cannot be intercepted."""
+    """Return whether a URL is valid and uses https, or http to this machine: requests cannot be intercepted."""
     try:
         parts = urlsplit(url)
         return parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(parts.hostname))
@@ -93,7 +101,7 @@ def is_encrypted_url(url: str) -> bool:
 
 
 def require_encryption(url: str) -> None:
-    """Raise `Blocked` if credentials that are sent to a URL could be intercepted."""
+    """Raise `Blocked` unless a URL uses https, or http to this machine, so that credentials can be sent there."""
     if not is_encrypted_url(url):
         raise Blocked(
             "connection-not-encrypted",

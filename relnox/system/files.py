@@ -18,7 +18,7 @@ _MAX_SIZE = 64 << 20
 
 
 def make_private_directory(directory: Path) -> None:
-    """Create a directory that only its owner can access, and missing parents; an existing one is not changed."""
+    """Create a directory, and missing parents, that only its owner can access; existing ones are not changed."""
     if not directory.parent.exists():
         make_private_directory(directory.parent)
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -34,20 +34,25 @@ def temporary_directory() -> Iterator[Path]:
 def read_project_file(root: Path, name: str) -> bytes:
     """Return the content of a file of the project; `name` is relative to its root.
 
-    Another author may have written the checkout, so all its files are read by this function.
+    All files of the checkout are read by this function, since links in it may lead anywhere if its author is not
+    the user.
 
     Raises:
-        Blocked: The file is outside of the checkout (see `project_path`), not a regular file, or too large.
+        Blocked: The file is outside of the checkout (see `project_path`), not a regular file, or larger than 64
+            MiB.
         OSError: The file does not exist, or cannot be read.
     """
     return read_file(project_path(root, name))
 
 
 def project_path(root: Path, name: str) -> Path:
-    """Return the real path of a file or directory of the project, which need not exist.
+    """Return the path, with links resolved, of a file or directory of the project, which need not exist.
+
+    `name` is relative to `root`. The checkout is the repository that contains the root; without one, the root
+    itself.
 
     Raises:
-        Blocked: A link leads to a path outside of the checkout, or into git's own directory.
+        Blocked: The name or a link leads outside of the checkout, or into git's own directory.
     """
     # Links may lead anywhere in the checkout; outside git, in the project.
     checkout = next((directory for directory in (root, *root.parents) if (directory / ".git").exists()), root)
@@ -123,7 +128,7 @@ def replace_file(  # noqa: PLR0913 - a value for each condition
 
 
 def flush_to_disk(file: BinaryIO) -> None:
-    """Write what an open file has buffered to disk, if the file system can do that."""
+    """Write what an open file has buffered to the disk; file systems that do not support that are ignored."""
     file.flush()
     try:
         os.fsync(file.fileno())

@@ -120,7 +120,7 @@ class ResponseTooLarge(Failed):
 
 
 def file_limit(size: int | None = None) -> ResponseLimit:
-    """Return the limit for downloading a file of this size in bytes; 4 GiB in an hour if it is not known."""
+    """Return the limits for downloading a file of `size` bytes; for None, an unknown size, 4 GiB in an hour."""
     if size is None:
         return ResponseLimit("file", 4096 * _MIB, 3600.0, encoding="identity")
     return ResponseLimit("file", size, 60.0 + size / _SLOWEST_AVERAGE, encoding="identity")
@@ -179,8 +179,9 @@ def download(  # noqa: PLR0913 - a request
     """Request a file, and write it to a path (None: only compute its hash and size); retry as `get` does.
 
     Redirects to other servers, such as a CDN, are followed without credentials, to https URLs and this machine.
-    `auth` adds credentials to requests to the origin of the URL. The caller has to verify the status and the hash.
-    Errors and `deadline` are as in `get`; by default, `limit` is 4 GiB in an hour.
+    `auth` adds credentials to requests to the origin of the URL. A response with another status than 200, such as
+    404, is returned as well: the caller has to check the status and the hash. Errors and `deadline` are as in
+    `get`; by default, `limit` is 4 GiB in an hour.
     """
     total, body = deadline or Deadline(), _FileBody(None)
     own_limit, timeout = limit or file_limit(), total.read_timeout
@@ -213,6 +214,7 @@ class _FileBody:
         self._out = out
 
     def write(self, chunk: bytes) -> None:
+        """Add a part of the body to the hash and the size, and write it to the file, if any."""
         self.hash.update(chunk)
         self.size += len(chunk)
         if self._out is not None:
@@ -220,7 +222,10 @@ class _FileBody:
 
 
 def authenticate_reads(url: str, auth: Auth) -> None:
-    """Make `get` and `download` add credentials to encrypted requests to the origin of a URL in this run."""
+    """Make `get` and `download` add credentials to encrypted requests of this run to the origin of a URL.
+
+    `auth` is the function that adds them to a request.
+    """
     current_scope().read_auth[origin_of(url)] = auth
 
 
@@ -238,8 +243,9 @@ def send_once(  # noqa: PLR0913 - a request
 ) -> Response:
     """Send a request without retries and without following redirects.
 
-    The body is bytes or a file; if it is `confidential`, it is only sent encrypted, as credentials are. The body
-    of a response with status 200 is written into `into`; any other body becomes `content` of the response.
+    The body is bytes or a file; if it is `confidential`, it is only sent encrypted, as credentials are. `auth`
+    adds credentials to the request. The body of a response with status 200 is written into `into`, if given; any
+    other body becomes `content` of the response.
 
     Raises:
         TransientError: There was no response, or its status is transient.
@@ -287,7 +293,9 @@ def send_once(  # noqa: PLR0913 - a request
 
 
 def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
-    """Call a function in a thread that is abandoned when its time is over; `host` is for the error.
+    """Return the result of a function, which is called in a thread that is abandoned after a number of seconds.
+
+    An error of the function is raised here. `host` names the server in the error if it took too long.
 
     Raises:
         TransientError: The function took too long.
@@ -317,7 +325,13 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
 def _prepare_request(
     method: str, url: str, headers: Mapping[str, str], body: Any, auth: Auth | None
 ) -> PreparedRequest:
-    """Prepare a request without a session and its credentials, cookies and proxies; raise `Failed` if invalid."""
+    """Return a request with default headers, which `headers` override, and with credentials only by `auth`.
+
+    Cookies, `.netrc` and proxies of a session are not used.
+
+    Raises:
+        Failed: The URL or a header is not valid.
+    """
     request = requests.PreparedRequest()
     default = {
         "User-Agent": _user_agent(),
@@ -341,6 +355,7 @@ def _prepare_request(
 
 @cache
 def _user_agent() -> str:
+    """Return the value of `User-Agent` for all requests: `relnox/VERSION`."""
     return f"relnox/{version('relnox')}"
 
 
@@ -352,8 +367,8 @@ def _read_body(
 ) -> None:
     """Read the body of a response into `response.content` or, with status 200 and `into`, into that.
 
-    Raise `ResponseTooLarge` if it exceeds the limit; an error page is cut off. Reading ends without an error once
-    the request is `abandoned`.
+    Raise `ResponseTooLarge`, which names `host`, if it exceeds the limit; the page of an error or a redirect is
+    cut off instead. Reading ends without an error once the event `abandoned` is set.
     """
     is_file = into is not None and response.status_code == HTTPStatus.OK
     content = bytearray()
@@ -387,7 +402,12 @@ def _read_body(
 
 
 def _check_status(response: Response, host: str, proxy: Proxy | None) -> None:
-    """Raise `TransientError` for a status that a retry may change, `Failed` for a proxy that requires a login."""
+    """Raise an error for some statuses of a response; other ones, such as 404, are for the caller to check.
+
+    Raises:
+        TransientError: A retry may change the status, such as 503.
+        Failed: The proxy requires a login.
+    """
     status = response.status_code
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
         raise _proxy_login_error(host, proxy)
@@ -404,9 +424,12 @@ def _check_status(response: Response, host: str, proxy: Proxy | None) -> None:
 
 
 def parse_json(response: Response) -> Any:
-    """Parse the JSON document in a response; raise `ValueError` if it is not valid or has too many values.
+    """Parse the JSON document in a response.
 
     A key that an object has twice is not valid, since programs differ in which of its values they read.
+
+    Raises:
+        ValueError: It is not valid, has more than a million values, or is nested too deeply.
     """
     content = response.content
     if sum(map(content.count, (b",", b"[", b"{"))) > _MAX_VALUES:
@@ -418,7 +441,7 @@ def parse_json(response: Response) -> Any:
 
 
 def _object_with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; raise `ValueError` if it has a key twice."""
+    """Return the pairs of a JSON object as a dictionary; raise `ValueError` if a key occurs twice."""
     document = dict(pairs)
     if len(document) < len(pairs):
         raise ValueError("duplicate key")
@@ -429,10 +452,13 @@ def _object_with_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _follow_redirects(url: str, send: Callable[[str, Auth | None], Response], *, leave_origin: bool) -> Response:
-    """Call `send` with the URL and each redirect target; return the last response.
+    """Call `send` with the URL and then with each redirect target; return the last response.
 
-    The second argument of `send` adds credentials, or is None. A redirect to another origin is followed only with
-    `leave_origin`, else returned. Raise `Failed` for an invalid target, an unencrypted one, or too many.
+    The second argument of `send` is the function that adds credentials for that URL (see `authenticate_reads`), or
+    None. A redirect to another origin is followed only with `leave_origin`; otherwise, it is returned.
+
+    Raises:
+        Failed: A target is not valid or not encrypted, or there are more than five redirects.
     """
     first, read_auth = url, current_scope().read_auth
     for _ in range(_MAX_REDIRECTS):
@@ -488,9 +514,12 @@ class Proxy(NamedTuple):
 
 
 def _proxy_for(url: str) -> Proxy | None:
-    """Return the proxy for requests to a URL, by environment variables as in requests, or None.
+    """Return the proxy for requests to a URL, by environment variables as in requests; None if there is none.
 
-    The run keeps it, so that its password stays masked. Raise `Failed` if its URL is invalid.
+    This machine is reached without one. The run keeps the object, so that its password stays masked.
+
+    Raises:
+        Failed: The URL of the proxy is not valid.
     """
     parts = urlsplit(url)
     proxies: dict[tuple[str, str], Proxy] = current_scope().proxies
@@ -523,7 +552,11 @@ def _proxy_for(url: str) -> Proxy | None:
 
 
 def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed | TransientError:
-    """Return the error to raise for a connection that failed or a response that is not valid HTTP."""
+    """Return the error to raise for a connection that failed or a response that is not valid HTTP.
+
+    It is `Failed` for a certificate, a TLS setting or a proxy login that is wrong, since a retry does not help.
+    `proxy` is None if the request used none.
+    """
     host, causes = host_of(url), _error_chain(error)
     cause = causes[-1]
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -553,7 +586,7 @@ def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed
 
 
 def _error_chain(error: BaseException) -> list[BaseException]:
-    """Return an error and those inside it, the innermost last; requests and urllib3 wrap up to four."""
+    """Return an error and the errors that it wraps, from the outermost to the innermost."""
     for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
         if isinstance(inner, BaseException):
             return [error, *_error_chain(inner)]
@@ -561,7 +594,7 @@ def _error_chain(error: BaseException) -> list[BaseException]:
 
 
 def _describe_error(error: BaseException) -> str:
-    """Describe a low-level error in a few words, without any text from a server."""
+    """Describe a low-level error in a few words, such as `connection refused`, without any text from a server."""
     if isinstance(error, (TimeoutError, ConnectTimeoutError)) and not getattr(error, "strerror", None):
         return "timed out"
     text: str | None = getattr(error, "strerror", None)
@@ -571,7 +604,7 @@ def _describe_error(error: BaseException) -> str:
 
 
 def _proxy_login_error(host: str, proxy: Proxy) -> Failed:
-    """Return the error for a proxy that rejects requests without a login."""
+    """Return the error for a proxy that requires a login for requests to `host`."""
     return Failed(
         "proxy-invalid",
         f"cannot connect to {host}{_describe_proxy(proxy)} (407: proxy authentication required)",
@@ -580,5 +613,5 @@ def _proxy_login_error(host: str, proxy: Proxy) -> Failed:
 
 
 def _describe_proxy(proxy: Proxy | None) -> str:
-    """Return the end of a message that names the proxy, with a space before it; empty without a proxy."""
+    """Return ` through the proxy URL, set by VARIABLE`, for the end of a message; empty without a proxy."""
     return "" if proxy is None else f" through the proxy {proxy.address}, set by {proxy.variable}"

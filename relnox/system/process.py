@@ -162,7 +162,11 @@ def _start(  # noqa: PLR0913 - the options of a process
     stderr: bool,
     umask: int,
 ) -> subprocess.Popen[bytes]:
-    """Start a program as `run` does, with a pipe to its input if it has one; raise `Failed` if that fails."""
+    """Start a program with the options of `run`; with `has_input`, its standard input is a pipe, otherwise empty.
+
+    Raises:
+        Failed: The program cannot be started.
+    """
     try:
         child = subprocess.Popen(
             words,
@@ -187,7 +191,7 @@ def _start(  # noqa: PLR0913 - the options of a process
 
 
 def _output_lines(child: subprocess.Popen[bytes], *, newlines: bool) -> Iterator[str]:
-    """Yield the output of a program line by line until the program ends; `newlines` is that of `run`.
+    """Yield the output of a program line by line, with line ends, until it ends; `newlines` is that of `run`.
 
     Processes that it left running may keep the pipe open and write to it. After the program has ended, no more
     bytes are read than a pipe can hold, since the rest cannot be output of the program itself.
@@ -223,7 +227,10 @@ def _output_lines(child: subprocess.Popen[bytes], *, newlines: bool) -> Iterator
 
 @contextlib.contextmanager
 def _time_limit(child: subprocess.Popen[bytes], seconds: float | None) -> Iterator[threading.Event]:
-    """Yield an event while a program runs; after `seconds` (None: never), set it and end the program."""
+    """End a program that is still running in the `with` block after `seconds` (None: no limit).
+
+    The event that is yielded is set if this happens.
+    """
     timeout_event = threading.Event()
 
     def end() -> None:
@@ -248,21 +255,24 @@ def count_processors() -> int:
 
 
 def end_programs() -> None:
-    """End all programs that `run` is waiting for, in all threads of the run."""
+    """End all programs that threads of the current run have started with `run` and are waiting for."""
     for child, scope in tuple(_running.items()):
         if scope is current_scope():
             _end_group(child)
 
 
 def _kill_leftovers(child: subprocess.Popen[bytes]) -> None:
-    """Kill the processes that a program left running in its process group when it ended."""
+    """Kill the processes that a program left running in its process group when it ended; do nothing on Windows."""
     if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """Terminate a program and its process group, then kill what is still running after five seconds."""
+    """Terminate a program and its process group, then kill what is still running after five seconds.
+
+    On Windows, only the program is killed, immediately.
+    """
     if sys.platform == "win32":
         child.kill()
         child.wait()
@@ -320,7 +330,7 @@ def search_path(variables: Mapping[str, str]) -> str:
 
 
 def _no_proxy_for_loopback(base: Mapping[str, str]) -> dict[str, str]:
-    """Return `no_proxy` and `NO_PROXY` with the loopback addresses added; nothing if no proxy is set."""
+    """Return `no_proxy` and `NO_PROXY` with loopback addresses added; empty if `base` sets no proxy."""
     # Without variables for proxies there are none: `NO_PROXY` alone would disable the system's proxy settings.
     if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in base):
         return {}
@@ -331,6 +341,6 @@ def _no_proxy_for_loopback(base: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_upload_credentials(base: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables without upload credentials, which only relnox uses; other credentials are kept."""
+    """Return the variables without upload credentials and settings of upload tools; other secrets are kept."""
     never = find_upload_credential_variables(base)
     return {name: value for name, value in base.items() if name not in never and not is_upload_setting_name(name)}

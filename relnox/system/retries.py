@@ -46,7 +46,7 @@ class TransientError(TryLater):
     Attributes:
         retry_after: The seconds that the server asks clients to wait, or None.
         never_connected: Whether the server never accepted a connection, so that its URL may be wrong.
-        gave_up: Whether the message says for how long requests were retried.
+        gave_up: Whether there are no more retries, and the message says so.
     """
 
     def __init__(
@@ -88,7 +88,10 @@ CLOCK = Clock()
 
 
 def retry(call: Callable[[], T], deadline: Deadline, on: type[TryLater] = TransientError) -> T:
-    """Call a function until it raises no error of the class `on`, or raise the last one at the deadline."""
+    """Call a function, again after each error of the class `on`, and return its result.
+
+    At the deadline, the last error is raised. Other errors are raised immediately.
+    """
     while True:
         try:
             return call()
@@ -106,10 +109,13 @@ class Deadline:
         self._backoff = _MIN_BACKOFF
 
     def back_off(self, error: TryLater) -> None:
-        """Wait before the next attempt, or raise the error if no time is left for one.
+        """Wait before the next attempt, or raise the error if the time left is too short for the wait.
 
         The wait is the error's `retry_after`, if any, plus a random time, whose maximum doubles each time. If the
         server never accepted a connection, the limit becomes five seconds. A raised error names the total time.
+
+        Raises:
+            Failed: The run was interrupted.
         """
         minimum = 0.0
         if isinstance(error, TransientError):
@@ -146,7 +152,11 @@ class Deadline:
         return seconds_left if seconds_left >= _MIN_WAIT else 0.0
 
     def wait(self, seconds: float, reason: str) -> None:
-        """Pause; report it, with the reason, once all pauses add up to 5 s; raise `Failed` if interrupted."""
+        """Pause; report that, with the reason, once all pauses of the operation add up to 5 s.
+
+        Raises:
+            Failed: The run was interrupted.
+        """
         self._waited += seconds
         if self._waited >= _REPORTED_WAIT:
             now = CLOCK.utc_now()
@@ -164,15 +174,15 @@ def interruption_error() -> Failed:
 
 
 def format_duration(seconds: float) -> str:
-    """Format a duration in seconds, or in minutes if it is ten minutes or longer."""
+    """Return a duration as text: in seconds (`90 s`), or in minutes (`10 min`) if it is ten minutes or longer."""
     return f"{seconds:.0f} s" if seconds < _MIN_MINUTES else f"{seconds / 60:.0f} min"
 
 
 @contextmanager
 def use_wait_listener(callback: Callable[[Waiting], None]) -> Iterator[None]:
-    """Call a function, and no other listener, with the waits of the run's threads until the end of the block.
+    """In the `with` block, report the waits of this run to `callback`, with one reason every two minutes at most.
 
-    It is called for each reason at most every two minutes.
+    Meanwhile, no listener of an outer block is called.
     """
     listeners = current_scope().wait_listeners
     listeners.append(_throttle(callback))
@@ -204,10 +214,10 @@ def _throttle(callback: Callable[[Waiting], None]) -> Callable[[Waiting], None]:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return the seconds that a server asks clients to wait, or None if it does not say.
+    """Return the seconds from `now` that a server asks clients to wait, or None if it does not say.
 
     `Retry-After` (RFC 9110: seconds or a date) takes precedence over `RateLimit-Reset` (GitLab) and
-    `X-RateLimit-Reset` (GitHub), which are sent with every response, and used only if no requests remain.
+    `X-RateLimit-Reset` (GitHub). These two are used only if no requests remain, since each response may have them.
     """
     if (after := headers.get("Retry-After", "").strip()) and (seconds := _parse_wait(after, now)) is not None:
         return seconds
@@ -219,7 +229,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _parse_wait(text: str, now: datetime) -> float | None:
-    """Parse a number of seconds, a Unix time or a date; return the seconds from now, or None if it is invalid."""
+    """Return the seconds from `now` that a text stands for: a number of seconds, a Unix time or an HTTP date.
+
+    The result is 0 for a time in the past, and None for an invalid text.
+    """
     if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
         number = float(text)
         return max(0.0, number - now.timestamp()) if number > _MIN_TIMESTAMP else number

@@ -45,7 +45,7 @@ class RunScope:
 
     @contextmanager
     def wait_event(self) -> Iterator[Event]:
-        """Yield an event to wait for in the block; `interrupt` sets it too, which ends the wait."""
+        """Yield an event to wait for in the `with` block; `interrupt` sets it, as does what is waited for."""
         woken = Event()
         self._waits.add(woken)
         try:
@@ -69,9 +69,9 @@ def current_scope() -> RunScope:
 
 @contextmanager
 def enter_scope(scope: RunScope) -> Iterator[None]:
-    """Let this thread work for a run until the end of the block, and the threads that it starts meanwhile.
+    """Let this thread work for a run until the end of the `with` block.
 
-    Only threads of `ThreadPool` and `new_thread` count.
+    Threads that it starts meanwhile by `ThreadPool` or `new_thread` work for the run as well; other ones do not.
     """
     token = _scope.set(scope)
     try:
@@ -81,15 +81,15 @@ def enter_scope(scope: RunScope) -> Iterator[None]:
 
 
 class ThreadPool(ThreadPoolExecutor):
-    """A thread pool whose calls have the context of the thread that submits them."""
+    """A thread pool whose calls have the context (`contextvars`) of the thread that submits them."""
 
     def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """See `Executor.submit`."""
+        """Submit a call as `Executor.submit` does, with the context of this thread."""
         return super().submit(partial(copy_context().run, call), *args, **kwargs)
 
 
 def new_thread(call: Callable[[], None], name: str) -> Thread:
-    """Return a daemon thread, not yet started, that has the context of this thread."""
+    """Return a daemon thread, not yet started, that calls a function with a copy of this thread's context."""
     return Thread(target=copy_context().run, args=(call,), name=name, daemon=True)
 
 
@@ -98,8 +98,8 @@ def call_concurrently(
 ) -> list[T]:
     """Call a function in threads of the run, and return the results in the order of the arguments.
 
-    All calls end before the first error is raised. If the run is interrupted, or after a time limit in seconds,
-    their requests and pauses are interrupted, and no further calls begin.
+    All calls end before the error of the first argument with one is raised. If the run is interrupted, or after a
+    time limit in seconds (None: no limit), their requests and pauses are interrupted, and no further calls begin.
 
     Raises:
         TimeoutError: Not all calls ended within the time limit.

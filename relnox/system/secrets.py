@@ -43,7 +43,7 @@ class Secret:
         return self._reveal()
 
     def mask(self, text: str) -> str:
-        """Return a text with this secret masked, in all forms in which it may occur."""
+        """Return a text with `****` for this secret in all forms in which it may occur, such as base64."""
         for form in self._forms():
             text = text.replace(form, _MASK)
         return text
@@ -76,7 +76,10 @@ def mask_to_one_line(text: str) -> str:
 
 
 def mask_error(error: BaseException | None) -> None:
-    """Mask secrets in the arguments of an error and its causes in place, since other code may print tracebacks."""
+    """Mask secrets in the arguments of an error and its causes in place, since other code may print tracebacks.
+
+    None is ignored.
+    """
     visited_errors: set[int] = set()
     while error is not None and id(error) not in visited_errors:
         visited_errors.add(id(error))
@@ -86,9 +89,9 @@ def mask_error(error: BaseException | None) -> None:
 
 
 def set_secret_listener(callback: Callable[[str], None] | None) -> None:
-    """Call a function with each line of the secrets that exist and of new ones of this run; None ends that.
+    """Call a function with each line of all existing secrets, and later of new ones in this run; None ends that.
 
-    CI providers mask these lines in logs. Lines shorter than 4 characters are left out.
+    It is used to have CI providers mask these lines in logs. Lines shorter than 4 characters are left out.
     """
     current_scope().secret_listener = callback
     with _lock:
@@ -102,28 +105,28 @@ _lock = threading.RLock()
 
 
 def _notify_listener(secret: Secret) -> None:
-    """Call the function that `set_secret_listener` set, if any, with each line of a secret."""
+    """Call the function that `set_secret_listener` set in this run, if any, with each line of a secret."""
     if (callback := current_scope().secret_listener) is not None:
         for line in _maskable_lines(secret.reveal()):
             callback(line)
 
 
 def _maskable_lines(text: str) -> list[str]:
-    """Return the lines of a secret that are long enough to be masked; logs are masked line by line."""
+    """Return the lines of a secret, without surrounding space, that have the minimum length to be masked."""
     return [line.strip() for line in text.splitlines() if len(line.strip()) >= _MIN_MASKED]
 
 
 def _masked_forms(text: str) -> list[str]:
-    """Return the forms of a secret that are masked, the longest first."""
+    """Return the texts to mask for a secret: its lines as they are, in JSON and in base64; the longest first."""
     forms = {form for line in _maskable_lines(text) for form in _forms_of_line(line)}
     return sorted(forms, key=len, reverse=True)
 
 
 def _forms_of_line(line: str) -> Iterator[str]:
-    """Yield a line as it is, in JSON and in base64, in all variants in which other texts may contain it.
+    """Yield the forms in which a text may contain a line of a secret: as it is, in JSON, and in base64.
 
-    For basic authentication, base64 encodes it inside a longer text, at one of three offsets in a group of bytes;
-    characters at both ends that also encode bits of adjacent bytes are left out.
+    In base64, as in basic authentication, the line may be inside a longer text. There is a form for each of its
+    three possible offsets in a group of three bytes, without characters that also encode bits of adjacent bytes.
     """
     yield line
     yield json.dumps(line)[1:-1]

@@ -14,12 +14,12 @@ _LOCK = threading.Lock()
 
 
 def parse(source: str | bytes) -> ast.Module:
-    """Return the syntax tree of a module; see `ast.parse`."""
+    """Return the syntax tree of a module as `ast.parse` does, but safely if several threads parse."""
     with _LOCK:
         return ast.parse(source)
 
 
 def literal_eval(text: str) -> Any:
-    """Evaluate a literal; see `ast.literal_eval`."""
+    """Return the value of a Python literal as `ast.literal_eval` does, but safely if several threads parse."""
     with _LOCK:
         return ast.literal_eval(text)
