@@ -147,7 +147,6 @@ class TaskPlan:
 
     Attributes:
         value: The plan itself: immutable, comparable, and equal for equal inputs.
-        task: The name of the task, such as `build-all`.
         steps: What will be done, in this order.
         problems: What blocks the plan: a plan with problems can be read but not run.
         notes: What the user should know before it runs.

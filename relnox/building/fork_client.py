@@ -36,7 +36,6 @@ class ForkServer:
     The constructor starts it without waiting. Errors of modules and statements are ignored.
 
     Args:
-        python: The interpreter that runs the process.
         modules: The full names of the modules to import.
         variables: The complete environment of the process.
         directory: Gets a temporary file with the output of each running script.

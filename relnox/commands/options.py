@@ -433,9 +433,7 @@ class Task(Record):
     """A task that users run.
 
     Attributes:
-        name: The name on the command line, such as `build-all`.
         summary: What the task does, in at most 60 characters, for lists of tasks.
-        options: The class of the task's options.
         table: The table in `[tool.relnox]` that sets defaults of options; empty if there is none.
         alias: A second import name, or empty.
         sends: Whether the task pushes or uploads something by default. For a misspelled name, such a task is never

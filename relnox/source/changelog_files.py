@@ -101,7 +101,6 @@ class ChangeFiles(NamedTuple):
     """A directory of change files, each of which describes one unreleased change for the changelog.
 
     Attributes:
-        directory: Its path, relative to the root.
         tool: The name of the tool that reads the files, such as `towncrier`.
         command: The tool's command that adds the changes to the changelog, with `{version}` for the version.
         files: The paths of the change files, relative to the root; templates, settings and README files are left

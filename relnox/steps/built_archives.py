@@ -181,7 +181,6 @@ class CleanDirectory(Step, key="clean"):
 
     Attributes:
         directory: The output directory, relative to the root.
-        files: The names of the files.
     """
 
     exclusive = True

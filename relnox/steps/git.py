@@ -139,7 +139,6 @@ class ResetIndex(Step, key="index", title="bring git's index up to date with the
     files: tuple[str, ...]
 
     def apply(self, run: Run) -> str:
-        """Update the index; return the number of files as text; raise `Failed` if a hook changed the commit."""
         git = run.checkout
         head, parent, tree = git.head(), git.parent_commit(), commits.read_planned_tree(git)
         try:
@@ -170,20 +169,9 @@ class CreateTags(Step, key="tag"):
         return f"tag {join_names([tag.name for tag in self.tags])}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if all tags exist on the commit, else None.
-
-        Raises:
-            Conflict: A tag exists on another commit, and that is not this one before a rebase or an amendment.
-        """
         return "the tags already exist on this commit" if not self._missing_tags(run.checkout) else None
 
     def apply(self, run: Run) -> None:
-        """Create the missing tags, and move those whose commit was rebased or amended since.
-
-        Raises:
-            Conflict: A tag exists on any other commit.
-            Failed: git cannot create or sign a tag.
-        """
         git, missing = run.checkout, self._missing_tags(run.checkout)
         existing = git.tags()
         commits.delete_tags(git, [tag.name for tag in missing if tag.name in existing])
@@ -191,7 +179,6 @@ class CreateTags(Step, key="tag"):
         run.undo_on_failure(commits.delete_tags, git, [tag.name for tag in missing])
 
     def verify(self, run: Run, result: None) -> str:
-        """Return the name of the only tag, or the number of tags as text; raise `Failed` if one is missing."""
         super().verify(run, result)
         return self.tags[0].name if len(self.tags) == 1 else format_count(len(self.tags), "tag")
 
@@ -236,7 +223,6 @@ class Push(Step, key="push"):
 
     Attributes:
         branch: The short name of the branch; empty to push only tags.
-        tags: The names of the tags.
     """
 
     remote = True
@@ -250,7 +236,6 @@ class Push(Step, key="push"):
         return f"push {join_names(filter(None, [self.branch, *self.tags]))} to {self.remote_name} atomically"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the remote has the branch's commits and the tags, else None."""
         return None if self._missing_refs(run.checkout) else f"{self.remote_name} is up to date"
 
     def apply(self, run: Run) -> None:
@@ -276,7 +261,6 @@ class Push(Step, key="push"):
                 raise
 
     def verify(self, run: Run, result: None) -> str:
-        """Return what the remote has now, as text; raise `Failed` if it lacks the branch or a tag."""
         del result
         if missing := self._missing_refs(run.checkout):
             error = Failed(
@@ -368,7 +352,6 @@ class PushTags(Step, key="push {self.tags[0][0]}"):
         return foreign
 
     def verify(self, run: Run, result: frozenset[str]) -> str:
-        """Name the tags that other runs pushed or, if there are none, return how many tags the remote has."""
         del run
         count = len(self.tags)
         return (
@@ -484,7 +467,6 @@ class UntrackFiles(Step, key="untrack"):
         return f"git rm --cached {join_names(self.files)}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if git tracks none of the files, else None; the history still has their secrets."""
         tracked = run.checkout.read_entries("ls-files", "--", *self.files)
         return None if tracked else "git does not track them; revoke the secrets: the history has them"
 

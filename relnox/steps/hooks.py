@@ -56,7 +56,6 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
     Attributes:
         number: The position of the hook among the hooks of the event, from 1.
         task: The name of the task, such as `publish`, in which the event occurs.
-        packages: The packages of the task.
         index: The name of the index to publish to; None at the events of tasks that do not publish.
         directory: The directory with the archives, relative to the root; None if there are none at this event.
         files: The archives; empty if they are not known before the run.

@@ -43,16 +43,9 @@ class LockFile(Step, key="lock {self.file}"):
         return f"update {self.file}: {self.tool} lock" if self.writes else f"compare {self.file}: uv lock --check"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the lock file matches its pyproject.toml, else None; raise `Failed` if uv fails."""
         return f"{self.file} is current" if self._is_current(run) else None
 
     def apply(self, run: Run) -> None:
-        """Have the tool update the lock file.
-
-        Raises:
-            Blocked: `writes` is False, so that an outdated file is an error.
-            Failed: The tool is not installed, or fails.
-        """
         if not self.writes:
             raise outdated_lock_error(self.file, self.tool)
         self._run_lock_command(run).check(f"{self.tool} lock")
@@ -123,13 +116,11 @@ class LockRequirements(Step, key="lock {self.file}", title="lock what jobs insta
         return "it is locked already; to lock it again, delete the file" if is_written else None
 
     def verify(self, run: Run, result: None) -> str:
-        """Return the number of locked packages as text; raise `Failed` if the file was not written."""
         super().verify(run, result)
         text = (run.root / self.file).read_text(encoding="utf-8")
         return format_count(len(re.findall(r"^[\w.-]+==", text, re.MULTILINE)), "package")
 
     def apply(self, run: Run) -> None:
-        """Resolve the requirements with `uv pip compile`, and write the file; raise `Failed` if uv fails."""
         with temporary_directory() as directory:
             # A requirement that no environment fulfills removes a package from the resolution.
             overrides, output = directory / "overrides.txt", directory / "locked.txt"

@@ -43,11 +43,6 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
     policy: PublishingPolicy | None = None
 
     def apply(self, run: Run) -> Manifest:
-        """Write and return the manifest, without the files of packages whose build or tests failed.
-
-        Raises:
-            Failed: This is the case for all packages, so that nothing is written.
-        """
         output = run.root / self.output
         packages = built_packages(run)
         needs = {name: set(siblings) for name, siblings in self.dependencies}
@@ -107,7 +102,6 @@ class Collect(Step, key="collect {self.package}"):
         return f"collect {self.package} {self.version} into {self.output}: {files}{attestations}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if `output` has all files and attestations with the expected hashes, else None."""
         if self._missing_files(run):
             return None
         signed = f" and {format_count(len(self.attestations), 'attestation')}" if self.attestations else ""
@@ -116,11 +110,6 @@ class Collect(Step, key="collect {self.package}"):
         )
 
     def apply(self, run: Run) -> None:
-        """Copy the files and attestations that `output` lacks, or has with another hash.
-
-        Raises:
-            Failed: A file cannot be copied, or does not have the expected hash.
-        """
         output = run.root / self.output
         try:
             with archive_staging_directory(output, self.package) as staging:
@@ -181,7 +170,6 @@ class WriteMergedManifest(Step, key="manifest"):
         return f"write the manifest of {format_count(len(self.manifest.distributions), 'file')} into {self.output}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if both files of the manifest exist with the planned content, else None."""
         forms = _manifest_contents(run.root / self.output, self.manifest)
         is_written = all(path.is_file() and path.read_bytes() == content for path, content in forms.items())
         return f"{self.output}/{MANIFEST_JSON} is up to date" if is_written else None

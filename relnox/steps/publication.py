@@ -252,7 +252,6 @@ class AwaitIndex(Step, key="await {self.package}"):
     """Wait until an index lists files with the hashes of the manifest, and serves them.
 
     Attributes:
-        files: The files of the package.
         deadline: How long to wait at most, in seconds.
         download: Whether the files are also downloaded and hashed; otherwise only the listing is compared.
         page: The URL of the web page of the release, for the user; empty if there is none.
@@ -275,7 +274,6 @@ class AwaitIndex(Step, key="await {self.package}"):
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
-        """The listings of the index, for at most 32 steps at a time, since waiting steps must not block others."""
         # A waiting step must not block uploads, nor other waiting steps.
         return ((f"listings of {self.index}", 32),)
 
@@ -390,11 +388,9 @@ class ClearIndex(Step, key="clear index", title="remove all content of index {se
     files: tuple[Distribution, ...]
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the index has no files but those of the release, with the same hashes, else None."""
         files = {file.filename: file.sha256 for file in self.files}
         return "the index has no other files" if run.indexes.embedded_index.store.holds_only(files) else None
 
     def apply(self, run: Run) -> None:
-        """Remove all files of the index, those of this release too, and forget its cached listings."""
         run.indexes.embedded_index.store.clear()
         run.indexes[self.index].forget_listings()

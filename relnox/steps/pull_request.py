@@ -45,11 +45,9 @@ class CommitToBranch(Step, key="commit to branch"):
 
     @property
     def previewed_edits(self) -> tuple[Edit, ...]:
-        """The edits of the commit, which a dry run shows as diffs."""
         return self.edits
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the remote's branch is at a commit with this tree, parent and message, else None."""
         head = self._remote_head(run)
         if head is None:
             return None
@@ -122,10 +120,6 @@ class OpenPullRequest(
         return f"pull request {request.number} is up to date: {request.url}"
 
     def apply(self, run: Run) -> PullRequest:
-        """Create the pull request and return it; if one is open already, update its title and description.
-
-        Tasks in the description that are checked stay checked.
-        """
         forge = run.forge(self.remote_name)
         request = forge.create_pull_request(self.head, self.base, self.name, self.body)
         if not self._matches_plan(request):

@@ -26,12 +26,10 @@ class RunTests(Step):
     """Run the configured tests with the built wheel in a new environment.
 
     Attributes:
-        package: The package to test.
         python: The Python to run them on, such as `3.12`; empty for the running one.
         directory: The directory in which they run: that of the package, relative to the built source of the
             project.
         output: The directory with the built archives, relative to the root.
-        command: The program that runs the tests, with its arguments.
         requires: The requirements of the tests themselves.
         environment: Additional environment variables, as pairs of a name and a value.
         siblings: The other packages of the build that the package requires, which are installed too.
@@ -50,7 +48,6 @@ class RunTests(Step):
 
     @property
     def key(self) -> str:
-        """The name of the step in the plan: `test PACKAGE`, with the Python at the end if one is named."""
         return " ".join(["test", self.package, *filter(None, [self.python])])
 
     @property
@@ -59,15 +56,9 @@ class RunTests(Step):
 
     @property
     def package_invalidated_by_failure(self) -> str:
-        """The tested package, whose archives must not be released if its tests fail."""
         return self.package
 
     def apply(self, run: Run) -> str:
-        """Install the archives and the requirements of the tests, and run these; return that they passed, as text.
-
-        Raises:
-            Failed: The installation fails, or the tests do.
-        """
         services = run.service(BuildingServices)
         installer = environments.Installer(services.installer_variables())
         directory = run.create_temporary_directory(self.key)
@@ -97,7 +88,6 @@ class RunTestsOnCheckout(Step, key="test"):
 
     Attributes:
         packages: Pairs of a package and its directory, relative to the root, in which its tests run.
-        command: The program that runs the tests, with its arguments.
         requires: The requirements of the tests themselves.
         environment: Additional environment variables, as pairs of a name and a value.
     """
@@ -113,11 +103,6 @@ class RunTestsOnCheckout(Step, key="test"):
         return f"test the checkout: {' '.join(self.command)}"
 
     def apply(self, run: Run) -> str:
-        """Install all packages in one environment, and run the tests of each in turn; return that they passed.
-
-        Raises:
-            Failed: The installation fails, or the tests of a package do; those of later packages do not run.
-        """
         services = run.service(BuildingServices)
         installer = environments.Installer(services.installer_variables())
         environment = installer.create_environment(

@@ -45,7 +45,6 @@ class CreateTemporaryClone(
     Attributes:
         commit: The full id of the commit to check out.
         branch: The branch that points to `commit` in the clone and its remote.
-        remote_name: The name of the remote in the clone.
         output: The directory to which stages write archives, relative to the project's directory in the clone.
     """
 
@@ -93,7 +92,6 @@ class Stage(Step):
     """A step that runs another task, which is planned when the step starts.
 
     Attributes:
-        task: The name of the task.
         options: The options of the task, as pairs of a field name, such as `expect_plan`, and a value.
         name: The key of the stage; empty to use that of the task.
         purpose: What the stage does, in words for the user.
@@ -108,7 +106,6 @@ class Stage(Step):
 
     @property
     def key(self) -> str:
-        """The name that identifies the step in the plan: `name`, or that of the task if it is empty."""
         return self.name or self.task
 
     @property

@@ -58,18 +58,11 @@ class Attest(Step, key="attest"):
         return f"sign {join_names([file.filename for file in self.files])} as {self.publisher.description}"
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if all files have stored attestations by `publisher` that are valid, else None."""
         if self._unsigned_files(run):
             return None
         return f"{format_count(len(self.files), 'file')} with valid attestations"
 
     def apply(self, run: Run) -> None:
-        """Sign the files that have no valid attestation yet, with retries for two minutes.
-
-        Raises:
-            TransientError: The CI provider or the signing service does not respond.
-            Failed: The signing service rejects the identity or the request.
-        """
         directory = run.root / self.directory
 
         def sign() -> None:
@@ -85,7 +78,6 @@ class Attest(Step, key="attest"):
         retries.retry(sign, retries.Deadline(_SIGNING_TIME))
 
     def verify(self, run: Run, result: None) -> str:
-        """Return how many files have valid attestations, as text; raise `Failed` if one has none."""
         del result
         if (detail := self.reason_to_skip(run)) is None:
             raise Failed(
@@ -114,12 +106,7 @@ def attestation_path(directory: Path, file: Distribution) -> Path:
 
 
 class LogIn(Step, key="log in"):
-    """Get an upload token for each project from an index, before the first file is uploaded.
-
-    Attributes:
-        index: The name of the index.
-        packages: The names of the projects.
-    """
+    """Get an upload token for each project from an index, before the first file is uploaded."""
 
     publishes = True
     index: str
@@ -165,7 +152,6 @@ class Upload(Step, key="upload {self.file.filename}"):
     """Upload a file to an index, unless the index has it.
 
     Attributes:
-        index: The name of the index.
         directory: The directory of the file, relative to the root.
         attested: Whether the attestation next to the file is uploaded with it.
     """
@@ -185,24 +171,14 @@ class Upload(Step, key="upload {self.file.filename}"):
 
     @property
     def resources(self) -> tuple[tuple[str, int | None], ...]:
-        """The uploads to the index, 8 of which may run at the same time, and those of the package, at most 2."""
         # The public index locks all releases of a project for each of its files.
         return ((f"uploads to {self.index}", 8), (f"{self.file.package} on {self.index}", 2))
 
     @property
     def upload(self) -> tuple[str, Distribution]:
-        """The name of the index, and the file that is uploaded there."""
         return self.index, self.file
 
     def reason_to_skip(self, run: Run) -> str | None:
-        """Return a reason if the index lists the file with the built hash, else None.
-
-        A recent cached listing is used.
-
-        Raises:
-            Conflict: It lists the file with another hash.
-            TryLater: It does not respond, or the project is in quarantine (PEP 792).
-        """
         return self._describe_if_listed(run, refresh=False)
 
     def apply(self, run: Run) -> str:

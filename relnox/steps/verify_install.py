@@ -98,12 +98,6 @@ class VerifyInstall(Step, key="verify {self.package} on {self.python}"):
         return run.service(SkippedChecks).record_skip(reason, is_unsupported=True)
 
     def apply(self, run: Run) -> str:
-        """Install and check the package, and return what was installed, imported and run, as text.
-
-        Raises:
-            Failed: The installation or a check fails.
-            TryLater: The trusted index does not respond.
-        """
         installation = _Installation(self, run)
         with run.service(EnvironmentDirectories).borrow(self.python) as directory:
             installation.install(directory)

@@ -37,7 +37,6 @@ class TrackedSecret(NamedTuple):
     """A tracked file that contains a secret or is named like one.
 
     Attributes:
-        file: Its path, relative to the root.
         clause: What is wrong with it, such as `contains a private key`.
         is_certain: Whether it is certainly a secret; otherwise, it is only a warning.
     """

@@ -27,8 +27,6 @@ class PullRequestPackage(Record, kw_only=True):
 
     Attributes:
         before: The current version, or `-` if there is none.
-        after: The new version.
-        reason: Why it is bumped, as text.
         tag: The tag that the release gets after the merge.
         changes: The text about the new version in the package's changelog; empty if there is none.
         private: Whether the package is not published.

@@ -71,7 +71,6 @@ class PackageFacts(Record, kw_only=True):
     """What publishing needs to know of a package, besides its files.
 
     Attributes:
-        name: Normalized name (PEP 503).
         directory: The directory of the package, relative to the project's root.
         version: The version, or None if no file of the project has it.
         is_private: Whether the package must not be uploaded to any index.

@@ -144,7 +144,6 @@ class Text(SettingKind):
     convert: Callable[[str], str] = str
 
     def check(self, value: Any, key: str) -> str:
-        """Validate and convert a value from a TOML file, or raise `Blocked`; `key` is its key, for messages."""
         if not isinstance(value, str):
             raise self.wrong_type_error(value, key)
         return self.check_text(value, f"{key} = {_format_value(value)}")
@@ -162,7 +161,6 @@ class Text(SettingKind):
         return self.convert(text)
 
     def json_schema(self) -> dict[str, Any]:
-        """Return the JSON schema: any string, or one of `choices`."""
         return {"type": "string"} | ({"enum": list(self.choices)} if self.choices else {})
 
 
@@ -177,7 +175,6 @@ class ListOf(SettingKind):
     """A list of values of the same kind; in an environment variable, commas or white space separate them.
 
     Attributes:
-        item: The kind of each value.
         first: An additional rule for the first value, which must be a string; None for no such rule.
         may_be_empty: Whether the list may have no values.
         contains: What at least one of the strings must contain; empty for no such requirement.
@@ -216,7 +213,6 @@ class TableOf(SettingKind):
     """A table with arbitrary keys, whose values all have the same kind.
 
     Attributes:
-        item: The kind of each value.
         keys: The kind that validates and converts each key.
     """
 
@@ -262,12 +258,6 @@ class Table(SettingKind):
         return {field.key: field for field in self.fields or fields_of(self.settings)}
 
     def check(self, value: Any, key: str) -> Any:
-        """Return an instance of `settings` with the values of a table; `key` is the table's key, for messages.
-
-        Raises:
-            Blocked: The value is not a table, a key is unknown, missing or not allowed in files, or a value is
-                invalid.
-        """
         if not isinstance(value, dict):
             raise self.wrong_type_error(value, key)
         keys = self.keys
@@ -287,7 +277,6 @@ class Table(SettingKind):
         return self.settings(**own, options=checked) if checked else self.settings(**own)
 
     def json_schema(self) -> dict[str, Any]:
-        """Return the JSON schema, which accepts no keys but those that may be set in files."""
         fields = [field for field in self.keys.values() if "file" in field.sources]
         required_keys = [field.key for field in fields if field.is_required]
         return {
@@ -320,7 +309,6 @@ class Field(Record):
     Attributes:
         default: The value if it is set nowhere.
         help: One sentence for help texts.
-        kind: The kind that validates and converts values.
         sources: Where the value may be set: in a TOML file, in the environment, or on the command line.
         otherwise: What applies if the value is not set, for the reference documentation; or empty.
         metavar: The placeholder for the value in help texts; if empty, the name.

@@ -302,7 +302,6 @@ class CalendarCounting(LevelCounting):
     The year has two digits if the first number of `release` has.
 
     Args:
-        release: The release of the current version.
         today: The current date; `Blocked` is raised if it is None.
     """
 
