@@ -199,8 +199,8 @@ def _read_poetry_requirements(
     """Yield the requirements in the table at the path `key`, which is in Poetry's form; Python itself is left out.
 
     The table has names of packages as keys; each value is a version constraint, a table or a list of these. A
-    requirement without a version has an empty text and an empty key. `table` is the kind of the table; an optional
-    requirement of the kind `runtime` becomes `extra`.
+    requirement without a version becomes a `Dependency` whose text and key are empty. `table` is the kind of the
+    table; an optional requirement of the kind `runtime` becomes `extra`.
     """
     for name, value in table_at(document, *key).items():
         if name == "python":

@@ -198,7 +198,10 @@ def _with_version_text(source: VersionSource, root: Path) -> VersionSource:
 
 
 def _find_crate_locations(package: Package, document: Mapping[str, Any], root: Path) -> tuple[VersionSource, ...]:
-    """Return the version's location in Cargo.toml; none unless the package's backend builds a Rust crate."""
+    """Return the version's location in Cargo.toml; none unless the package's backend builds a Rust crate.
+
+    `document` is the package's pyproject.toml.
+    """
     build_requires = strings_in(table_at(document, "build-system").get("requires"))
     needs_rust = any(requirement.startswith("setuptools-rust") for requirement in build_requires)
     if not needs_rust and not package.backend.startswith(_RUST_BACKENDS):

@@ -45,11 +45,11 @@ def only_top(document: Document) -> None:
     [
         (
             lambda document: document["artifacts"][0].update(package="top"),
-            r"lists core-1\.0\S* as a file of top 1\.0",
+            r"lists core-1\.0\S* for top 1\.0",
         ),
         (
             lambda document: document["artifacts"][0].update(package_version="9"),
-            r"lists core-1\.0\S* as a file of core 9",
+            r"lists core-1\.0\S* for core 9",
         ),
         (lambda document: document["needs"].update(core=["top"], top=["core"]), "in a cycle: "),
         (lambda document: document["needs"].update(core=["core"]), "in a cycle: core -> core"),

@@ -27,7 +27,10 @@ from relnox.steps.edit_files import EditFiles
 
 
 def plan(options: Options, project: Project) -> Plan:
-    """Plan the steps that decide items of the checklist, and decide the items that need no step."""
+    """Check the items of the release checklist, and plan steps for those that only a step can check or fix.
+
+    Each item is in `Plan.items`, with its status as far as it is known.
+    """
     new = PlanBuilder("check", continue_on_error=True)
     context = CheckContext(options, project)
     new.notes += project.workspace.warnings
