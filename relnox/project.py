@@ -538,8 +538,8 @@ def _read_versions(
 def open_project(start: Path, options_by_table: OptionsByTable) -> Project:
     """Open the project that the directory `start` is in.
 
-    `options_by_table` is called with the tables that the settings have, and returns the options whose defaults they
-    may set.
+    `options_by_table` is called with the tables that the settings have, and returns the options whose defaults
+    they may set.
 
     Raises:
         Blocked: There is no project, its settings are invalid, or Python does not encode file names as UTF-8.
