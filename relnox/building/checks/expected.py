@@ -47,7 +47,10 @@ def warning(code: str, message: str, fix: str) -> Problem:
 
 
 def index_rejection(code: str, message: str, fix: str) -> Problem:
-    """Return a problem of the level `rejected-by-index`: an error, or only a warning if the package is private."""
+    """Return a problem that the public index rejects: an error, but a warning if the archive's package is private.
+
+    The level is decided when the problems of the archive are collected.
+    """
     return Problem(code, message, fix, level="rejected-by-index")
 
 

@@ -159,7 +159,10 @@ def versions_depend_on_history(options: Options, selected: Sequence[Package]) ->
 
 
 def _check_options_fit_packages(options: Options, project: Project, selected: Sequence[Package]) -> None:
-    """Raise `Blocked` if the options do not fit the packages, or the clone lacks what versions depend on."""
+    """Raise `Blocked` if the options do not fit the packages or this clone.
+
+    Without git, nothing can be committed or tagged; a clone without history or tags may lack the last release.
+    """
     provider = selected[0].source.text if all(package.source.kind == "tags" for package in selected) else None
     if provider is not None and options.pull_request:
         raise Blocked(

@@ -96,7 +96,8 @@ def check_test_index(context: CheckContext) -> Iterator[Finding]:
     if missing_files:
         yield Blocked(
             "file-not-listed",
-            f"{index.name} does not have {join_names(missing_files)} as built from {commit[:10]}",
+            f"{index.name} lacks files built from {commit[:10]}, or has others of the same names: "
+            f"{join_names(missing_files)}",
             fixes.task_command("publish-test", "--index", index.name),
         )
 

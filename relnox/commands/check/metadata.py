@@ -212,7 +212,7 @@ def check_siblings_bounded(context: CheckContext) -> Iterator[Finding]:
     ):
         yield Blocked(
             "requirement-unbounded",
-            f"requirements that any old release of a package of this repository satisfies: "
+            "requirements on packages of this repository have no lower bound (any old release satisfies them): "
             f"{', '.join(unbounded_requirements)}",
             "add a version to each in its pyproject.toml, such as >=1.2",
         )

@@ -292,8 +292,8 @@ def _bump_of_dependent(current: Version, causes: Sequence[VersionBump], config: 
     """Return the bump of a package at version `current`; `causes` are bumps that change its requirements.
 
     From a prerelease, it goes to the next prerelease. From a development version, it goes to the next one if a
-    cause is not final. If a cause goes from a final version to a prerelease or development version, the package gets
-    a version of that kind too. Otherwise, `[tool.relnox] dependents` names the level.
+    cause is not final. If a cause goes from a final version to a prerelease or development version, the package
+    gets a version of that kind too. Otherwise, `[tool.relnox] dependents` names the level.
     """
     if current.pre is not None:
         return Bump(part="pre")
