@@ -169,7 +169,8 @@ def _word_that_called(task: Task) -> str:
 def _collection_front_end(task: Task) -> FrontEnd:
     """Return the commands by which fixes in messages start tasks.
 
-    It is `invoke` for tasks in the collection from which the command line calls `task`, and `relnox` for others.
+    They begin with `invoke` for tasks in the collection, or the tasks file, from which the command line calls
+    `task`, and with `relnox` for others.
     """
     prefix = "".join(_word_that_called(task).rpartition(".")[:2])
     names = _collections.get(prefix.removesuffix(".") or None)

@@ -456,7 +456,7 @@ class UntrackFiles(Step, key="untrack"):
     """Remove files from git's index; they stay on the disk, and in the history.
 
     Attributes:
-        files: The files, relative to the root, which hold secrets.
+        files: The files, relative to the root, whose names are those of files with secrets.
     """
 
     exclusive = True

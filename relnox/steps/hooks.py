@@ -59,7 +59,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         index: The name of the index to publish to; None at the events of tasks that do not publish.
         directory: The directory with the archives, relative to the root; None if there are none at this event.
         files: The archives; empty if they are not known before the run.
-        rehearsal: Whether nothing becomes public, because the task runs in a rehearsal or for a test index.
+        rehearsal: Whether nothing becomes public, because the task runs in a rehearsal.
         skip: The reason to skip the hook, or None to run it.
     """
 
@@ -83,7 +83,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
     def apply(self, run: Run) -> HookGeneratedFiles | None:
         """Run the hook; return the files that it generated in the copy of a commit to build, else None.
 
-        Only the hooks of `before-build` generate files, and only files that git ignores count.
+        Only `before-build` hooks can generate files, and only those that git ignores are returned.
 
         Raises:
             Failed: The hook fails or, except after publishing, leaves changes that git would commit, or another

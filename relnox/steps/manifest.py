@@ -72,7 +72,7 @@ class WriteManifest(Step, key="manifest", title="write the manifest into {self.o
         return manifest
 
     def verify(self, run: Run, result: Manifest) -> str:
-        """Return the path of the manifest, and the packages that it lacks since their build or tests failed."""
+        """Return the path of the manifest, and the packages that it lacks because a step for them failed."""
         del run
         without = f", without {', '.join(result.missing)}" if result.missing else ""
         return f"{self.output}/{MANIFEST_JSON}{without}"
@@ -179,7 +179,7 @@ class WriteMergedManifest(Step, key="manifest"):
 
 
 def _write_manifest_files(output: Path, manifest: Manifest) -> None:
-    """Write a manifest into a directory as text and then as JSON, which means that the build is complete."""
+    """Write a manifest to `output` as text, then as JSON, whose existence means that the build is complete."""
     for path, content in _manifest_contents(output, manifest).items():
         replace_file(path, content, durable=True)
 

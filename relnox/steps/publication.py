@@ -68,7 +68,7 @@ class PublicationState(SharedService):
 
     @property
     def may_have_public_files(self) -> bool:
-        """Whether any file is public or may be: all but files that were not uploaded, or were rejected, count."""
+        """Whether any file is public or may be: only those not uploaded, and those rejected, are certainly not."""
         return any(file.state not in (FileState.NOT_UPLOADED, FileState.REJECTED) for file in self.files)
 
     def update_published_file(self, index: str, name: str, **changes: UploadStatus | FileCheck) -> None:
@@ -87,7 +87,7 @@ class PublicationState(SharedService):
     def record_listing(self, index: str, name: str, observation: FileCheck) -> None:
         """Record what a check of the index's listing showed for a file.
 
-        `ABSENT` is ignored if the last check showed the built hash: a file cannot disappear.
+        `ABSENT` is ignored if the last check found the file with the built hash.
         """
         file = self._files.get((index, name))
         if file is not None and (observation is not FileCheck.ABSENT or file.listing is not FileCheck.MATCH):
@@ -102,12 +102,12 @@ class PublicationState(SharedService):
         deadline: Deadline | None = None,
         uploaded: bool = False,
     ) -> set[str]:
-        """Request an index's listing of a package; return the names of those of its `files` that it lists.
+        """Compare an index's listing with `files`, all of one package; return the names of those that it lists.
 
-        Their hashes there are those of the built files. What the listing shows for each file is recorded. `files`,
-        of one package, must not be empty. Without `refresh`, a recent cached listing is used. `deadline` ends the
-        retries; None stands for five seconds, or without `refresh` for ten minutes. With `uploaded`, the error for
-        a different hash says that this run has sent the files.
+        Their hashes there are those of the built files. What the listing shows for each file is recorded. `files`
+        must not be empty. Without `refresh`, a recent cached listing is used. `deadline` ends the retries; None
+        stands for five seconds, or without `refresh` for ten minutes. With `uploaded`, the error for a different
+        hash says that this run has sent the files.
 
         Raises:
             Conflict: It lists one of them with a different hash.

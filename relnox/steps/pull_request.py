@@ -61,7 +61,7 @@ class CommitToBranch(Step, key="commit to branch"):
 
         Raises:
             Failed: The remote rejects the push.
-            Conflict: The branch was moved in the meantime, to another commit than the created one.
+            Conflict: The branch was moved or deleted in the meantime.
         """
         git = run.checkout
         tree = commits.plan_tree(git, self.edits, self.parent, stored=True).id

@@ -101,7 +101,7 @@ class Run:
         self._warnings[step.key] = (*self.warnings(step), *warnings)
 
     def warnings(self, step: Step) -> tuple[Problem, ...]:
-        """Return the warnings that were added to a step so far; none is an empty tuple."""
+        """Return the warnings that were added for a step so far; empty if there are none."""
         return self._warnings.get(step.key, ())
 
     def results(self, kind: type[T]) -> tuple[T, ...]:

@@ -16,7 +16,7 @@ _MAX_QUOTED = 100
 
 
 def check_url(url: str) -> None:
-    """Raise `Failed` if `url_problem` returns one for a URL; the message does not contain its password."""
+    """Raise `Failed` if a URL has a problem (see `url_problem`); the message does not contain its password."""
     if problem := url_problem(url):
         raise Failed(
             "url-invalid",
@@ -92,7 +92,7 @@ def is_loopback_host(host: str | None) -> bool:
 
 
 def is_encrypted_url(url: str) -> bool:
-    """Return whether a URL is valid and uses https, or http to this machine: requests cannot be intercepted."""
+    """Return whether a URL uses https, or http to this machine, so that requests cannot be intercepted."""
     try:
         parts = urlsplit(url)
         return parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(parts.hostname))
@@ -101,7 +101,7 @@ def is_encrypted_url(url: str) -> bool:
 
 
 def require_encryption(url: str) -> None:
-    """Raise `Blocked` unless a URL uses https, or http to this machine, so that credentials can be sent there."""
+    """Raise `Blocked` if credentials must not be sent to a URL: it uses neither https nor http to this machine."""
     if not is_encrypted_url(url):
         raise Blocked(
             "connection-not-encrypted",

@@ -18,7 +18,7 @@ _MAX_SIZE = 64 << 20
 
 
 def make_private_directory(directory: Path) -> None:
-    """Create a directory, and missing parents, that only its owner can access; existing ones are not changed."""
+    """Create a directory and its missing parents for access by their owner only; leave existing ones unchanged."""
     if not directory.parent.exists():
         make_private_directory(directory.parent)
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -34,8 +34,7 @@ def temporary_directory() -> Iterator[Path]:
 def read_project_file(root: Path, name: str) -> bytes:
     """Return the content of a file of the project; `name` is relative to its root.
 
-    All files of the checkout are read by this function, since links in it may lead anywhere if its author is not
-    the user.
+    Use it for all files of the checkout, since links in it may lead anywhere if its author is not the user.
 
     Raises:
         Blocked: The file is outside of the checkout (see `project_path`), not a regular file, or larger than 64
@@ -128,7 +127,7 @@ def replace_file(  # noqa: PLR0913 - a value for each condition
 
 
 def flush_to_disk(file: BinaryIO) -> None:
-    """Write what an open file has buffered to the disk; file systems that do not support that are ignored."""
+    """Write what an open file has buffered to the disk; ignore a file system that does not support that."""
     file.flush()
     try:
         os.fsync(file.fileno())

@@ -554,8 +554,8 @@ def _proxy_for(url: str) -> Proxy | None:
 def _connection_error(url: str, proxy: Proxy | None, error: Exception) -> Failed | TransientError:
     """Return the error to raise for a connection that failed or a response that is not valid HTTP.
 
-    It is `Failed` for a certificate, a TLS setting or a proxy login that is wrong, since a retry does not help.
-    `proxy` is None if the request used none.
+    It is `Failed` if a retry does not help: the certificate is not trusted, the server does not use TLS, or the
+    proxy requires a login. `proxy` is None if the request used none.
     """
     host, causes = host_of(url), _error_chain(error)
     cause = causes[-1]
@@ -613,5 +613,5 @@ def _proxy_login_error(host: str, proxy: Proxy) -> Failed:
 
 
 def _describe_proxy(proxy: Proxy | None) -> str:
-    """Return ` through the proxy URL, set by VARIABLE`, for the end of a message; empty without a proxy."""
+    """Return ` through the proxy ADDRESS, set by VARIABLE`, to end a message; empty without a proxy."""
     return "" if proxy is None else f" through the proxy {proxy.address}, set by {proxy.variable}"

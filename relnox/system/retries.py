@@ -46,7 +46,7 @@ class TransientError(TryLater):
     Attributes:
         retry_after: The seconds that the server asks clients to wait, or None.
         never_connected: Whether the server never accepted a connection, so that its URL may be wrong.
-        gave_up: Whether there are no more retries, and the message says so.
+        gave_up: Whether the retries have ended, and the message says so if they took a second or longer.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Deadline:
         self._backoff = _MIN_BACKOFF
 
     def back_off(self, error: TryLater) -> None:
-        """Wait before the next attempt, or raise the error if the time left is too short for the wait.
+        """Wait before the next attempt, or raise the error if no time is left, or less than its `retry_after`.
 
         The wait is the error's `retry_after`, if any, plus a random time, whose maximum doubles each time. If the
         server never accepted a connection, the limit becomes five seconds. A raised error names the total time.
@@ -180,9 +180,9 @@ def format_duration(seconds: float) -> str:
 
 @contextmanager
 def use_wait_listener(callback: Callable[[Waiting], None]) -> Iterator[None]:
-    """In the `with` block, report the waits of this run to `callback`, with one reason every two minutes at most.
+    """Report the waits of this run's threads to `callback` until the end of the `with` block.
 
-    Meanwhile, no listener of an outer block is called.
+    It is called for each reason at most every two minutes. No listener of an outer block is called meanwhile.
     """
     listeners = current_scope().wait_listeners
     listeners.append(_throttle(callback))

@@ -45,7 +45,7 @@ class RunScope:
 
     @contextmanager
     def wait_event(self) -> Iterator[Event]:
-        """Yield an event to wait for in the `with` block; `interrupt` sets it, as does what is waited for."""
+        """Yield an event to wait for in the `with` block; `interrupt` sets it, so that the wait ends early."""
         woken = Event()
         self._waits.add(woken)
         try:
