@@ -27,7 +27,7 @@ from relnox.indexes.index import Index
 from relnox.indexes.listings import IndexFile, Listing
 from relnox.indexes.uploads import next_release_hint
 from relnox.steps.built_archives import changed_archive_error
-from relnox.steps.publication import different_files_error
+from relnox.steps.publication import different_files_error, served_content_error
 from relnox.steps.run import Run
 from relnox.system import retries
 from relnox.system.retries import Deadline
@@ -255,6 +255,9 @@ class Download(_FetchStep):
         path = directory / file.filename
         sha256 = index.download(index_file, path, deadline)
         if sha256 != file.sha256:
+            if index_file.sha256 == file.sha256:  # what is public is right: no fix may publish it again
+                lines = f"\n  {file.filename} sha256 {sha256}, built {file.sha256}"
+                raise served_content_error(index.name, f"{file.package} {file.version}", lines)
             raise different_files_error(index, [(file, sha256)])
         return checks.read_valid_archive(path)
 

@@ -248,6 +248,17 @@ def different_files_error(
     )
 
 
+def served_content_error(index: str, release: str, lines: str) -> Conflict:
+    """Return the error for an index that serves other bytes than it lists, by name; `lines` has those files."""
+    return Conflict(
+        "served-content-differs",
+        f"{index} lists {release} with the built hashes, but serves different content:{lines}",
+        fix=CLEAR_FIX
+        if index == EMBEDDED
+        else "report it to the index operator, or check for a proxy or login page in front of the index",
+    )
+
+
 class AwaitIndex(Step, key="await {self.package}"):
     """Wait until an index lists files with the hashes of the manifest, and serves them.
 
@@ -301,6 +312,8 @@ class AwaitIndex(Step, key="await {self.package}"):
                 mismatch_since = now if mismatch_since is None else mismatch_since
                 if now - mismatch_since >= _MAX_MISMATCH_TIME:
                     raise self._content_error(checks)
+            else:
+                mismatch_since = None
             if not (seconds_left := deadline.seconds_left()):
                 raise self._timeout_error(checks, transient_error)
             deadline.wait(min(pause, seconds_left), f"{self.index} does not list and serve the whole release yet")
@@ -349,14 +362,7 @@ class AwaitIndex(Step, key="await {self.package}"):
             for file in self.files
             if checks[file.filename].observation is FileCheck.MISMATCH
         )
-        return Conflict(
-            "served-content-differs",
-            f"{self.index} lists {self.package} {self.version} with the built hashes, but serves "
-            f"different content:{lines}",
-            fix=CLEAR_FIX
-            if self.index == EMBEDDED
-            else "report it to the index operator, or check for a proxy or login page in front of the index",
-        )
+        return served_content_error(self.index, f"{self.package} {self.version}", lines)
 
     def _timeout_error(self, checks: Mapping[str, ServedContent], transient_error: str) -> TryLater:
         """Return the error for files that do not match in time; `transient_error` is the last one, or empty."""

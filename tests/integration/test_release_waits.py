@@ -6,8 +6,9 @@ import json
 import threading
 from typing import TYPE_CHECKING
 
+import acts
 import pytest
-from package_index import PackageIndex, serving
+from package_index import FILE, PackageIndex, Rule, serving
 from releases import INDEX, Package, made_wheel, project_of, publish, release
 from running import run_in_process
 
@@ -82,6 +83,28 @@ def test_what_is_said_counts(
         with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write("[tool.relnox.verify]\nwait = 700\n")
     assert deadline(root, *(["--wait", "700"] if said == "option" else [])) == {"core": 700}
+
+
+def test_wrong_content_is_an_error_after_publishing_only_if_it_stays(
+    index: PackageIndex, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    root = tmp_path / "demo"
+    release(root, [Package("core")])
+    now = clock.monotonic()
+    wrong, absent = acts.serves(lambda content: content[:-1] + b"?"), acts.answers(404, "Not Found")
+    index.misbehave(  # a proxy returns an error page, twice
+        Rule(wrong, FILE, until=now + 2),
+        Rule(absent, FILE, since=now + 2, until=now + 60),
+        Rule(wrong, FILE, since=now + 60, until=now + 75),
+    )
+    ran = publish(root, index)
+    assert ran.code == 0, ran.text
+    assert clock.monotonic() > now + 60
+    index.misbehave(Rule(wrong, FILE))
+    ran = verify(root)
+    assert ran.code == 4, ran.text
+    assert "[served-content-differs]" in ran.err
+    assert "report it to the index operator" in ran.err
 
 
 def test_an_index_that_does_not_answer_or_tells_no_times_may_have_got_it(
