@@ -252,9 +252,9 @@ class Project(Record):
 
     @cached_property
     def version_literals(self) -> VersionLiterals:
-        """The versions that modules and tables of release tools contain as strings.
+        """The versions that the code of packages and the settings of release tools contain as strings.
 
-        Its `workspace` also has the lock files that a bump edits.
+        In its `workspace`, the lock files that a bump edits are known, too.
         """
         literals = version_literals.find_version_literals(self.git, self.workspace, self.config, self.root)
         return replace(literals, workspace=replace(literals.workspace, lock_files=self._lock_files_to_edit))

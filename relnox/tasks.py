@@ -122,7 +122,7 @@ def _exit(error: Problem) -> NoReturn:
 
 def _check_no_words_after_dashes(task: Task) -> None:
     """Raise `Blocked` if the command line calls the task and has words after `--`, which invoke would ignore."""
-    if (words := _words_of_command_line()[1]) and _word_that_called(task):
+    if (words := _words_of_command_line()[1]) and _task_word_on_command_line(task):
         raise Blocked(
             "option-invalid",
             f"invoke {task.name} takes no words after the dashes: {' '.join(words)}",
@@ -160,7 +160,7 @@ def _words_of_command_line() -> tuple[list[str], list[str]]:
     return words[:end], words[end + 1 :]
 
 
-def _word_that_called(task: Task) -> str:
+def _task_word_on_command_line(task: Task) -> str:
     """Return the word with which the command line calls a task, such as `release.bump`; empty if it does not."""
     names = {name.replace("_", "-") for name in task.import_names}
     return next((word for word in _words_of_command_line()[0] if word.rpartition(".")[2] in names), "")
@@ -172,7 +172,7 @@ def _collection_front_end(task: Task) -> FrontEnd:
     They begin with `invoke` for tasks in the collection, or the tasks file, from which the command line calls
     `task`, and with `relnox` for others.
     """
-    prefix = "".join(_word_that_called(task).rpartition(".")[:2])
+    prefix = "".join(_task_word_on_command_line(task).rpartition(".")[:2])
     names = _collections.get(prefix.removesuffix(".") or None)
     if names is None:
         names = list(TASKS) if prefix else [name for name, task in _TASKS.items() if _is_imported(task)]

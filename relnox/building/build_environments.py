@@ -208,7 +208,7 @@ class BuildEnvironmentPool:
         The first call for an environment starts it, with `variables` as its complete environment variables.
         """
         server = self._get_or_start_server(environment, backend, variables)
-        return server if server is not None and server.is_single_threaded() else None
+        return server if server is not None and server.wait_until_single_threaded() else None
 
     def _get_or_start_server(
         self, environment: VirtualEnvironment, backend: str, variables: Mapping[str, str]

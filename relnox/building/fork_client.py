@@ -67,7 +67,7 @@ class ForkServer:
         )
         threading.Thread(target=self._read_replies, daemon=True).start()
 
-    def is_single_threaded(self) -> bool:
+    def wait_until_single_threaded(self) -> bool:
         """Wait for the imports of modules; return whether the process has one thread, so that forks are safe.
 
         False if it died, or the imports take more than two minutes.

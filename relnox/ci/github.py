@@ -103,10 +103,10 @@ def _trigger_lines(trigger: model.Trigger) -> Iterator[str]:
             yield "  workflow_dispatch:"
             if inputs:
                 yield "    inputs:"
-            yield from (f"      {field.name}: {{ {_input_properties(field)} }}" for field in inputs)
+            yield from (f"      {field.name}: {{ {_format_input(field)} }}" for field in inputs)
 
 
-def _input_properties(field: model.InputField) -> str:
+def _format_input(field: model.InputField) -> str:
     """Return the properties of an input, as YAML without the braces."""
     if field.is_switch:
         return f"type: boolean, description: {field.help}"

@@ -67,7 +67,7 @@ def _pipeline_lines(workflows: Sequence[model.Workflow], output_variable: Callab
         yield "variables: # what is typed in for a pipeline that is started by hand"
         defaults = dict(_input_defaults(workflows))
         yield from (
-            f"  {_input_variable(field.name)}: {{ {_input_properties(field, defaults)} }}" for field in fields
+            f"  {_input_variable(field.name)}: {{ {_format_input_variable(field, defaults)} }}" for field in fields
         )
     for number, workflow in enumerate(workflows):
         prefix = f"{workflow.key}:" if number else ""
@@ -90,7 +90,7 @@ def _input_defaults(workflows: Sequence[model.Workflow]) -> Iterator[tuple[str, 
                     yield value.name, value.otherwise
 
 
-def _input_properties(field: model.InputField, defaults: dict[str, str]) -> str:
+def _format_input_variable(field: model.InputField, defaults: dict[str, str]) -> str:
     """Return the properties of an input's variable, as YAML without the braces.
 
     `defaults` maps names of inputs to texts; without one, the default is the first choice, or nothing.

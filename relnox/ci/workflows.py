@@ -60,7 +60,7 @@ def parse_yaml(content: bytes, name: str) -> Any:
     text = decode_utf8(content, name)
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
-        return _convert_node(node, {}) if node is not None else _empty_table(1)
+        return _node_to_table_or_text(node, {}) if node is not None else _empty_table(1)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason, line = str(error.problem or error.context), mark.line + 1 if mark is not None else 1
@@ -91,7 +91,7 @@ def _empty_table(line: int) -> Table:
     return table
 
 
-def _convert_node(node: yaml.Node, converted: dict[int, Any]) -> Any:
+def _node_to_table_or_text(node: yaml.Node, converted: dict[int, Any]) -> Any:
     """Return a node as `Table`, `Items` or `Text`; `converted` has results by `id`, since aliases repeat nodes."""
     if id(node) in converted:
         return converted[id(node)]
@@ -99,11 +99,11 @@ def _convert_node(node: yaml.Node, converted: dict[int, Any]) -> Any:
     if isinstance(node, yaml.MappingNode):
         table = _empty_table(line)
         for key, value in node.value:
-            table[str(key.value)] = _convert_node(value, converted)
+            table[str(key.value)] = _node_to_table_or_text(value, converted)
             table.lines[str(key.value)] = key.start_mark.line + 1
         converted[id(node)] = table
     elif isinstance(node, yaml.SequenceNode):
-        items = Items(_convert_node(item, converted) for item in node.value)
+        items = Items(_node_to_table_or_text(item, converted) for item in node.value)
         items.line = line
         converted[id(node)] = items
     else:

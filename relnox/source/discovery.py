@@ -161,7 +161,7 @@ def _packages_missing_error(root: Path, document: Mapping[str, Any]) -> Blocked:
             f"no package found in {root} ({_find_no_package_setting(document)} in pyproject.toml)",
             fix="to release the project, remove that line, and add [build-system] if it is missing",
         )
-    if name := _other_metadata_file(root, "."):
+    if name := _find_metadata_in_setup_file(root, "."):
         return Blocked(
             "package-unknown",
             f"no package found in {root} (relnox reads [project] of pyproject.toml, not {name})",
@@ -171,7 +171,7 @@ def _packages_missing_error(root: Path, document: Mapping[str, Any]) -> Blocked:
     return Blocked("package-unknown", f"no package found in {root}", fix=fix)
 
 
-def _other_metadata_file(root: Path, directory: str) -> str:
+def _find_metadata_in_setup_file(root: Path, directory: str) -> str:
     """Return `setup.cfg` or `setup.py` if it declares the package of a directory, else an empty string."""
     with contextlib.suppress(OSError, Blocked):
         if _NAME_IN_SETUP_CFG.search(read_project_file(root, f"{directory}/setup.cfg").decode(errors="replace")):
@@ -201,7 +201,7 @@ def _reason_for_no_package(document: Mapping[str, Any], directory: str, root: Pa
     project needs a build system to be a package, unless it has `[tool.uv] package = true`.
     """
     if not pyproject.describes_package(document):
-        name = _other_metadata_file(root, directory)
+        name = _find_metadata_in_setup_file(root, directory)
         return f"its metadata is in {name}, not in [project] of {_PYPROJECT}" if name else _NO_PACKAGE
     if _find_no_package_setting(document):
         return ""

@@ -23,7 +23,7 @@ from relnox.source.copies import copy_commit, read_changes_in_copy
 from relnox.source.git import Git
 from relnox.system import files, process
 from relnox.system.files import read_project_file
-from relnox.system.process import clean_environment, search_path
+from relnox.system.process import clean_environment, path_variable
 
 _LOCK_COMMANDS = {"poetry.lock": ("poetry", "lock"), "pdm.lock": ("pdm", "lock")}
 """Maps lock files that only their own tools can write to the commands that update them."""
@@ -60,7 +60,7 @@ def run_tool_on_copy(  # noqa: PLR0913 - the tool and its surroundings
     """
     with files.temporary_directory() as scratch:
         clone = copy_commit(git, git.head() or "HEAD", scratch, contents)
-        program = shutil.which(command[0], path=search_path(os.environ))
+        program = shutil.which(command[0], path=path_variable(os.environ))
         if program is None:
             raise Blocked(
                 "tool-not-found",

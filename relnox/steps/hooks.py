@@ -22,7 +22,7 @@ from relnox.source.git import Git
 from relnox.steps.build import HookGeneratedFiles, source_to_build
 from relnox.steps.run import Run
 from relnox.system import files, process
-from relnox.system.process import search_path
+from relnox.system.process import path_variable
 
 _EVENT_VARIABLE = "RELNOX_EVENT"
 """The environment variable with the path of the file that describes the event."""
@@ -175,7 +175,7 @@ class RunHook(Step, key="{self.event} {self.number}", title="run {self.event} ho
         with files.temporary_directory() as scratch:
             path = scratch / "event.json"
             path.write_text(json.dumps(event, indent=2), encoding="utf-8")
-            own = {_EVENT_VARIABLE: str(path), "PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path(os.environ)}
+            own = {_EVENT_VARIABLE: str(path), "PYTHONDONTWRITEBYTECODE": "1", "PATH": path_variable(os.environ)}
             program = str(root / hook.run[0]) if "/" in hook.run[0] or os.sep in hook.run[0] else hook.run[0]
             try:
                 process.run(

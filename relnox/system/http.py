@@ -45,7 +45,7 @@ from relnox.system.addresses import (
     require_encryption,
 )
 from relnox.system.retries import READ_TIMEOUT, Deadline, TransientError, retry_after
-from relnox.system.run_scope import current_scope, new_thread
+from relnox.system.run_scope import create_thread_with_context, current_scope
 from relnox.system.secrets import Secret
 
 if TYPE_CHECKING:
@@ -311,7 +311,7 @@ def call_with_timeout(call: Callable[[], T], seconds: float, host: str) -> T:
                 outcome.set_exception(error)
             woken.set()
 
-        new_thread(work, "request").start()
+        create_thread_with_context(work, "request").start()
         in_time = woken.wait(seconds)
     if outcome.done():
         return outcome.result()

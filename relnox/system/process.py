@@ -324,7 +324,7 @@ def clean_environment(
     return {**variables, **_no_proxy_for_loopback(variables), "PYTHONUTF8": "1", **(more or {})}
 
 
-def search_path(variables: Mapping[str, str]) -> str:
+def path_variable(variables: Mapping[str, str]) -> str:
     """Return the value of `PATH`, with the directory of the programs that are installed with relnox first."""
     return os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])
 

@@ -71,7 +71,8 @@ def current_scope() -> RunScope:
 def enter_scope(scope: RunScope) -> Iterator[None]:
     """Let this thread work for a run until the end of the `with` block.
 
-    Threads that it starts meanwhile by `ThreadPool` or `new_thread` work for the run as well; other ones do not.
+    Threads that it starts meanwhile by `ThreadPool` or `create_thread_with_context` work for the run as well;
+    other ones do not.
     """
     token = _scope.set(scope)
     try:
@@ -88,7 +89,7 @@ class ThreadPool(ThreadPoolExecutor):
         return super().submit(partial(copy_context().run, call), *args, **kwargs)
 
 
-def new_thread(call: Callable[[], None], name: str) -> Thread:
+def create_thread_with_context(call: Callable[[], None], name: str) -> Thread:
     """Return a daemon thread, not yet started, that calls a function with a copy of this thread's context."""
     return Thread(target=copy_context().run, args=(call,), name=name, daemon=True)
 

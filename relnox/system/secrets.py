@@ -118,11 +118,11 @@ def _maskable_lines(text: str) -> list[str]:
 
 def _masked_forms(text: str) -> list[str]:
     """Return the texts to mask for a secret: its lines as they are, in JSON and in base64; the longest first."""
-    forms = {form for line in _maskable_lines(text) for form in _forms_of_line(line)}
+    forms = {form for line in _maskable_lines(text) for form in _encodings_of_secret_line(line)}
     return sorted(forms, key=len, reverse=True)
 
 
-def _forms_of_line(line: str) -> Iterator[str]:
+def _encodings_of_secret_line(line: str) -> Iterator[str]:
     """Yield the forms in which a text may contain a line of a secret: as it is, in JSON, and in base64.
 
     In base64, as in basic authentication, the line may be inside a longer text. There is a form for each of its

@@ -198,8 +198,8 @@ def test_threads_started_by_an_import_are_counted(start: Start, tmp_path: Path) 
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     )
     (tmp_path / "loud.py").write_text("import os\nprint('loud')\nos.write(1, b'loud')\n")
-    assert not start("busy").is_single_threaded()
-    assert start("loud").is_single_threaded()
+    assert not start("busy").wait_until_single_threaded()
+    assert start("loud").wait_until_single_threaded()
 
 
 def test_output_is_reported_while_a_program_runs(start: Start, tmp_path: Path) -> None:

@@ -121,8 +121,8 @@ def _version_disagreement(
 ) -> Problem:
     """Return the problem that other sources state another version than `first`, which is the released one.
 
-    `others` are pairs of a package and what states its version, all of one kind and version. `tag` is the one that
-    the run was started for, or None.
+    `others` has pairs of a package and a source of its version; all state the same version, and are of the same kind.
+    `tag` is the tag that the run was started for, or None; the fix depends on it.
     """
     packages, other = [name for name, _ in others], others[0][1]
     sources = list(dict.fromkeys(statement.source for _, statement in others))

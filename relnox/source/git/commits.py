@@ -163,9 +163,9 @@ def _is_setting_enabled(git: Git, setting: str) -> bool:
 
 
 def _pathspecs(git: Git, files: Iterable[str]) -> str:
-    """Return files, relative to the root, as NUL-separated text for `--pathspec-from-file`, with no globs in it.
+    """Return files, relative to the root, as NUL-separated text for `--pathspec-from-file`.
 
-    The text is empty if there are no files.
+    Characters of globs in names stand for themselves. The text is empty if there are no files.
     """
     return "\0".join(f":(top,literal){git.prefix}{name}" for name in files)
 

@@ -48,7 +48,7 @@ class Remote:
         return self._refs
 
     def require_refs(self, needed_by: str) -> Mapping[str, str]:
-        """Return `refs`, without a timeout; `needed_by` names the option or action that needs them, for the error.
+        """Return `refs`, and wait for the remote as long as git does; `needed_by` names what needs them, for the error.
 
         Raise `Blocked` if there is no such remote, and `Failed` if it does not answer.
         """
