@@ -55,8 +55,8 @@ class GitLab(Forge):
     def environment(self, name: str) -> Environment | None:
         """Return a protected environment.
 
-        It is never None: for one that is missing or not protected, and on free plans, GitLab returns an error, which
-        raises `Blocked`.
+        It is never None: for one that is missing or not protected, and on free plans, GitLab returns an error,
+        which raises `Blocked`.
         """
         failure = f"cannot read whether environment {name} is protected (GitLab says it on paid plans only)"
         path = f"/protected_environments/{quote(name, safe='')}"

@@ -121,7 +121,7 @@ def _version_disagreement(
 ) -> Problem:
     """Return the problem that other sources state another version than `first`, which is the released one.
 
-    `others` has pairs of a package and a source of its version; all state the same version, and are of the same kind.
+    `others` has pairs of a package and a source of its version; all state the same version and are of one kind.
     `tag` is the tag that the run was started for, or None; the fix depends on it.
     """
     packages, other = [name for name, _ in others], others[0][1]

@@ -48,9 +48,10 @@ class Remote:
         return self._refs
 
     def require_refs(self, needed_by: str) -> Mapping[str, str]:
-        """Return `refs`, and wait for the remote as long as git does; `needed_by` names what needs them, for the error.
+        """Return `refs`, waiting for the remote as long as git does.
 
-        Raise `Blocked` if there is no such remote, and `Failed` if it does not answer.
+        `needed_by` names the option or action that needs them, for the error. Raise `Blocked` if there is no such
+        remote, and `Failed` if it does not answer.
         """
         if self._refs is None:
             if self._git is None or self.name not in remote_names(self._git):
